@@ -1,0 +1,195 @@
+package store
+
+import (
+	"encoding/json"
+	"errors"
+	"time"
+)
+
+// ErrFenced is the refusal of a call for a seat that another node holds. The calling node has lost
+// the seat (it was thought dead, or the session moved) and must not speak for it any more.
+var ErrFenced = errors.New("store: the seat is held by another node")
+
+// The reserved state keys. They hold `true` while a moderator has muted the peer; [Store.Control]
+// alone writes them, and neither [Join] nor [SetState] may carry them.
+const (
+	StateMutedAudio = "mutedAudio"
+	StateMutedVideo = "mutedVideo"
+)
+
+// Room names a room. App matches ^[a-z0-9][a-z0-9-]{0,62}$ and Name ^[A-Za-z0-9._~-]{1,128}$; the
+// caller has checked that, a call with another name is refused with bad_request.
+type Room struct {
+	App, Name string
+}
+
+// Seat names a peer's seat in a room and the node that speaks for it. Peer and Node are 1 to 64
+// printable ASCII characters without space, ':' and '*', and not "-" alone; a call with others is
+// refused with bad_request.
+type Seat struct {
+	Room Room
+	Peer string
+	Node string
+}
+
+// State maps top-level keys to raw JSON values, of a peer or of a room's properties. In a change, a
+// value of null removes the key; keys that are not named stay as they are. The values must be valid
+// JSON: the store passes them on unread.
+type State map[string]json.RawMessage
+
+// Join takes a seat, and makes the room when it is missing.
+type Join struct {
+	Seat
+	// Profile is the peer's JSON object {"user":"..","name":".."}. The store does not look into it.
+	Profile []byte
+	// State is the peer's first state. The caller has checked its size.
+	State State
+	// Capacity is the number of seats that the room gets if this call makes it, at least 1.
+	Capacity int
+	// Moderator passes a locked door. It never passes a full room.
+	Moderator bool
+	// EventHead and EventTail are the joined-peer event's JSON object, cut where the seat's order
+	// (a number) belongs. Head starts with {"type":"joined-peer".
+	EventHead, EventTail []byte
+}
+
+// Leave gives a seat up.
+type Leave struct {
+	Seat
+	// Event is the left-peer event's JSON object without seq.
+	Event []byte
+}
+
+// Send relays one message, to one peer or to all.
+type Send struct {
+	Seat
+	// To is the receiver's peer id; empty for everybody in the room.
+	To string
+	// Type is the event's type, the same word as in Event.
+	Type string
+	// Echo has a message to everybody reach the sender too.
+	Echo bool
+	// Volatile skips the room's log: the message is delivered at most once.
+	Volatile bool
+	// Event is the event's JSON object without seq; it starts with {"type":".
+	Event []byte
+}
+
+// SetState merges into the peer's own state.
+type SetState struct {
+	Seat
+	// State is what to set, and with null what to remove.
+	State State
+	// MaxKeys and MaxBytes bound the state after the merge; bytes are those of its keys and raw
+	// values. 0 is no bound.
+	MaxKeys, MaxBytes int
+	// Event is the state event's JSON object without seq.
+	Event []byte
+}
+
+// UpdateRoom changes a room's own fields, if its version is still the given one. Nil fields stay.
+type UpdateRoom struct {
+	Seat
+	// Version is the room's version that the caller has seen.
+	Version int64
+	// Capacity is the new number of seats, at least 1. Fewer than are taken sends nobody away.
+	Capacity *int
+	// Locked keeps all but moderators from joining.
+	Locked *bool
+	// Presenter is the id of a peer in the room, or empty for none.
+	Presenter *string
+	// Properties is merged into the room's properties; null removes a key.
+	Properties State
+	// MaxKeys and MaxBytes bound the properties after the merge, as in [SetState].
+	MaxKeys, MaxBytes int
+	// Spotlight is raw JSON, null to clear it, nil to leave it.
+	Spotlight json.RawMessage
+	// EventHead and EventTail are the room event's JSON object, cut where the new version (a number)
+	// belongs.
+	EventHead, EventTail []byte
+}
+
+// Action is what [Control] does.
+type Action string
+
+// The actions of [Control].
+const (
+	ActionMute   Action = "mute"
+	ActionUnmute Action = "unmute"
+	ActionKick   Action = "kick"
+)
+
+// Media is what is muted.
+type Media string
+
+// The media of [Control]: the values are the reserved state keys' endings.
+const (
+	MediaAudio Media = "audio"
+	MediaVideo Media = "video"
+)
+
+// Control acts on one peer or on all but the caller. The caller's permission is checked above.
+type Control struct {
+	Seat
+	Action Action
+	// Media says what is muted or unmuted; a kick has none.
+	Media Media
+	// Target is a peer's id; empty for everybody but the caller.
+	Target string
+	// Event is the one control event of a mute or unmute, a JSON object without seq.
+	Event []byte
+	// EventHead and EventTail are a kick's left-peer event, one for each kicked peer, cut inside the
+	// quotes where the peer's id belongs.
+	EventHead, EventTail []byte
+}
+
+// Look asks for a snapshot.
+type Look struct {
+	Room Room
+	// Members asks for the member list, not only for the room's fields and the count.
+	Members bool
+	// As, if set, requires that this seat is taken and held by its node: not_member or ErrFenced
+	// otherwise. Its Room is not read.
+	As *Seat
+}
+
+// Member is one seat of a snapshot.
+type Member struct {
+	ID string
+	// Order rises by one with every new seat of the room and is never used twice in an epoch.
+	Order int64
+	Node  string
+	// Away is set while the peer's connection is lost and its seat is kept.
+	Away    bool
+	Profile []byte
+	// State is nil when the peer has none.
+	State State
+}
+
+// Snapshot is a room at one instant. The receiver of a snapshot owns it.
+type Snapshot struct {
+	// Found is false for a room that does not exist; all else but Room is then zero.
+	Found bool
+	Room  Room
+	// Epoch names this life of the room: another epoch means that sequence numbers began again.
+	Epoch string
+	// Seq is the number of the last event that the snapshot includes.
+	Seq             int64
+	Capacity, Count int
+	// Version rises with each change of the room's own fields; it guards [UpdateRoom].
+	Version int64
+	Locked  bool
+	// Presenter is the presenting peer's id, empty for none.
+	Presenter string
+	// Properties is nil when there are none, Spotlight when there is none.
+	Properties State
+	Spotlight  json.RawMessage
+	// Created is when the room was made, by Redis' clock, to the millisecond.
+	Created time.Time
+	// Members is sorted by Order; nil when only counted.
+	Members []Member
+	// New is set by a join that took the seat, not by one that found it taken by the same node.
+	New bool
+	// Order is the joiner's own order, set by a join only.
+	Order int64
+}
