@@ -62,6 +62,8 @@ type Error struct {
 	Message string
 	// RetryAfter is how long to wait before the request is sent again; 0 if not known. Sent in milliseconds.
 	RetryAfter time.Duration
+	// Version is the room's present version, with [CodeConflict].
+	Version int64
 }
 
 // Errorf makes an [Error] with a formatted message.
@@ -139,4 +141,19 @@ func (c CloseCode) Retryable() bool {
 		return false
 	}
 	return true
+}
+
+func (e *Error) encode(enc *encoder) {
+	enc.str("code", string(e.Code))
+	enc.str("message", e.Message)
+	enc.bool("retryable", e.Code.Retryable())
+	enc.count("retryAfter", e.RetryAfter.Milliseconds())
+	enc.count("version", e.Version)
+}
+
+func (e *Error) decode(f *fields) {
+	e.Code = Code(f.required("code", ValidKey))
+	e.Message, _ = f.text("message")
+	e.RetryAfter = time.Duration(f.integer("retryAfter", 0)) * time.Millisecond
+	e.Version = f.integer("version", 0)
 }

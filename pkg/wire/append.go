@@ -1,0 +1,142 @@
+package wire
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"unicode/utf8"
+)
+
+// encoder appends one JSON object, field by field. Every method ends with a comma, which close replaces, so that no
+// method needs to know whether it is the first.
+type encoder struct{ b []byte }
+
+func (e *encoder) open() { e.b = append(e.b, '{') }
+
+func (e *encoder) close() {
+	if e.b[len(e.b)-1] == ',' {
+		e.b = e.b[:len(e.b)-1]
+	}
+	e.b = append(e.b, '}')
+}
+
+// key appends a key of ours, which needs no escape.
+func (e *encoder) key(key string) {
+	e.b = append(e.b, '"')
+	e.b = append(e.b, key...)
+	e.b = append(e.b, '"', ':')
+}
+
+func (e *encoder) str(key, value string) {
+	e.key(key)
+	e.b = append(appendString(e.b, value), ',')
+}
+
+// text appends a string unless it is empty.
+func (e *encoder) text(key, value string) {
+	if value != "" {
+		e.str(key, value)
+	}
+}
+
+func (e *encoder) int(key string, value int64) {
+	e.key(key)
+	e.b = append(strconv.AppendInt(e.b, value, 10), ',')
+}
+
+// count appends a number unless it is 0.
+func (e *encoder) count(key string, value int64) {
+	if value != 0 {
+		e.int(key, value)
+	}
+}
+
+func (e *encoder) bool(key string, value bool) {
+	e.key(key)
+	e.b = append(strconv.AppendBool(e.b, value), ',')
+}
+
+// flag appends true, or nothing.
+func (e *encoder) flag(key string, value bool) {
+	if value {
+		e.bool(key, true)
+	}
+}
+
+// raw appends a value that is JSON already, or nothing when it is nil.
+func (e *encoder) raw(key string, value []byte) {
+	if value != nil {
+		e.key(key)
+		e.b = append(append(e.b, value...), ',')
+	}
+}
+
+// object appends an object of the application's with its keys in order, or nothing when it is nil.
+func (e *encoder) object(key string, object Object) {
+	if object == nil {
+		return
+	}
+	e.key(key)
+	e.open()
+	for _, k := range sortedKeys(object) {
+		e.raw(k, object[k])
+	}
+	e.close()
+	e.b = append(e.b, ',')
+}
+
+// nested appends an object that fill writes.
+func (e *encoder) nested(key string, fill func(*encoder)) {
+	e.key(key)
+	e.open()
+	fill(e)
+	e.close()
+	e.b = append(e.b, ',')
+}
+
+const hexDigits = "0123456789abcdef"
+
+// appendString appends a JSON string (RFC 8259, section 7). Invalid UTF-8 becomes U+FFFD.
+func appendString(b []byte, s string) []byte {
+	b = append(b, '"')
+	start := 0
+	for i := 0; i < len(s); {
+		if c := s[i]; c < utf8.RuneSelf {
+			if plainByte[c] {
+				i++
+				continue
+			}
+			b = append(b, s[start:i]...)
+			switch c {
+			case '"', '\\':
+				b = append(b, '\\', c)
+			case '\n':
+				b = append(b, '\\', 'n')
+			default:
+				b = append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+			}
+			i++
+			start = i
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(s[i:])
+		if r == utf8.RuneError && size == 1 {
+			b = append(append(b, s[start:i]...), "\ufffd"...)
+			start = i + size
+		}
+		i += size
+	}
+	b = append(b, s[start:]...)
+	return append(b, '"')
+}
+
+// nullable appends a string, or null when it is empty.
+func (e *encoder) nullable(key, value string) {
+	if value == "" {
+		e.raw(key, []byte("null"))
+		return
+	}
+	e.str(key, value)
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

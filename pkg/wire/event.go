@@ -1,0 +1,337 @@
+package wire
+
+import (
+	"encoding/json"
+	"strconv"
+)
+
+// Event is one message from server to client that answers no request.
+type Event struct {
+	// Room and Seq are the room and the event's number in it; "" and 0 for [ICE] and [GoAway].
+	Room string
+	Seq  int64
+	// Body is one of the pointer types below, or nil for a type that this version does not know.
+	Body EventBody
+}
+
+// EventBody is what happened.
+type EventBody interface {
+	// Type is the message's type on the wire.
+	Type() Type
+	decode(*fields)
+	encode(*encoder)
+}
+
+// JoinedPeer tells that somebody took a seat.
+type JoinedPeer struct{ Peer Peer }
+
+// LeftPeer tells that a seat was given up: Reason is left, disconnected, kicked or expired; By is who kicked.
+type LeftPeer struct{ Peer, Reason, By string }
+
+// AwayPeer tells that a peer's connection is lost and its seat kept.
+type AwayPeer struct{ Peer string }
+
+// BackPeer tells that an away peer came back.
+type BackPeer struct{ Peer string }
+
+// StateChanged tells what changed in a peer's state; a value of null deletes its key.
+type StateChanged struct {
+	Peer  string
+	State Object
+}
+
+// Signaled is what a peer sent to the receiver alone.
+type Signaled struct {
+	From string
+	Data json.RawMessage
+}
+
+// Message is what a peer published.
+type Message struct {
+	From     string
+	Topic    string
+	Data     json.RawMessage
+	Volatile bool
+}
+
+// RoomChanged tells what changed in the room; By is empty when nobody did it.
+type RoomChanged struct {
+	Version int64
+	By      string
+	RoomChange
+}
+
+// Controlling tells that By muted or unmuted To, or everybody but By when To is empty.
+type Controlling struct{ Action, Kind, To, By string }
+
+// Closed tells that the receiver's own seat was taken from it.
+type Closed struct{ Reason, By string }
+
+// Resync replaces all that a client knew of a room.
+type Resync struct{ Snapshot }
+
+// ICE brings fresh ICE servers before the credentials of the old ones expire.
+type ICE struct{ Servers []ICEServer }
+
+// GoAway tells that the gateway drains: come back after RetryAfter, before Deadline, both in milliseconds from now.
+type GoAway struct{ RetryAfter, Deadline int64 }
+
+// Type names the message on the wire.
+func (*JoinedPeer) Type() Type { return TypeJoinedPeer }
+
+// Type names the message on the wire.
+func (*LeftPeer) Type() Type { return TypeLeftPeer }
+
+// Type names the message on the wire.
+func (*AwayPeer) Type() Type { return TypeAwayPeer }
+
+// Type names the message on the wire.
+func (*BackPeer) Type() Type { return TypeBackPeer }
+
+// Type names the message on the wire.
+func (*StateChanged) Type() Type { return TypeState }
+
+// Type names the message on the wire.
+func (*Signaled) Type() Type { return TypeSignal }
+
+// Type names the message on the wire.
+func (*Message) Type() Type { return TypeMessage }
+
+// Type names the message on the wire.
+func (*RoomChanged) Type() Type { return TypeRoom }
+
+// Type names the message on the wire.
+func (*Controlling) Type() Type { return TypeControl }
+
+// Type names the message on the wire.
+func (*Closed) Type() Type { return TypeClosed }
+
+// Type names the message on the wire.
+func (*Resync) Type() Type { return TypeResync }
+
+// Type names the message on the wire.
+func (*ICE) Type() Type { return TypeICE }
+
+// Type names the message on the wire.
+func (*GoAway) Type() Type { return TypeGoAway }
+
+func newEventBody(t Type) EventBody {
+	switch t {
+	case TypeSignal:
+		return new(Signaled)
+	case TypeMessage:
+		return new(Message)
+	case TypeJoinedPeer:
+		return new(JoinedPeer)
+	case TypeLeftPeer:
+		return new(LeftPeer)
+	case TypeAwayPeer:
+		return new(AwayPeer)
+	case TypeBackPeer:
+		return new(BackPeer)
+	case TypeState:
+		return new(StateChanged)
+	case TypeRoom:
+		return new(RoomChanged)
+	case TypeControl:
+		return new(Controlling)
+	case TypeClosed:
+		return new(Closed)
+	case TypeResync:
+		return new(Resync)
+	case TypeICE:
+		return new(ICE)
+	case TypeGoAway:
+		return new(GoAway)
+	}
+	return nil
+}
+
+// AppendEventBody appends an event as it is written before its number is known: an object that begins with its type.
+// [AppendNumbered] makes the message of it.
+func AppendEventBody(b []byte, room string, body EventBody) []byte {
+	e := encoder{b: b}
+	e.begin(room, body.Type())
+	body.encode(&e)
+	e.close()
+	return e.b
+}
+
+// AppendNumbered appends the message that puts seq into an event body.
+func AppendNumbered(b []byte, seq int64, body []byte) []byte {
+	b = strconv.AppendInt(append(b, `{"seq":`...), seq, 10)
+	b = append(b, ',')
+	return append(b, body[1:]...)
+}
+
+// AppendEvent appends an event.
+func AppendEvent(b []byte, event Event) []byte {
+	if event.Seq == 0 {
+		return AppendEventBody(b, event.Room, event.Body)
+	}
+	return AppendNumbered(b, event.Seq, AppendEventBody(nil, event.Room, event.Body))
+}
+
+// SplitJoined gives the body of a [JoinedPeer] event in two parts, between which the peer's order belongs: the
+// order is known only to the script that takes the seat.
+func SplitJoined(room string, peer *Peer) (head, tail []byte) {
+	e := encoder{}
+	e.begin(room, TypeJoinedPeer)
+	e.key("peer")
+	e.open()
+	peer.encodeHead(&e)
+	t := encoder{b: []byte{','}}
+	peer.encodeTail(&t)
+	t.close()
+	return e.b, append(t.b, '}')
+}
+
+// SplitRoomChanged gives the body of a [RoomChanged] event in two parts, between which the new version belongs.
+func SplitRoomChanged(room, by string, change *RoomChange) (head, tail []byte) {
+	e := encoder{}
+	e.begin(room, TypeRoom)
+	e.key("version")
+	t := encoder{b: []byte{','}}
+	t.text("by", by)
+	change.encode(&t)
+	t.close()
+	return e.b, t.b
+}
+
+// SplitKicked gives the body of a [LeftPeer] event in two parts, between which the kicked peer's id belongs.
+func SplitKicked(room, by string) (head, tail []byte) {
+	e := encoder{}
+	e.begin(room, TypeLeftPeer)
+	e.key("peer")
+	e.b = append(e.b, '"')
+	t := encoder{b: []byte{'"', ','}}
+	t.str("reason", ReasonKicked)
+	t.str("by", by)
+	t.close()
+	return e.b, t.b
+}
+
+// begin opens an event: its type first, so that a stored body can be told from anything else.
+func (e *encoder) begin(room string, t Type) {
+	e.open()
+	e.str("type", string(t))
+	e.text("room", room)
+}
+
+func (m *JoinedPeer) encode(e *encoder) { e.nested("peer", m.Peer.encode) }
+
+func (m *JoinedPeer) decode(f *fields) {
+	raw := f.payload("peer")
+	if f.err != nil {
+		return
+	}
+	peer := f.nested("peer", raw)
+	if f.err == nil {
+		m.Peer.decode(peer)
+		f.err = peer.err
+	}
+}
+
+func (m *LeftPeer) encode(e *encoder) {
+	e.str("peer", m.Peer)
+	e.str("reason", m.Reason)
+	e.text("by", m.By)
+}
+
+func (m *LeftPeer) decode(f *fields) {
+	m.Peer = f.required("peer", ValidID)
+	m.Reason = f.required("reason", ValidKey)
+	m.By = f.optional("by", ValidID)
+}
+
+func (m *AwayPeer) encode(e *encoder) { e.str("peer", m.Peer) }
+func (m *AwayPeer) decode(f *fields)  { m.Peer = f.required("peer", ValidID) }
+
+func (m *BackPeer) encode(e *encoder) { e.str("peer", m.Peer) }
+func (m *BackPeer) decode(f *fields)  { m.Peer = f.required("peer", ValidID) }
+
+func (m *StateChanged) encode(e *encoder) {
+	e.str("peer", m.Peer)
+	e.object("state", orEmpty(m.State))
+}
+
+func (m *StateChanged) decode(f *fields) {
+	m.Peer = f.required("peer", ValidID)
+	m.State = orNil(f.object("state"))
+}
+
+func (m *Signaled) encode(e *encoder) {
+	e.str("from", m.From)
+	e.raw("data", m.Data)
+}
+
+func (m *Signaled) decode(f *fields) {
+	m.From = f.required("from", ValidID)
+	m.Data = f.payload("data")
+}
+
+func (m *Message) encode(e *encoder) {
+	e.str("from", m.From)
+	e.text("topic", m.Topic)
+	e.raw("data", m.Data)
+	e.flag("volatile", m.Volatile)
+}
+
+func (m *Message) decode(f *fields) {
+	m.From = f.required("from", ValidID)
+	m.Topic = f.optional("topic", ValidTopic)
+	m.Data = f.payload("data")
+	m.Volatile = f.boolean("volatile")
+}
+
+func (m *RoomChanged) encode(e *encoder) {
+	e.int("version", m.Version)
+	e.text("by", m.By)
+	m.RoomChange.encode(e)
+}
+
+func (m *RoomChanged) decode(f *fields) {
+	m.Version = f.integer("version", 1)
+	m.By = f.optional("by", ValidID)
+	m.RoomChange.decode(f)
+}
+
+func (m *Controlling) encode(e *encoder) {
+	e.str("action", m.Action)
+	e.text("kind", m.Kind)
+	e.text("to", m.To)
+	e.str("by", m.By)
+}
+
+func (m *Controlling) decode(f *fields) {
+	m.Action = f.required("action", ValidKey)
+	m.Kind = f.optional("kind", ValidKey)
+	m.To = f.optional("to", ValidID)
+	m.By = f.optional("by", ValidID)
+}
+
+func (m *Closed) encode(e *encoder) {
+	e.str("reason", m.Reason)
+	e.text("by", m.By)
+}
+
+func (m *Closed) decode(f *fields) {
+	m.Reason = f.required("reason", ValidKey)
+	m.By = f.optional("by", ValidID)
+}
+
+func (m *Resync) encode(e *encoder) { m.Snapshot.encodeState(e) }
+func (m *Resync) decode(f *fields)  { m.Snapshot.decode(f) }
+
+func (m *ICE) encode(e *encoder) { encodeICEServers(e, m.Servers) }
+func (m *ICE) decode(f *fields)  { m.Servers = decodeICEServers(f) }
+
+func (m *GoAway) encode(e *encoder) {
+	e.int("retryAfter", m.RetryAfter)
+	e.int("deadline", m.Deadline)
+}
+
+func (m *GoAway) decode(f *fields) {
+	m.RetryAfter = f.integer("retryAfter", 0)
+	m.Deadline = f.integer("deadline", 0)
+}

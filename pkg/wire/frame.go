@@ -1,0 +1,64 @@
+package wire
+
+import "encoding/binary"
+
+// Frame is one message from the server as a WebSocket text frame: built once, never changed, and shared by all its
+// receivers. A server's frames are not masked (RFC 6455, section 5.1), so they are the same bytes for everybody.
+type Frame struct {
+	bytes []byte
+	text  int // where the message begins in bytes
+}
+
+// frameHeader is the room for the longest frame header without mask: 2 bytes and a length of 8.
+const frameHeader = 10
+
+// EventFrame frames an event body under its number.
+func EventFrame(seq int64, body []byte) *Frame {
+	b := make([]byte, frameHeader, frameHeader+len(`{"seq":,`)+20+len(body))
+	return newFrame(AppendNumbered(b, seq, body))
+}
+
+// MessageFrame frames an event of no room.
+func MessageFrame(body EventBody) *Frame {
+	return newFrame(AppendEventBody(make([]byte, frameHeader, 256), "", body))
+}
+
+// ReplyFrame frames the reply to request re.
+func ReplyFrame(re int64, body ReplyBody) *Frame {
+	return newFrame(AppendReply(make([]byte, frameHeader, 64), re, body))
+}
+
+// ErrorFrame frames the refusal of request re.
+func ErrorFrame(re int64, refusal *Error) *Frame {
+	return newFrame(AppendError(make([]byte, frameHeader, 192), re, refusal))
+}
+
+// newFrame writes the header in front of the message that follows frameHeader free bytes in b (RFC 6455, section 5.2).
+func newFrame(b []byte) *Frame {
+	const finalText = 0x81
+	size := len(b) - frameHeader
+	start := frameHeader - 2
+	switch {
+	case size < 126:
+		b[start+1] = byte(size)
+	case size < 1<<16:
+		start = frameHeader - 4
+		b[start+1] = 126
+		binary.BigEndian.PutUint16(b[start+2:], uint16(size))
+	default:
+		start = 0
+		b[start+1] = 127
+		binary.BigEndian.PutUint64(b[start+2:], uint64(size))
+	}
+	b[start] = finalText
+	return &Frame{bytes: b[start:], text: frameHeader - start}
+}
+
+// WebSocket gives the whole frame. It must not be changed.
+func (f *Frame) WebSocket() []byte { return f.bytes }
+
+// Text gives the message without the frame's header. It must not be changed.
+func (f *Frame) Text() []byte { return f.bytes[f.text:] }
+
+// Size is the frame's length in bytes.
+func (f *Frame) Size() int { return len(f.bytes) }

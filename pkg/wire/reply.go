@@ -1,0 +1,372 @@
+package wire
+
+import "encoding/json"
+
+// ReplyBody is the result of a request that succeeded.
+type ReplyBody interface {
+	decode(*fields)
+	encode(*encoder)
+}
+
+// Welcome answers [Hello].
+type Welcome struct {
+	// Session is the session's public id, and its peer id in every room.
+	Session string
+	App     string
+	User    string
+	Name    string
+	// Node is the name of the gateway that serves the session.
+	Node    string
+	Version int
+	// Resume is the token with which the session can be resumed; "" where it cannot.
+	Resume string
+	// Heartbeat is the period in milliseconds in which the server pings.
+	Heartbeat int64
+	// Time is the server's clock in Unix milliseconds.
+	Time       int64
+	ICEServers []ICEServer
+	Limits     SessionLimits
+}
+
+// SessionLimits tells a client what it may send.
+type SessionLimits struct {
+	MessageBytes      int
+	RequestsPerSecond int
+	RequestsBurst     int
+	Rooms             int
+	StateBytes        int
+	// InFlight is how many requests may wait for their reply; further ones are read later.
+	InFlight int
+}
+
+// ICEServer is an RTCIceServer dictionary (W3C WebRTC, section 4.2.4).
+type ICEServer struct {
+	URLs       []string
+	Username   string
+	Credential string
+}
+
+// Snapshot is a room as of Seq. Answers [Join], and [Peers] with List.
+type Snapshot struct {
+	Room string
+	// Self is the receiver's own peer id.
+	Self string
+	// Epoch names one life of the room.
+	Epoch    string
+	Seq      int64
+	Version  int64
+	Capacity int
+	Count    int
+	Locked   bool
+	// Presenter is a peer id, or "".
+	Presenter  string
+	Properties Object
+	// Spotlight is the rotation as it was set, or nil.
+	Spotlight json.RawMessage
+	// Created is when the room began, in Unix milliseconds.
+	Created int64
+	// Peers holds everybody by order, the receiver included.
+	Peers []Peer
+}
+
+// Peer is one seat in a room.
+type Peer struct {
+	ID string
+	// Order is the peer's number in the order of joining. Of two peers the later one is polite (W3C WebRTC, section 10.7).
+	Order int64
+	User  string
+	Name  string
+	State Object
+	// Away is true while the peer's connection is lost and its seat kept.
+	Away bool
+}
+
+// Done answers [Leave], [Signal], [Publish] and [SetState] with the number of the event that it caused.
+type Done struct{ Seq int64 }
+
+// Updated answers [UpdateRoom] with the room's new version.
+type Updated struct{ Seq, Version int64 }
+
+// Controlled answers [Control] with the number of peers that it reached.
+type Controlled struct {
+	Seq      int64
+	Affected int
+}
+
+// HeadCount answers [Peers] without List.
+type HeadCount struct {
+	Room            string
+	Count, Capacity int
+}
+
+// Pong answers [Ping] with the server's clock in Unix milliseconds.
+type Pong struct{ Time int64 }
+
+// Nothing answers [Report].
+type Nothing struct{}
+
+// Reply is one answer as a client reads it.
+type Reply struct {
+	// Re is the request's id; 0 where the server could not read it.
+	Re int64
+	// Err is set when the request was refused; otherwise the body waits for [Reply.Decode].
+	Err *Error
+
+	ok []byte
+}
+
+// Decode reads the body of a reply that is no error; which type it has follows from the request.
+func (r *Reply) Decode(body ReplyBody) error {
+	limits := clientLimits
+	list, err := scanObject(r.ok, nil, limits.Depth, limits.Keys)
+	if err != nil {
+		return Errorf(CodeBadRequest, "reply: %v", err)
+	}
+	f := fields{list: list, limits: limits}
+	if body.decode(&f); f.err != nil {
+		return f.err
+	}
+	return nil
+}
+
+// AppendReply appends the reply to request re.
+func AppendReply(b []byte, re int64, body ReplyBody) []byte {
+	e := encoder{b: b}
+	e.open()
+	e.int("re", re)
+	e.nested("ok", body.encode)
+	e.close()
+	return e.b
+}
+
+// AppendError appends the refusal of request re.
+func AppendError(b []byte, re int64, refusal *Error) []byte {
+	e := encoder{b: b}
+	e.open()
+	e.int("re", re)
+	e.nested("error", refusal.encode)
+	e.close()
+	return e.b
+}
+
+func (m *Welcome) encode(e *encoder) {
+	e.str("session", m.Session)
+	e.str("app", m.App)
+	e.str("user", m.User)
+	e.text("name", m.Name)
+	e.str("node", m.Node)
+	e.int("version", int64(m.Version))
+	e.text("resume", m.Resume)
+	e.int("heartbeat", m.Heartbeat)
+	e.int("time", m.Time)
+	encodeICEServers(e, m.ICEServers)
+	e.nested("limits", func(e *encoder) {
+		e.int("messageBytes", int64(m.Limits.MessageBytes))
+		e.int("requestsPerSecond", int64(m.Limits.RequestsPerSecond))
+		e.int("requestsBurst", int64(m.Limits.RequestsBurst))
+		e.int("rooms", int64(m.Limits.Rooms))
+		e.int("stateBytes", int64(m.Limits.StateBytes))
+		e.int("inFlight", int64(m.Limits.InFlight))
+	})
+}
+
+func (m *Welcome) decode(f *fields) {
+	m.Session = f.required("session", ValidID)
+	m.App = f.required("app", nil)
+	m.User = f.required("user", nil)
+	m.Name = f.optional("name", nil)
+	m.Node = f.required("node", nil)
+	m.Version = int(f.integer("version", 1))
+	m.Resume = f.optional("resume", nil)
+	m.Heartbeat = f.integer("heartbeat", 0)
+	m.Time = f.integer("time", 0)
+	m.ICEServers = decodeICEServers(f)
+	if raw := f.get("limits"); raw != nil {
+		l := f.nested("limits", raw)
+		m.Limits = SessionLimits{
+			MessageBytes:      int(l.integer("messageBytes", 0)),
+			RequestsPerSecond: int(l.integer("requestsPerSecond", 0)),
+			RequestsBurst:     int(l.integer("requestsBurst", 0)),
+			Rooms:             int(l.integer("rooms", 0)),
+			StateBytes:        int(l.integer("stateBytes", 0)),
+			InFlight:          int(l.integer("inFlight", 0)),
+		}
+		if l.err != nil {
+			f.fail(l.err.Code, "limits: %s", l.err.Message)
+		}
+	}
+}
+
+func encodeICEServers(e *encoder, servers []ICEServer) {
+	e.key("iceServers")
+	e.b = append(e.b, '[')
+	for i, server := range servers {
+		if i > 0 {
+			e.b = append(e.b, ',')
+		}
+		e.open()
+		e.key("urls")
+		for j, url := range server.URLs {
+			e.b = append(e.b, "[,"[min(j, 1)])
+			e.b = appendString(e.b, url)
+		}
+		e.b = append(e.b, ']', ',')
+		e.text("username", server.Username)
+		e.text("credential", server.Credential)
+		e.close()
+	}
+	e.b = append(e.b, ']', ',')
+}
+
+func decodeICEServers(f *fields) (servers []ICEServer) {
+	f.each("iceServers", func(f *fields) {
+		server := ICEServer{Username: f.optional("username", nil), Credential: f.optional("credential", nil)}
+		if err := json.Unmarshal(f.payload("urls"), &server.URLs); err != nil || len(server.URLs) == 0 {
+			f.fail(CodeBadRequest, "urls must be a list of strings")
+		}
+		servers = append(servers, server)
+	})
+	return servers
+}
+
+func (m *Snapshot) encode(e *encoder) {
+	e.str("room", m.Room)
+	m.encodeState(e)
+}
+
+// encodeState appends all fields but the room, which an event has in front.
+func (m *Snapshot) encodeState(e *encoder) {
+	e.str("self", m.Self)
+	e.str("epoch", m.Epoch)
+	e.int("seq", m.Seq)
+	e.int("version", m.Version)
+	e.int("capacity", int64(m.Capacity))
+	e.int("count", int64(m.Count))
+	e.bool("locked", m.Locked)
+	e.nullable("presenter", m.Presenter)
+	e.object("properties", orEmpty(m.Properties))
+	if m.Spotlight == nil {
+		e.raw("spotlight", []byte("null"))
+	}
+	e.raw("spotlight", m.Spotlight)
+	e.int("created", m.Created)
+	e.key("peers")
+	e.b = append(e.b, '[')
+	for i := range m.Peers {
+		if i > 0 {
+			e.b = append(e.b, ',')
+		}
+		e.open()
+		m.Peers[i].encode(e)
+		e.close()
+	}
+	e.b = append(e.b, ']', ',')
+}
+
+func (m *Snapshot) decode(f *fields) {
+	m.Room = f.required("room", ValidRoom)
+	m.Self = f.optional("self", ValidID)
+	m.Epoch = f.required("epoch", nil)
+	m.Seq = f.integer("seq", 0)
+	m.Version = f.integer("version", 0)
+	m.Capacity = int(f.integer("capacity", 0))
+	m.Count = int(f.integer("count", 0))
+	m.Locked = f.boolean("locked")
+	if raw := f.get("presenter"); raw != nil && raw[0] != 'n' {
+		m.Presenter = f.required("presenter", ValidID)
+	}
+	m.Properties = orNil(f.object("properties"))
+	if raw := f.get("spotlight"); raw != nil && raw[0] != 'n' {
+		m.Spotlight = raw
+	}
+	m.Created = f.integer("created", 0)
+	f.each("peers", func(f *fields) {
+		var peer Peer
+		peer.decode(f)
+		m.Peers = append(m.Peers, peer)
+	})
+}
+
+// encodeHead appends the fields up to the order, whose value may come from elsewhere.
+func (p *Peer) encodeHead(e *encoder) {
+	e.str("id", p.ID)
+	e.key("order")
+}
+
+func (p *Peer) encodeTail(e *encoder) {
+	e.str("user", p.User)
+	e.text("name", p.Name)
+	e.object("state", orEmpty(p.State))
+	e.flag("away", p.Away)
+}
+
+func (p *Peer) encode(e *encoder) {
+	e.str("id", p.ID)
+	e.int("order", p.Order)
+	p.encodeTail(e)
+}
+
+func (p *Peer) decode(f *fields) {
+	p.ID = f.required("id", ValidID)
+	p.Order = f.integer("order", 0)
+	p.User = f.optional("user", nil)
+	p.Name = f.optional("name", nil)
+	p.State = orNil(f.object("state"))
+	p.Away = f.boolean("away")
+}
+
+// An empty object and an absent one are the same to a reader: nil.
+func orNil(o Object) Object {
+	if len(o) == 0 {
+		return nil
+	}
+	return o
+}
+
+func orEmpty(o Object) Object {
+	if o == nil {
+		return Object{}
+	}
+	return o
+}
+
+func (m *Done) encode(e *encoder) { e.int("seq", m.Seq) }
+func (m *Done) decode(f *fields)  { m.Seq = f.integer("seq", 0) }
+
+func (m *Updated) encode(e *encoder) {
+	e.int("seq", m.Seq)
+	e.int("version", m.Version)
+}
+
+func (m *Updated) decode(f *fields) {
+	m.Seq = f.integer("seq", 0)
+	m.Version = f.integer("version", 0)
+}
+
+func (m *Controlled) encode(e *encoder) {
+	e.int("seq", m.Seq)
+	e.int("affected", int64(m.Affected))
+}
+
+func (m *Controlled) decode(f *fields) {
+	m.Seq = f.integer("seq", 0)
+	m.Affected = int(f.integer("affected", 0))
+}
+
+func (m *HeadCount) encode(e *encoder) {
+	e.str("room", m.Room)
+	e.int("count", int64(m.Count))
+	e.int("capacity", int64(m.Capacity))
+}
+
+func (m *HeadCount) decode(f *fields) {
+	m.Room = f.required("room", ValidRoom)
+	m.Count = int(f.integer("count", 0))
+	m.Capacity = int(f.integer("capacity", 0))
+}
+
+func (m *Pong) encode(e *encoder) { e.int("time", m.Time) }
+func (m *Pong) decode(f *fields)  { m.Time = f.integer("time", 0) }
+
+func (*Nothing) encode(*encoder) {}
+func (*Nothing) decode(*fields)  {}

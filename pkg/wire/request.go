@@ -1,0 +1,449 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/json"
+)
+
+// Request is one message from client to server.
+type Request struct {
+	// ID is the client's own counter, at least 1.
+	ID int64
+	// Body is one of the pointer types below; its type is the message's.
+	Body RequestBody
+}
+
+// RequestBody is what a [Request] asks for.
+type RequestBody interface {
+	// Type is the message's type on the wire.
+	Type() Type
+	decode(*fields)
+	encode(*encoder)
+}
+
+// Hello opens a session. Answered by [Welcome].
+type Hello struct {
+	// Token is a JWT; without one, App names an app that lets anonymous clients in, and Name is the display name.
+	Token string
+	App   string
+	Name  string
+	// Resume is a resume token, and Rooms the last seq that the client saw of each room.
+	Resume string
+	Rooms  map[string]int64
+	// Client names the client's software, for logs.
+	Client string
+}
+
+// Join takes a seat. Answered by [Snapshot].
+type Join struct {
+	Room string
+	// State is the peer's own first state.
+	State Object
+	// Capacity is the number of seats of a room that this join creates; 0 leaves it to the policy.
+	Capacity int
+}
+
+// Leave gives a seat up. Answered by [Done].
+type Leave struct{ Room string }
+
+// Signal sends Data, a JSON object, to one peer. Answered by [Done].
+type Signal struct {
+	Room string
+	To   string
+	// Data is a slice of the message and only valid as long as it.
+	Data json.RawMessage
+}
+
+// Publish sends Data, any JSON value, to the room. Answered by [Done].
+type Publish struct {
+	Room  string
+	Topic string
+	// Data is a slice of the message and only valid as long as it.
+	Data json.RawMessage
+	// Echo asks for the message oneself, too.
+	Echo bool
+	// Volatile messages are not logged: at most once.
+	Volatile bool
+}
+
+// SetState merges State into the peer's own state; a value of null deletes its key. Answered by [Done].
+type SetState struct {
+	Room  string
+	State Object
+}
+
+// UpdateRoom changes what is given of a room that still has Version. Answered by [Updated].
+type UpdateRoom struct {
+	Room    string
+	Version int64
+	RoomChange
+}
+
+// RoomChange is a change of a room: what is nil stays as it is.
+type RoomChange struct {
+	Capacity *int
+	Locked   *bool
+	// Presenter is a peer id; "" clears it (null on the wire).
+	Presenter *string
+	// Properties are merged by key; a value of null deletes its key.
+	Properties Object
+	// Spotlight replaces the rotation; the JSON text null clears it.
+	Spotlight json.RawMessage
+}
+
+// Control mutes, unmutes or kicks one peer, or all but oneself when To is empty. Answered by [Controlled].
+type Control struct {
+	Room   string
+	Action string
+	// Kind is audio or video, with mute and unmute.
+	Kind string
+	To   string
+}
+
+// Peers asks for the head count, or with List for the whole [Snapshot].
+type Peers struct {
+	Room string
+	List bool
+}
+
+// Report is the outcome of a client's ICE (RFC 8445). Answered by [Nothing].
+type Report struct {
+	Room string
+	// Peer is the other side.
+	Peer string
+	// Outcome is connected, failed or disconnected.
+	Outcome string
+	// Milliseconds since the negotiation began.
+	Milliseconds int64
+	// Local and Remote are candidate types (RFC 8445, section 5.1.1): host, srflx, prflx, relay.
+	Local  string
+	Remote string
+	// Protocol is udp, tcp or tls.
+	Protocol string
+	// Reason is a word for a failure.
+	Reason string
+}
+
+// Ping is answered at once by [Pong].
+type Ping struct{}
+
+// Type names the message on the wire.
+func (*Hello) Type() Type { return TypeHello }
+
+// Type names the message on the wire.
+func (*Join) Type() Type { return TypeJoin }
+
+// Type names the message on the wire.
+func (*Leave) Type() Type { return TypeLeave }
+
+// Type names the message on the wire.
+func (*Signal) Type() Type { return TypeSignal }
+
+// Type names the message on the wire.
+func (*Publish) Type() Type { return TypePublish }
+
+// Type names the message on the wire.
+func (*SetState) Type() Type { return TypeState }
+
+// Type names the message on the wire.
+func (*UpdateRoom) Type() Type { return TypeRoom }
+
+// Type names the message on the wire.
+func (*Control) Type() Type { return TypeControl }
+
+// Type names the message on the wire.
+func (*Peers) Type() Type { return TypePeers }
+
+// Type names the message on the wire.
+func (*Report) Type() Type { return TypeReport }
+
+// Type names the message on the wire.
+func (*Ping) Type() Type { return TypePing }
+
+// newRequestBody gives an empty body of a type, or nil when no request has it.
+func newRequestBody(t Type) RequestBody {
+	switch t {
+	case TypeSignal:
+		return new(Signal)
+	case TypePublish:
+		return new(Publish)
+	case TypeState:
+		return new(SetState)
+	case TypePing:
+		return new(Ping)
+	case TypeJoin:
+		return new(Join)
+	case TypeLeave:
+		return new(Leave)
+	case TypeHello:
+		return new(Hello)
+	case TypeRoom:
+		return new(UpdateRoom)
+	case TypeControl:
+		return new(Control)
+	case TypePeers:
+		return new(Peers)
+	case TypeReport:
+		return new(Report)
+	}
+	return nil
+}
+
+// DecodeRequest decodes one request and checks it against limits. The error is always an [*Error] with a code for the
+// client; the request's ID is set whenever it could be read, so that the error can answer it.
+func DecodeRequest(message []byte, limits Limits) (Request, error) {
+	var room [12]field
+	var request Request
+	limits = limits.withDefaults()
+	list, err := scanObject(message, room[:0], limits.Depth, limits.Keys)
+	if err != nil {
+		return request, Errorf(CodeBadRequest, "%v", err)
+	}
+	f := fields{list: list, limits: limits}
+	if f.get("id") == nil {
+		f.fail(CodeBadRequest, "id is missing")
+	}
+	request.ID = f.integer("id", 1)
+	name := f.required("type", nil)
+	if f.err != nil {
+		return request, f.err
+	}
+	body := newRequestBody(Type(name))
+	if body == nil {
+		return request, Errorf(CodeBadRequest, "unknown type")
+	}
+	body.decode(&f)
+	if f.err != nil {
+		return request, f.err
+	}
+	request.Body = body
+	return request, nil
+}
+
+// AppendRequest appends a request to b.
+func AppendRequest(b []byte, request Request) []byte {
+	e := encoder{b: b}
+	e.open()
+	e.int("id", request.ID)
+	e.str("type", string(request.Body.Type()))
+	request.Body.encode(&e)
+	e.close()
+	return e.b
+}
+
+func (m *Hello) decode(f *fields) {
+	m.Token, _ = f.text("token")
+	m.App = f.optional("app", ValidKey)
+	m.Name = f.optional("name", ValidDisplayName)
+	m.Resume, _ = f.text("resume")
+	m.Client = f.optional("client", ValidDisplayName)
+	if raw := f.get("rooms"); raw != nil {
+		rooms := f.nested("rooms", raw)
+		m.Rooms = make(map[string]int64, len(rooms.list))
+		for _, member := range rooms.list {
+			if !ValidRoom(member.key) {
+				f.fail(CodeBadRequest, "rooms has a key that is not a room name")
+				return
+			}
+			m.Rooms[member.key] = rooms.integer(member.key, 0)
+		}
+		if rooms.err != nil {
+			f.fail(rooms.err.Code, "rooms: %s", rooms.err.Message)
+		}
+	}
+}
+
+func (m *Hello) encode(e *encoder) {
+	e.text("token", m.Token)
+	e.text("app", m.App)
+	e.text("name", m.Name)
+	e.text("resume", m.Resume)
+	e.text("client", m.Client)
+	if m.Rooms != nil {
+		e.nested("rooms", func(e *encoder) {
+			for _, room := range sortedKeys(m.Rooms) {
+				e.int(room, m.Rooms[room])
+			}
+		})
+	}
+}
+
+func (m *Join) decode(f *fields) {
+	m.Room = f.required("room", ValidRoom)
+	m.State = f.object("state")
+	m.Capacity = int(f.integer("capacity", 1))
+}
+
+func (m *Join) encode(e *encoder) {
+	e.str("room", m.Room)
+	e.object("state", m.State)
+	e.count("capacity", int64(m.Capacity))
+}
+
+func (m *Leave) decode(f *fields)  { m.Room = f.required("room", ValidRoom) }
+func (m *Leave) encode(e *encoder) { e.str("room", m.Room) }
+
+func (m *Signal) decode(f *fields) {
+	m.Room = f.required("room", ValidRoom)
+	m.To = f.required("to", ValidID)
+	if m.Data = f.payload("data"); f.err == nil && m.Data[0] != '{' {
+		f.fail(CodeBadRequest, "data must be an object")
+	}
+}
+
+func (m *Signal) encode(e *encoder) {
+	e.str("room", m.Room)
+	e.str("to", m.To)
+	e.raw("data", m.Data)
+}
+
+func (m *Publish) decode(f *fields) {
+	m.Room = f.required("room", ValidRoom)
+	m.Topic = f.optional("topic", ValidTopic)
+	m.Data = f.payload("data")
+	m.Echo = f.boolean("echo")
+	m.Volatile = f.boolean("volatile")
+}
+
+func (m *Publish) encode(e *encoder) {
+	e.str("room", m.Room)
+	e.text("topic", m.Topic)
+	e.raw("data", m.Data)
+	e.flag("echo", m.Echo)
+	e.flag("volatile", m.Volatile)
+}
+
+func (m *SetState) decode(f *fields) {
+	m.Room = f.required("room", ValidRoom)
+	if f.get("state") == nil {
+		f.fail(CodeBadRequest, "state is missing")
+	}
+	m.State = f.object("state")
+}
+
+func (m *SetState) encode(e *encoder) {
+	e.str("room", m.Room)
+	e.object("state", m.State)
+}
+
+func (m *UpdateRoom) decode(f *fields) {
+	m.Room = f.required("room", ValidRoom)
+	if f.get("version") == nil {
+		f.fail(CodeBadRequest, "version is missing")
+	}
+	m.Version = f.integer("version", 1)
+	m.RoomChange.decode(f)
+	if c := m.RoomChange; c.Capacity == nil && c.Locked == nil && c.Presenter == nil && c.Properties == nil && c.Spotlight == nil {
+		f.fail(CodeBadRequest, "nothing to change")
+	}
+}
+
+func (m *UpdateRoom) encode(e *encoder) {
+	e.str("room", m.Room)
+	e.int("version", m.Version)
+	m.RoomChange.encode(e)
+}
+
+func (m *RoomChange) decode(f *fields) {
+	if f.get("capacity") != nil {
+		capacity := int(f.integer("capacity", 1))
+		m.Capacity = &capacity
+	}
+	if f.get("locked") != nil {
+		locked := f.boolean("locked")
+		m.Locked = &locked
+	}
+	if raw := f.get("presenter"); raw != nil {
+		var presenter string
+		if raw[0] != 'n' {
+			presenter = f.required("presenter", ValidID)
+		}
+		m.Presenter = &presenter
+	}
+	m.Properties = f.object("properties")
+	if raw := f.get("spotlight"); raw != nil {
+		if raw[0] == 'n' {
+			m.Spotlight = json.RawMessage("null")
+			return
+		}
+		if raw[0] != '{' {
+			f.fail(CodeBadRequest, "spotlight must be an object or null")
+		}
+		if len(raw) > f.limits.StateBytes {
+			f.fail(CodeTooLarge, "spotlight has %d bytes; %d are allowed", len(raw), f.limits.StateBytes)
+		}
+		m.Spotlight = bytes.Clone(raw) // outlives the message, like a state
+	}
+}
+
+func (m *RoomChange) encode(e *encoder) {
+	if m.Capacity != nil {
+		e.int("capacity", int64(*m.Capacity))
+	}
+	if m.Locked != nil {
+		e.bool("locked", *m.Locked)
+	}
+	if m.Presenter != nil {
+		e.nullable("presenter", *m.Presenter)
+	}
+	e.object("properties", m.Properties)
+	e.raw("spotlight", m.Spotlight)
+}
+
+func (m *Control) decode(f *fields) {
+	m.Room = f.required("room", ValidRoom)
+	if f.get("action") == nil {
+		f.fail(CodeBadRequest, "action is missing")
+	}
+	m.Action = f.word("action", ActionMute, ActionUnmute, ActionKick)
+	m.Kind = f.word("kind", KindAudio, KindVideo)
+	m.To = f.optional("to", ValidID)
+	if f.err == nil && (m.Kind == "") != (m.Action == ActionKick) {
+		f.fail(CodeBadRequest, "kind goes with mute and unmute, and with them alone")
+	}
+}
+
+func (m *Control) encode(e *encoder) {
+	e.str("room", m.Room)
+	e.str("action", m.Action)
+	e.text("kind", m.Kind)
+	e.text("to", m.To)
+}
+
+func (m *Peers) decode(f *fields) {
+	m.Room = f.required("room", ValidRoom)
+	m.List = f.boolean("list")
+}
+
+func (m *Peers) encode(e *encoder) {
+	e.str("room", m.Room)
+	e.flag("list", m.List)
+}
+
+func (m *Report) decode(f *fields) {
+	m.Room = f.optional("room", ValidRoom)
+	m.Peer = f.optional("peer", ValidID)
+	if f.get("outcome") == nil {
+		f.fail(CodeBadRequest, "outcome is missing")
+	}
+	m.Outcome = f.word("outcome", "connected", "failed", "disconnected")
+	m.Milliseconds = f.integer("ms", 0)
+	m.Local = f.word("local", "host", "srflx", "prflx", "relay")
+	m.Remote = f.word("remote", "host", "srflx", "prflx", "relay")
+	m.Protocol = f.word("protocol", "udp", "tcp", "tls")
+	m.Reason = f.optional("reason", ValidKey)
+}
+
+func (m *Report) encode(e *encoder) {
+	e.text("room", m.Room)
+	e.text("peer", m.Peer)
+	e.str("outcome", m.Outcome)
+	e.count("ms", m.Milliseconds)
+	e.text("local", m.Local)
+	e.text("remote", m.Remote)
+	e.text("protocol", m.Protocol)
+	e.text("reason", m.Reason)
+}
+
+func (*Ping) decode(*fields)  {}
+func (*Ping) encode(*encoder) {}
