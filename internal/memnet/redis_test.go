@@ -5,7 +5,6 @@ import (
 	"net"
 	"os"
 	"runtime"
-
 	"strconv"
 	"sync"
 	"testing"

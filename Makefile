@@ -1,0 +1,94 @@
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+SERVICES  := $(notdir $(patsubst %/main.go,%,$(wildcard services/*/main.go)))
+PKG       ?= ./...
+BENCH     ?= .
+FUZZTIME  ?= 10s
+# Raised together with the slowest package: the clusters of real Redis servers take their seconds.
+TIMEOUT   ?= 15m
+# As many packages at a time as two cores bear while each starts servers of its own.
+PARALLEL  ?= 2
+
+GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+.PHONY: help
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## a whole cluster in one process, for trying out (needs only Go; ARGS="--redis URL")
+	go run ./services/all-in-one $(ARGS)
+
+.PHONY: build
+build: ## static binaries of every service in bin/
+	@mkdir -p bin
+	@for service in $(SERVICES); do \
+		echo "bin/$$service ($(VERSION))"; \
+		CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o "bin/$$service" "./services/$$service"; \
+	done
+
+.PHONY: deps
+deps: ## install what the tests need and is missing: redis-server, chromium, npm packages
+	@scripts/deps.sh
+
+.PHONY: test
+test: deps check test-go test-js test-browser ## everything that has to pass
+	@echo
+	@echo "make test: all passed (dependencies, checks, Go, JavaScript and browser tests)"
+
+.PHONY: check
+check: ## formatting, vet, modules, import table, links in the docs (no servers, no browser)
+	@echo "check: gofmt"
+	@unformatted=$$(git ls-files -co --exclude-standard '*.go' | while read -r f; do if [ -f "$$f" ]; then gofmt -l "$$f"; fi; done); \
+	if [ -n "$$unformatted" ]; then echo "run gofmt -w on:"; echo "$$unformatted"; exit 1; fi
+	@echo "check: go vet"
+	@go vet ./...
+	@echo "check: go mod verify, go mod tidy"
+	@go mod verify
+	@go mod tidy -diff || { echo "run go mod tidy"; exit 1; }
+	@echo "check: import table, file rules, links in the docs"
+	@go test ./internal/archtest
+
+.PHONY: test-go
+test-go: ## Go tests with the race detector (PKG=./pkg/room/...)
+	go test -race -timeout $(TIMEOUT) -p $(PARALLEL) $(PKG)
+
+.PHONY: test-js
+test-js: ## type check and tests of the JavaScript client
+	cd sdk/js && npm run --silent check && npm run --silent test
+
+.PHONY: test-browser
+test-browser: ## calls and chats of real browsers through two gateways
+	cd test/browser && npm run --silent test
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME=10s
+	@go test -list '^Fuzz' $(PKG) \
+	| awk '/^Fuzz/ {names[++n] = $$1} /^ok/ {for (i = 1; i <= n; i++) print $$2, names[i]; n = 0}' \
+	| while read -r package name; do \
+		echo "fuzz: $$package $$name for $(FUZZTIME)"; \
+		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$package" </dev/null; \
+	done
+
+.PHONY: bench
+bench: ## benchmarks with allocations (BENCH=Fanout PKG=./pkg/room)
+	go test -run '^$$' -bench '$(BENCH)' -benchmem $(PKG)
+
+.PHONY: cover
+cover: ## test coverage of all packages together, as coverage/index.html
+	@mkdir -p coverage
+	go test -timeout $(TIMEOUT) -p $(PARALLEL) -coverpkg=./... -coverprofile=coverage/all.out ./...
+	@go tool cover -html=coverage/all.out -o coverage/index.html
+	@go tool cover -func=coverage/all.out | tail -n 1
+
+.PHONY: lint
+lint: ## golangci-lint at the pinned version (its first build takes minutes)
+	go run $(GOLANGCI_LINT) run ./...
+
+.PHONY: clean
+clean: ## remove what was built and what tests left
+	rm -rf bin coverage test-results test/browser/test-results
