@@ -1,0 +1,187 @@
+package app
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/signalbox-rtc/signalbox/pkg/auth"
+)
+
+//go:generate go test -run TestConfigurationDocs -update .
+
+// Config is everything that a gateway can be told. Its tags are the only source of the keys, their
+// defaults, what they allow, the help text and docs/configuration.md:
+//
+//	koanf    the key's last part; nested structs make the parts before it
+//	doc      one line of explanation, with the unit
+//	default  the value when nobody sets the key; absent: the zero value
+//	min, max what a number, a duration or the length of a list may be, ends included
+//	oneof    the words that a string may be, separated by spaces
+//
+// A Config comes from Load, or from Default with changes made in code and then Validate. After that it
+// is only read.
+type Config struct {
+	Node       NodeConfig     `koanf:"node" doc:"This gateway."`
+	Listen     ListenConfig   `koanf:"listen" doc:"The addresses it listens on."`
+	TLS        TLSConfig      `koanf:"tls" doc:"TLS of the public address. Without a certificate it speaks plain HTTP, for use behind a proxy that ends TLS."`
+	Redis      RedisConfig    `koanf:"redis" doc:"The Redis that makes gateways one cluster."`
+	Cluster    ClusterConfig  `koanf:"cluster" doc:"What all gateways of a cluster must agree on."`
+	Rooms      RoomsConfig    `koanf:"rooms" doc:"What rooms may be, unless their app says otherwise."`
+	Session    SessionConfig  `koanf:"session" doc:"One client's session and its connection."`
+	Limits     LimitsConfig   `koanf:"limits" doc:"What one connection may ask for."`
+	Origins    OriginsConfig  `koanf:"origins" doc:"Which web pages may connect, beside those that an app names itself."`
+	Demo       DemoConfig     `koanf:"demo" doc:"The app \"demo\", which lets everybody in without a token. For trying out."`
+	Pages      PagesConfig    `koanf:"pages" doc:"The demo pages."`
+	Log        LogConfig      `koanf:"log" doc:"The log, on standard error."`
+	Shutdown   ShutdownConfig `koanf:"shutdown" doc:"The end of the process."`
+	ICEServers []ICEServer    `koanf:"ice_servers" max:"16" doc:"STUN and TURN servers that every client is told about."`
+	Apps       []auth.App     `koanf:"apps" doc:"The apps (tenants) whose users may connect."`
+
+	// sources says where each key's value came from, for --print-config; nil when made in code.
+	sources map[string]source
+}
+
+// NodeConfig is about this gateway.
+type NodeConfig struct {
+	Name string `koanf:"name" doc:"Name shown to users as the gateway that serves them, and in the log. Empty: the host's name."`
+}
+
+// ListenConfig holds the addresses.
+type ListenConfig struct {
+	Public     string `koanf:"public" default:":8080" doc:"Address for clients, as host:port."`
+	Operations string `koanf:"operations" default:"127.0.0.1:9090" doc:"Address for /metrics, /livez and /readyz, as host:port. They are open to whoever reaches it: in a pod set \":9090\", elsewhere leave it on the loopback interface."`
+	Pprof      bool   `koanf:"pprof" default:"false" doc:"Serve Go's profiles under /debug/pprof/ of the operations address."`
+}
+
+// TLSConfig is about the certificate of the public listener.
+type TLSConfig struct {
+	CertFile       string        `koanf:"cert_file" doc:"File with the certificate chain in PEM, leaf first."`
+	KeyFile        string        `koanf:"key_file" doc:"File with the private key in PEM."`
+	ReloadInterval time.Duration `koanf:"reload_interval" default:"30s" min:"1s" max:"24h" doc:"How often both files are looked at; a changed pair is taken without a restart."`
+}
+
+// Enabled reports whether the public listener speaks TLS.
+func (c TLSConfig) Enabled() bool { return c.CertFile != "" }
+
+// Values of RedisConfig.Mode.
+const (
+	RedisSingle   = "single"
+	RedisSentinel = "sentinel"
+	RedisCluster  = "cluster"
+)
+
+// RedisConfig is how Redis is reached. After Load, what URL said stands in the other fields.
+type RedisConfig struct {
+	URL              auth.Secret    `koanf:"url" doc:"Short form for one server: redis://user:password@host:port/database, or rediss:// for TLS. Excludes mode, addresses, username, password and database."`
+	Mode             string         `koanf:"mode" default:"single" oneof:"single sentinel cluster" doc:"Kind of deployment."`
+	Addresses        []string       `koanf:"addresses" default:"127.0.0.1:6379" min:"1" max:"64" doc:"Addresses as host:port: the one server, the Sentinels, or some nodes of the cluster."`
+	Username         string         `koanf:"username" doc:"User of Redis' access control list."`
+	Password         auth.Secret    `koanf:"password" doc:"Password of that user, or of the server."`
+	Database         int            `koanf:"database" default:"0" min:"0" max:"65535" doc:"Number of the database. A cluster has only 0."`
+	MasterName       string         `koanf:"master_name" doc:"Name under which the Sentinels know the primary. Needed with sentinel."`
+	SentinelUsername string         `koanf:"sentinel_username" doc:"User of the Sentinels themselves."`
+	SentinelPassword auth.Secret    `koanf:"sentinel_password" doc:"Password of the Sentinels themselves."`
+	TLS              RedisTLSConfig `koanf:"tls" doc:"TLS to Redis."`
+	DialTimeout      time.Duration  `koanf:"dial_timeout" default:"1s" min:"10ms" max:"1m" doc:"How long a connection may take to be made."`
+	ReadTimeout      time.Duration  `koanf:"read_timeout" default:"1s" min:"10ms" max:"1m" doc:"How long a reply may take."`
+	WriteTimeout     time.Duration  `koanf:"write_timeout" default:"1s" min:"10ms" max:"1m" doc:"How long a command may take to be sent."`
+	PoolSize         int            `koanf:"pool_size" default:"32" min:"1" max:"10000" doc:"Greatest number of connections for commands, to each server."`
+	PoolTimeout      time.Duration  `koanf:"pool_timeout" default:"300ms" min:"1ms" max:"1m" doc:"How long a command waits for a free connection when all are in use."`
+	TopologyReload   time.Duration  `koanf:"topology_reload" default:"2s" min:"100ms" max:"5m" doc:"How often a cluster's map of slots is read again. A failover is noticed at the latest then."`
+}
+
+// RedisTLSConfig is TLS to Redis.
+type RedisTLSConfig struct {
+	Enabled    bool   `koanf:"enabled" default:"false" doc:"Speak TLS with Redis and with the Sentinels."`
+	CAFile     string `koanf:"ca_file" doc:"File with the certificates to trust in PEM. Empty: the system's."`
+	CertFile   string `koanf:"cert_file" doc:"File with the client certificate in PEM, if Redis asks for one."`
+	KeyFile    string `koanf:"key_file" doc:"File with the key of the client certificate in PEM."`
+	ServerName string `koanf:"server_name" doc:"Name that the server's certificate must have. Empty: the host of the address."`
+}
+
+// ClusterConfig is what all gateways share.
+type ClusterConfig struct {
+	Partitions int `koanf:"partitions" default:"64" min:"1" max:"1024" doc:"Number of partitions that rooms are spread over. Fixed by the first gateway of a cluster; one with another number does not start."`
+}
+
+// RoomsConfig bounds rooms.
+type RoomsConfig struct {
+	Capacity     int           `koanf:"capacity" default:"50" min:"1" max:"10000" doc:"Seats of a new room when neither app nor client says."`
+	MaxCapacity  int           `koanf:"max_capacity" default:"500" min:"1" max:"10000" doc:"Most seats that a room can have."`
+	LogLength    int           `koanf:"log_length" default:"256" min:"16" max:"100000" doc:"Events of a room that are kept for those who come back."`
+	ResumeWindow time.Duration `koanf:"resume_window" default:"2m" min:"5s" max:"24h" doc:"How long events are kept for those who come back."`
+	PerSession   int           `koanf:"per_session" default:"16" min:"1" max:"1024" doc:"Rooms that one session may be in at once."`
+	StateBytes   int           `koanf:"state_bytes" default:"4096" min:"0" max:"1048576" doc:"Greatest size of a peer's own state, in bytes of JSON."`
+	StateKeys    int           `koanf:"state_keys" default:"32" min:"0" max:"1024" doc:"Greatest number of keys in a peer's own state."`
+}
+
+// SessionConfig bounds a session in time and in memory.
+type SessionConfig struct {
+	HelloTimeout     time.Duration `koanf:"hello_timeout" default:"5s" min:"100ms" max:"5m" doc:"How long a new connection may wait before it says hello."`
+	Heartbeat        time.Duration `koanf:"heartbeat" default:"25s" min:"1s" max:"10m" doc:"How often a silent connection is pinged. Keep it below the idle timeout of every proxy on the way."`
+	HeartbeatTimeout time.Duration `koanf:"heartbeat_timeout" default:"10s" min:"100ms" max:"5m" doc:"How long the answer to a ping may take before the connection counts as lost."`
+	WriteTimeout     time.Duration `koanf:"write_timeout" default:"10s" min:"100ms" max:"5m" doc:"How long one write to a client may take."`
+	QueueMessages    int           `koanf:"queue_messages" default:"512" min:"16" max:"1000000" doc:"Messages that may wait for a slow client before its connection is closed, to be resumed."`
+	QueueBytes       int           `koanf:"queue_bytes" default:"1048576" min:"4096" max:"1073741824" doc:"Bytes that may wait for a slow client before its connection is closed, to be resumed."`
+	InFlight         int           `koanf:"in_flight" default:"64" min:"1" max:"10000" doc:"Requests of one session that may wait for Redis at once; the next is read when one is answered."`
+}
+
+// LimitsConfig bounds what a connection may send.
+type LimitsConfig struct {
+	MessageBytes       int           `koanf:"message_bytes" default:"65536" min:"1024" max:"16777216" doc:"Greatest size of a client's message, in bytes."`
+	JSONDepth          int           `koanf:"json_depth" default:"16" min:"4" max:"1000" doc:"Greatest nesting of a client's message."`
+	JSONKeys           int           `koanf:"json_keys" default:"64" min:"8" max:"100000" doc:"Greatest number of keys in each object of a client's message."`
+	MessageReadTimeout time.Duration `koanf:"message_read_timeout" default:"10s" min:"100ms" max:"5m" doc:"How long a message may take from its first byte to its last."`
+	RequestsPerSecond  int           `koanf:"requests_per_second" default:"50" min:"1" max:"100000" doc:"Requests a second that a connection may make for long."`
+	RequestsBurst      int           `koanf:"requests_burst" default:"100" min:"1" max:"1000000" doc:"Requests that a connection may make at once after a pause."`
+	RequestsWait       time.Duration `koanf:"requests_wait" default:"5s" min:"0s" max:"5m" doc:"How far a connection over its rate is slowed down before it is closed instead."`
+	PingsPerSecond     int           `koanf:"pings_per_second" default:"10" min:"1" max:"10000" doc:"WebSocket pings and pongs a second that a connection may send."`
+	Connections        int           `koanf:"connections" default:"0" min:"0" max:"10000000" doc:"Connections that this gateway takes; further ones are refused. 0: no limit."`
+	HeaderBytes        int           `koanf:"header_bytes" default:"8192" min:"1024" max:"1048576" doc:"Greatest size of the headers of an HTTP request, in bytes."`
+	HeaderTimeout      time.Duration `koanf:"header_timeout" default:"5s" min:"100ms" max:"5m" doc:"How long the headers of an HTTP request may take."`
+}
+
+// OriginsConfig says which pages may connect.
+type OriginsConfig struct {
+	Allowed      []string `koanf:"allowed" max:"1024" doc:"Web origins for all apps: https://example.com, https://example.com:8443, https://*.example.com (one label for the star) or * (any). The gateway's own host is always allowed."`
+	AllowMissing bool     `koanf:"allow_missing" default:"true" doc:"Take connections without an Origin header. Browsers always send one; other programs need not, and could send any."`
+}
+
+// DemoConfig is about the demo app.
+type DemoConfig struct {
+	Enabled  bool `koanf:"enabled" default:"false" doc:"Let everybody in without a token, into the rooms of the app \"demo\"."`
+	Capacity int  `koanf:"capacity" default:"8" min:"1" max:"10000" doc:"Seats of a new room of the demo app when the client does not say."`
+}
+
+// PagesConfig is about the web pages.
+type PagesConfig struct {
+	Enabled bool `koanf:"enabled" default:"false" doc:"Serve the call page and the chat page on the public address."`
+}
+
+// LogConfig is about the log.
+type LogConfig struct {
+	Level  string `koanf:"level" default:"info" oneof:"debug info warn error" doc:"Least weight of what is logged."`
+	Format string `koanf:"format" default:"json" oneof:"json text" doc:"One JSON object a line, or text for people."`
+}
+
+// SlogLevel returns Level as the log package knows it, and slog.LevelInfo for a word that is none.
+func (c LogConfig) SlogLevel() slog.Level {
+	var level slog.Level
+	if level.UnmarshalText([]byte(c.Level)) != nil {
+		return slog.LevelInfo
+	}
+	return level
+}
+
+// ShutdownConfig is about the end of the process.
+type ShutdownConfig struct {
+	Timeout time.Duration `koanf:"timeout" default:"25s" min:"0s" max:"1h" doc:"How long an orderly end may take before connections are cut. Keep it below what the supervisor grants (30s in Kubernetes)."`
+}
+
+// ICEServer is a STUN or TURN server, in the shape of the RTCIceServer dictionary of the W3C's WebRTC
+// specification (section 4.2.4).
+type ICEServer struct {
+	URLs       []string    `koanf:"urls" min:"1" max:"16" doc:"stun:, stuns:, turn: or turns: addresses of the server."`
+	Username   string      `koanf:"username" doc:"User for turn: and turns:."`
+	Credential auth.Secret `koanf:"credential" doc:"Password of that user. It is told to every client that has said hello."`
+}

@@ -1,0 +1,302 @@
+package app
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/signalbox-rtc/signalbox/pkg/auth"
+)
+
+// DemoApp is the id of the app that demo.enabled opens.
+const DemoApp = "demo"
+
+// maxNodeName is the greatest length of a node's name in bytes, that of a host's name.
+const maxNodeName = 253
+
+// Validate holds every value against what its key allows, and the values against each other. Load has
+// done this already; a Config that was changed in code needs it. The error is a *ConfigError.
+func (c *Config) Validate() error {
+	l := &loader{problems: c.problems()}
+	return l.err()
+}
+
+// Warnings are sentences about what is allowed but rarely meant, for the log.
+func (c *Config) Warnings() []string {
+	var warnings []string
+	if len(c.Apps) == 0 && !c.Demo.Enabled {
+		warnings = append(warnings, "no app is configured and demo.enabled is false, so nobody can connect")
+	}
+	if slices.Contains(c.Origins.Allowed, "*") {
+		warnings = append(warnings, "origins.allowed has *, so the pages of every site may connect")
+	}
+	if c.Listen.Pprof && !isLoopback(c.Listen.Operations) {
+		warnings = append(warnings, "listen.pprof is on and listen.operations can be reached from other machines, which then can read this one's memory")
+	}
+	return warnings
+}
+
+// AllApps returns the apps whose users may connect: those of the file and, if enabled, the demo, each
+// with the origins that are allowed for all.
+func (c *Config) AllApps() []auth.App {
+	var apps []auth.App
+	for _, app := range c.Apps {
+		app.Origins = slices.Concat(app.Origins, c.Origins.Allowed)
+		apps = append(apps, app)
+	}
+	if c.Demo.Enabled {
+		apps = append(apps, auth.App{
+			ID:        DemoApp,
+			Anonymous: true,
+			AnonymousGrants: []auth.Grant{
+				{Room: "*", Can: auth.Permissions{Publish: true, SetCapacity: true}},
+			},
+			Origins: slices.Clone(c.Origins.Allowed),
+			Policy:  auth.Policy{Capacity: c.Demo.Capacity, MaxCapacity: c.Rooms.MaxCapacity},
+		})
+	}
+	return apps
+}
+
+// problems are all that Validate finds.
+func (c *Config) problems() []problem {
+	k := &checker{config: c}
+	k.ranges("", reflect.ValueOf(c).Elem())
+	k.names()
+	k.redis()
+	k.bounds()
+	k.apps()
+	return k.found
+}
+
+// checker collects problems.
+type checker struct {
+	config *Config
+	found  []problem
+}
+
+// fail adds a sentence about keys whose values do not fit, each with where it came from.
+func (k *checker) fail(text string, keys ...string) {
+	var from []string
+	for _, key := range keys {
+		if src, ok := k.config.sources[key]; ok {
+			from = append(from, key+": "+src.String())
+		}
+	}
+	if len(from) > 0 {
+		text += " (" + strings.Join(from, ", ") + ")"
+	}
+	k.found = append(k.found, problem{keys: keys, text: text})
+}
+
+// ranges holds each value against its field's tags, in lists of structs too.
+func (k *checker) ranges(outer string, value reflect.Value) {
+	for _, f := range schemaOf(value.Type()).fields {
+		v := value.FieldByIndex(f.index)
+		key := outer + f.key
+		if err := f.check(v); err != nil {
+			shown := f.show(formatScalar(v))
+			if v.Kind() == reflect.Slice {
+				shown = fmt.Sprintf("the list of %d", v.Len())
+			}
+			k.fail(key+": "+shown+" "+err.Error(), key)
+		}
+		if f.isStructs() {
+			for i := range v.Len() {
+				k.ranges(fmt.Sprintf("%s[%d].", key, i), v.Index(i))
+			}
+		}
+	}
+}
+
+// names checks the node's name, its addresses, files and servers.
+func (k *checker) names() {
+	c := k.config
+	if len(c.Node.Name) > maxNodeName || strings.ContainsFunc(c.Node.Name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		k.fail(fmt.Sprintf("node.name: is not at most %d bytes of printable text", maxNodeName), "node.name")
+	}
+	k.address("listen.public", c.Listen.Public)
+	k.address("listen.operations", c.Listen.Operations)
+	if _, port, err := net.SplitHostPort(c.Listen.Public); err == nil && port != "0" && c.Listen.Public == c.Listen.Operations {
+		k.fail(fmt.Sprintf("listen.public and listen.operations: are both %q", c.Listen.Public), "listen.public", "listen.operations")
+	}
+	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
+		k.fail("tls.cert_file and tls.key_file: one needs the other", "tls.cert_file", "tls.key_file")
+	}
+	for i, server := range c.ICEServers {
+		k.iceServer(fmt.Sprintf("ice_servers[%d]", i), server)
+	}
+}
+
+// iceServer checks one server by RFC 7064 (stun:) and RFC 7065 (turn:), as far as their schemes go.
+func (k *checker) iceServer(key string, server ICEServer) {
+	relay := false
+	for _, address := range server.URLs {
+		scheme, rest, _ := strings.Cut(address, ":")
+		relay = relay || scheme == "turn" || scheme == "turns"
+		switch {
+		case !slices.Contains([]string{"stun", "stuns", "turn", "turns"}, scheme):
+			k.fail(fmt.Sprintf("%s.urls: %q does not start with stun:, stuns:, turn: or turns:", key, address), key)
+		case rest == "" || strings.HasPrefix(rest, "/"):
+			k.fail(fmt.Sprintf("%s.urls: %q names no host; it is written without slashes, as in turn:turn.example.com:3478", key, address), key)
+		}
+	}
+	if relay && (server.Username == "" || server.Credential == "") {
+		k.fail(key+": a turn: server needs username and credential", key)
+	}
+}
+
+// redis checks what the mode asks for.
+func (k *checker) redis() {
+	r := &k.config.Redis
+	for _, address := range r.Addresses {
+		k.address("redis.addresses", address)
+	}
+	switch r.Mode {
+	case RedisSingle:
+		if len(r.Addresses) > 1 {
+			k.fail(fmt.Sprintf("redis.addresses: there are %d, and redis.mode %s takes one", len(r.Addresses), r.Mode), "redis.addresses", "redis.mode")
+		}
+	case RedisSentinel:
+		if r.MasterName == "" {
+			k.fail("redis.master_name: is needed with redis.mode sentinel", "redis.master_name", "redis.mode")
+		}
+	case RedisCluster:
+		if r.Database != 0 {
+			k.fail(fmt.Sprintf("redis.database: is %d, and redis.mode cluster has only 0", r.Database), "redis.database", "redis.mode")
+		}
+	}
+	if r.Mode != RedisSentinel {
+		k.sentinelAlone("redis.master_name", r.MasterName != "")
+		k.sentinelAlone("redis.sentinel_username", r.SentinelUsername != "")
+		k.sentinelAlone("redis.sentinel_password", r.SentinelPassword != "")
+	}
+	if (r.TLS.CertFile == "") != (r.TLS.KeyFile == "") {
+		k.fail("redis.tls.cert_file and redis.tls.key_file: one needs the other", "redis.tls.cert_file", "redis.tls.key_file")
+	}
+	if !r.TLS.Enabled && (r.TLS.CAFile != "" || r.TLS.CertFile != "" || r.TLS.ServerName != "") {
+		// Passing over it would send what was meant to be encrypted in the clear.
+		k.fail("redis.tls: is set up, and redis.tls.enabled is false", "redis.tls.enabled")
+	}
+}
+
+func (k *checker) sentinelAlone(key string, set bool) {
+	if set {
+		k.fail(key+": is for redis.mode sentinel alone", key, "redis.mode")
+	}
+}
+
+// bounds checks limits that depend on one another.
+func (k *checker) bounds() {
+	c := k.config
+	k.atMost("rooms.capacity", c.Rooms.Capacity, "rooms.max_capacity", c.Rooms.MaxCapacity)
+	k.atMost("demo.capacity", c.Demo.Capacity, "rooms.max_capacity", c.Rooms.MaxCapacity)
+	k.atMost("limits.requests_per_second", c.Limits.RequestsPerSecond, "limits.requests_burst", c.Limits.RequestsBurst)
+	k.atMost("rooms.state_bytes", c.Rooms.StateBytes, "limits.message_bytes", c.Limits.MessageBytes)
+	k.atMost("limits.message_bytes", c.Limits.MessageBytes, "session.queue_bytes", c.Session.QueueBytes)
+	if c.Session.HeartbeatTimeout >= c.Session.Heartbeat {
+		k.fail(fmt.Sprintf("session.heartbeat_timeout: %s must be less than session.heartbeat, which is %s",
+			c.Session.HeartbeatTimeout, c.Session.Heartbeat), "session.heartbeat_timeout", "session.heartbeat")
+	}
+}
+
+func (k *checker) atMost(key string, value int, limitKey string, limit int) {
+	if value > limit {
+		k.fail(fmt.Sprintf("%s: %d is more than %s, which is %d", key, value, limitKey, limit), key, limitKey)
+	}
+}
+
+// apps checks the tenants and the origins.
+func (k *checker) apps() {
+	c := k.config
+	for _, entry := range c.Origins.Allowed {
+		if err := auth.ValidateOrigin(entry); err != nil {
+			k.fail(fmt.Sprintf("origins.allowed: %q: %v", entry, err), "origins.allowed")
+		}
+	}
+	for i, app := range c.Apps {
+		if app.ID == DemoApp && c.Demo.Enabled {
+			k.fail(fmt.Sprintf("apps[%d].id: %q is taken by demo.enabled", i, DemoApp), "apps", "demo.enabled")
+		}
+		if app.Policy.MaxCapacity > c.Rooms.MaxCapacity {
+			k.fail(fmt.Sprintf("apps[%d].policy.max_capacity: %d is more than rooms.max_capacity, which is %d",
+				i, app.Policy.MaxCapacity, c.Rooms.MaxCapacity), "apps", "rooms.max_capacity")
+		}
+	}
+	_, err := auth.New(auth.Options{Apps: c.Apps})
+	for _, err := range leaves(err) {
+		k.fail("apps: "+strings.TrimPrefix(err.Error(), "auth: "), "apps")
+	}
+}
+
+// leaves takes apart what errors.Join has joined.
+func leaves(err error) []error {
+	if err == nil {
+		return nil
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var all []error
+	for _, part := range joined.Unwrap() {
+		all = append(all, leaves(part)...)
+	}
+	return all
+}
+
+// address checks host:port. The host may be empty, which is every interface or this machine.
+func (k *checker) address(key, text string) {
+	_, port, err := net.SplitHostPort(text)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		k.fail(fmt.Sprintf("%s: %q is not host:port", key, text), key)
+	}
+}
+
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// SetURL sets the one server from the short form redis://user:password@host:port/database, or
+// rediss:// for TLS. Port 6379 and database 0 may be left out. The error never repeats the URL, and
+// leaves everything as it was.
+func (r *RedisConfig) SetURL(short auth.Secret) error {
+	form := errors.New("is not of the form redis://user:password@host:port/database")
+	u, err := url.Parse(string(short))
+	if err != nil || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" {
+		return form
+	}
+	if u.Scheme != "redis" && u.Scheme != "rediss" {
+		return form
+	}
+	database := 0
+	if path := strings.Trim(u.Path, "/"); path != "" {
+		if database, err = strconv.Atoi(path); err != nil {
+			return form
+		}
+	}
+	password, _ := u.User.Password()
+	r.URL = short
+	r.Mode = RedisSingle
+	r.Addresses = []string{net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "6379"))}
+	r.Username = u.User.Username()
+	r.Password = auth.Secret(password)
+	r.Database = database
+	r.TLS.Enabled = r.TLS.Enabled || u.Scheme == "rediss"
+	return nil
+}

@@ -1,0 +1,121 @@
+package app
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// helpText is what --help shows: every key with its type, explanation and default.
+func helpText(s *schema) string {
+	var b strings.Builder
+	b.WriteString(`Signalbox gateway: holds the sessions of WebRTC clients and relays their signaling.
+
+Usage: gateway [--config FILE] [--KEY=VALUE ...]
+
+  --config FILE    read FILE (YAML); the variable SIGNALBOX_CONFIG does the same
+  --print-config   print the configuration in effect, with the source of each value, and end
+  --version        print the version and end
+  --help           print this and end
+
+Flags override the environment, which overrides the file, which overrides the defaults.
+The variable of redis.dial_timeout is SIGNALBOX_REDIS_DIAL_TIMEOUT, and so on. Give secrets by file
+or variable rather than by flag: other users of a machine can read its command lines.
+`)
+	for i := range s.fields {
+		f := &s.fields[i]
+		if f.isStructs() {
+			continue
+		}
+		fmt.Fprintf(&b, "\n  --%s (%s", f.key, f.kind())
+		if allowed := f.allowed(); allowed != "" {
+			fmt.Fprintf(&b, ": %s", allowed)
+		}
+		if f.def != "" {
+			fmt.Fprintf(&b, "; default %s", f.def)
+		}
+		fmt.Fprintf(&b, ")\n      %s\n", f.doc)
+	}
+	b.WriteString("\nIn the file alone:\n")
+	for i := range s.fields {
+		if f := &s.fields[i]; f.isStructs() {
+			fmt.Fprintf(&b, "\n  %s\n      %s\n", f.key, f.doc)
+		}
+	}
+	return b.String()
+}
+
+// yaml is what --print-config shows: a file that would say the same, but for the secrets, with the
+// source of each value as a comment.
+func (c *Config) yaml(s *schema) (string, error) {
+	root := &yaml.Node{Kind: yaml.MappingNode}
+	sections := map[string]*yaml.Node{"": root}
+	value := reflect.ValueOf(c).Elem()
+	for i := range s.fields {
+		f := &s.fields[i]
+		node := valueNode(value.FieldByIndex(f.index))
+		key := textNode(lastPart(f.key))
+		comment := "# " + c.sources[f.key].String()
+		if node.Kind == yaml.ScalarNode {
+			node.LineComment = comment
+		} else {
+			key.HeadComment = comment
+		}
+		put(sections, f.key, key, node)
+	}
+	var b strings.Builder
+	encoder := yaml.NewEncoder(&b)
+	encoder.SetIndent(2)
+	if err := encoder.Encode(root); err != nil {
+		return "", fmt.Errorf("app: print the configuration: %w", err)
+	}
+	return b.String(), nil
+}
+
+// put hangs a value into the mapping of its section, which is made when it is the first there.
+func put(sections map[string]*yaml.Node, key string, name, value *yaml.Node) {
+	parent := strings.TrimSuffix(strings.TrimSuffix(key, lastPart(key)), ".")
+	mapping := sections[parent]
+	if mapping == nil {
+		mapping = &yaml.Node{Kind: yaml.MappingNode}
+		sections[parent] = mapping
+		put(sections, parent, textNode(lastPart(parent)), mapping)
+	}
+	mapping.Content = append(mapping.Content, name, value)
+}
+
+func lastPart(key string) string { return key[strings.LastIndex(key, ".")+1:] }
+
+// valueNode turns a value into YAML. Secrets hide themselves.
+func valueNode(value reflect.Value) *yaml.Node {
+	switch {
+	case value.Kind() == reflect.Slice:
+		node := &yaml.Node{Kind: yaml.SequenceNode}
+		for i := range value.Len() {
+			node.Content = append(node.Content, valueNode(value.Index(i)))
+		}
+		if value.Len() == 0 {
+			node.Style = yaml.FlowStyle
+		}
+		return node
+	case value.Kind() == reflect.Struct:
+		node := &yaml.Node{Kind: yaml.MappingNode}
+		sections := map[string]*yaml.Node{"": node}
+		for _, f := range schemaOf(value.Type()).fields {
+			put(sections, f.key, textNode(lastPart(f.key)), valueNode(value.FieldByIndex(f.index)))
+		}
+		return node
+	case value.Type() == boolType || value.Type() == intType:
+		return &yaml.Node{Kind: yaml.ScalarNode, Value: formatScalar(value)}
+	}
+	return textNode(formatScalar(value))
+}
+
+// textNode is a string, quoted where YAML would take it for something else.
+func textNode(text string) *yaml.Node {
+	node := new(yaml.Node)
+	node.SetString(text)
+	return node
+}
