@@ -1,6 +1,7 @@
 package memnet
 
 import (
+	"errors"
 	"io"
 	"net"
 	"time"
@@ -93,7 +94,7 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 
 // opError wraps as package net does, which leaves io.EOF bare.
 func (c *Conn) opError(op string, err error) error {
-	if err == nil || err == io.EOF {
+	if err == nil || errors.Is(err, io.EOF) {
 		return err
 	}
 	return &net.OpError{Op: op, Net: networkName, Source: c.local, Addr: c.remote, Err: err}

@@ -6,6 +6,7 @@
 package redistest
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os/exec"
@@ -192,11 +193,14 @@ func (s *Server) awaitReady(proc *process) error {
 		if info, ok := reply.(string); ok && hasLine(info, want) {
 			return nil
 		}
+		if err == nil {
+			err = errors.New("another process answers")
+		}
 		select {
 		case <-proc.exited:
 			return fmt.Errorf("redis-server on %s ended at once", s.Addr())
 		case <-deadline.C:
-			return fmt.Errorf("redis-server on %s does not answer within %v (last: %v)", s.Addr(), startTimeout, err)
+			return fmt.Errorf("redis-server on %s does not answer within %v: %w", s.Addr(), startTimeout, err)
 		case <-tick.C:
 		}
 	}
