@@ -121,8 +121,9 @@ func startTLS(t *testing.T, dir string) *tlsServer {
 		Registerer: s.registry,
 	})
 	require.NoError(t, err)
-	listener, err := tls.Listen("tcp", "127.0.0.1:0", certificate.TLSConfig())
+	plain, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
+	listener := tls.NewListener(plain, certificate.TLSConfig())
 	s.addr = listener.Addr().String()
 
 	ctx, cancel := context.WithCancel(t.Context())
@@ -157,12 +158,14 @@ func (s *tlsServer) serial(tb testing.TB, trusted pair) int64 {
 }
 
 func (s *tlsServer) handshake(config *tls.Config) (tls.ConnectionState, error) {
-	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 5 * time.Second}, "tcp", s.addr, config)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	conn, err := (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", s.addr)
 	if err != nil {
 		return tls.ConnectionState{}, err
 	}
 	defer conn.Close()
-	return conn.ConnectionState(), nil
+	return conn.(*tls.Conn).ConnectionState(), nil
 }
 
 // reloads returns the value of the reload counter.

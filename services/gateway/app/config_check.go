@@ -232,7 +232,8 @@ func (k *checker) apps() {
 	}
 	_, err := auth.New(auth.Options{Apps: c.Apps})
 	for _, err := range leaves(err) {
-		k.fail("apps: "+strings.TrimPrefix(err.Error(), "auth: "), "apps")
+		text := strings.TrimPrefix(err.Error(), "auth: ")
+		k.fail("apps: "+strings.ReplaceAll(text, "\n", "; "), "apps")
 	}
 }
 
@@ -241,7 +242,7 @@ func leaves(err error) []error {
 	if err == nil {
 		return nil
 	}
-	joined, ok := err.(interface{ Unwrap() []error })
+	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // what wraps a join adds words to it, and must stay whole
 	if !ok {
 		return []error{err}
 	}

@@ -303,6 +303,7 @@ func TestLoadRefuses(t *testing.T) {
 		{name: "Origin", args: []string{"--origins.allowed=https://a.example/path"}, want: `origins.allowed: "https://a.example/path": an origin is `},
 		{name: "AppOverMost", file: "apps: [{id: a, anonymous: true, policy: {max_capacity: 501}}]", want: "apps[0].policy.max_capacity: 501 is more than rooms.max_capacity, which is 500"},
 		{name: "AppWithoutKeys", file: "apps: [{id: acme}]", want: `apps: app "acme": there is no key and anonymous is off`},
+		{name: "AppWithTwoBadOrigins", file: "apps: [{id: acme, anonymous: true, origins: [\"null\", x]}]", want: `apps: app "acme": origin "null": null is never allowed; origin "x": an origin is `},
 		{name: "AppTwice", file: "apps: [{id: a, anonymous: true}, {id: a, anonymous: true}]", want: `apps: app "a" is there twice`},
 		{name: "DemoTwice", file: "apps: [{id: demo, anonymous: true}]\ndemo: {enabled: true}", want: `apps[0].id: "demo" is taken by demo.enabled`},
 		{name: "ServerWithoutURLs", file: "ice_servers: [{username: u}]", want: "ice_servers[0].urls: the list of 0 is out of range; allowed: 1 to 16 entries"},
@@ -393,7 +394,7 @@ apps:
 ice_servers:
   - {urls: [turn:a], username: u, credential: `+secret+`}
 `)
-	print := func(t *testing.T, args ...string) string {
+	printed := func(t *testing.T, args ...string) string {
 		var out bytes.Buffer
 		c, err := app.Load(append(args, "--print-config", "--node.name=n"), []string{"SIGNALBOX_LOG_LEVEL=warn"}, &out)
 		require.ErrorIs(t, err, app.ErrAnswered)
@@ -402,7 +403,7 @@ ice_servers:
 	}
 
 	t.Run("ValuesAndSources", func(t *testing.T) {
-		out := print(t, "--config", path)
+		out := printed(t, "--config", path)
 		require.NotContains(t, out, secret)
 		for _, want := range []string{
 			"  name: n # flag --node.name\n",
@@ -423,8 +424,8 @@ ice_servers:
 
 	// What is printed without secrets can be given back and says the same.
 	t.Run("RoundTrip", func(t *testing.T) {
-		out := print(t)
-		again := print(t, "--config", mustFile(t, out))
+		out := printed(t)
+		again := printed(t, "--config", mustFile(t, out))
 		strip := func(text string) (lines []string) {
 			for line := range strings.Lines(text) {
 				line, _, _ = strings.Cut(line, "#")
@@ -436,12 +437,12 @@ ice_servers:
 	})
 
 	t.Run("PlaceholderIsNoSecret", func(t *testing.T) {
-		_, err := load(t, print(t, "--config", path), nil, nil)
+		_, err := load(t, printed(t, "--config", path), nil, nil)
 		require.ErrorContains(t, err, "redis.password: (hidden) is what --print-config shows in place of a secret")
 	})
 
 	t.Run("Derived", func(t *testing.T) {
-		out := print(t, "--redis.url=rediss://:"+secret+"@cache")
+		out := printed(t, "--redis.url=rediss://:"+secret+"@cache")
 		require.NotContains(t, out, secret)
 		require.Contains(t, out, "  # derived from redis.url\n  addresses:\n    - cache:6379\n")
 		require.Contains(t, out, "    enabled: true # derived from redis.url\n")

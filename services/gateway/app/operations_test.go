@@ -36,9 +36,10 @@ func mustOperations(tb testing.TB, options app.OperationsOptions) http.Handler {
 	return handler
 }
 
-func request(handler http.Handler, method, path string) *http.Response {
+func request(tb testing.TB, handler http.Handler, method, path string) *http.Response {
+	tb.Helper()
 	recorder := httptest.NewRecorder()
-	handler.ServeHTTP(recorder, httptest.NewRequest(method, path, nil))
+	handler.ServeHTTP(recorder, httptest.NewRequestWithContext(tb.Context(), method, path, nil))
 	return recorder.Result()
 }
 
@@ -81,7 +82,7 @@ func TestOperationsPaths(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			response := request(test.handler, test.method, test.path)
+			response := request(t, test.handler, test.method, test.path)
 			require.Equal(t, test.status, response.StatusCode)
 			require.True(t, strings.HasPrefix(response.Header.Get("Content-Type"), test.contentType), response.Header)
 			require.Contains(t, body(t, response), test.body)
@@ -129,7 +130,7 @@ func TestOperationsReadiness(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			response := request(mustOperations(t, app.OperationsOptions{Checks: test.checks}), "GET", "/readyz")
+			response := request(t, mustOperations(t, app.OperationsOptions{Checks: test.checks}), "GET", "/readyz")
 			require.Equal(t, test.status, response.StatusCode)
 			require.Equal(t, "application/json", response.Header.Get("Content-Type"))
 			require.Equal(t, "no-store", response.Header.Get("Cache-Control"))
@@ -150,7 +151,7 @@ func TestOperationsReadiness(t *testing.T) {
 				CheckTimeout: time.Second,
 			})
 			start := time.Now()
-			response := request(handler, "GET", "/readyz")
+			response := request(t, handler, "GET", "/readyz")
 			require.Equal(t, time.Second, time.Since(start))
 			require.Equal(t, 503, response.StatusCode)
 			var got readiness
@@ -171,7 +172,7 @@ func TestOperationsMetrics(t *testing.T) {
 		registry.MustRegister(brokenCollector{desc})
 		var log bytes.Buffer
 
-		response := request(mustOperations(t, app.OperationsOptions{
+		response := request(t, mustOperations(t, app.OperationsOptions{
 			Registry: registry,
 			Logger:   telemetry.NewLogger(&log, nil, telemetry.FormatJSON),
 		}), "GET", "/metrics")
