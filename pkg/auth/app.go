@@ -1,0 +1,153 @@
+package auth
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// maxAppID is the greatest length of an app's id, that of a DNS label, in bytes.
+const maxAppID = 63
+
+// Policy is what an app lets its rooms be. It travels with each [Identity].
+type Policy struct {
+	// Capacity is the number of seats of a new room; 0 is the deployment's default.
+	Capacity int `koanf:"capacity" yaml:"capacity"`
+	// MaxCapacity is the greatest number of seats that a client may ask for; 0 is the deployment's limit.
+	MaxCapacity int `koanf:"max_capacity" yaml:"max_capacity"`
+}
+
+// App is a tenant, as the configuration file names it.
+type App struct {
+	// ID is what the app claim of its tokens says: ^[a-z0-9][a-z0-9-]{0,62}$.
+	ID string `koanf:"id" yaml:"id"`
+	// Keys may sign the app's tokens. More than one allow a change of keys without a gap.
+	Keys []Key `koanf:"keys" yaml:"keys"`
+	// Origins are the web origins whose pages may connect: "https://example.com", "https://example.com:8443",
+	// "https://*.example.com" (one label in place of the star) or "*" (any). Empty: no page may.
+	Origins []string `koanf:"origins" yaml:"origins"`
+	// Anonymous lets users in without a token, with AnonymousGrants.
+	Anonymous bool `koanf:"anonymous" yaml:"anonymous"`
+	// Disabled refuses all the app's users.
+	Disabled bool `koanf:"disabled" yaml:"disabled"`
+	// AnonymousGrants are what an anonymous user may do; if empty, publish in every room.
+	AnonymousGrants []Grant `koanf:"anonymous_grants" yaml:"anonymous_grants"`
+	Policy          Policy  `koanf:"policy" yaml:"policy"`
+	// Audience must be in the aud claim; "" does not look at aud.
+	Audience string `koanf:"audience" yaml:"audience"`
+	// Issuer must be the iss claim; "" does not look at iss.
+	Issuer string `koanf:"issuer" yaml:"issuer"`
+	// MaxLifetime is the greatest time from a token's iat (or from now, if it has none) to its exp, and how long an
+	// anonymous identity is good for; 0 is [Options.MaxLifetime].
+	MaxLifetime time.Duration `koanf:"max_lifetime" yaml:"max_lifetime"`
+}
+
+// app is an App, checked and made ready. Immutable.
+type app struct {
+	id              string
+	keys            map[string]*verifyKey // by kid
+	origins         *originSet
+	originList      []string // as configured
+	anonymous       bool
+	disabled        bool
+	anonymousGrants []Grant
+	policy          Policy
+	maxLifetime     time.Duration
+}
+
+// compile checks everything about the app and gives all that is wrong with it, not just the first.
+func (a *App) compile(opts *Options) (*app, error) {
+	var errs []error
+	fail := func(err error) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("auth: app %q: %w", a.ID, err))
+		}
+	}
+	if !validAppID(a.ID) {
+		fail(errors.New("an id is 1 to 63 characters of a-z, 0-9 and '-', and does not start with '-'"))
+	}
+	fail(a.Policy.validate())
+	if a.MaxLifetime < 0 {
+		fail(errors.New("max_lifetime is negative"))
+	}
+	if len(a.Keys) == 0 && !a.Anonymous {
+		fail(errors.New("there is no key and anonymous is off: nobody could connect"))
+	}
+
+	out := &app{
+		id:              a.ID,
+		keys:            make(map[string]*verifyKey, len(a.Keys)),
+		originList:      slices.Clone(a.Origins),
+		anonymous:       a.Anonymous,
+		disabled:        a.Disabled,
+		anonymousGrants: slices.Clone(a.AnonymousGrants),
+		policy:          a.Policy,
+		maxLifetime:     a.MaxLifetime,
+	}
+	if out.maxLifetime == 0 {
+		out.maxLifetime = opts.MaxLifetime
+	}
+	if len(out.anonymousGrants) == 0 {
+		out.anonymousGrants = []Grant{{Room: "*", Can: Permissions{Publish: true}}}
+	}
+	if len(out.anonymousGrants) > MaxGrants {
+		fail(fmt.Errorf("anonymous_grants has more than %d entries", MaxGrants))
+	}
+	for _, grant := range out.anonymousGrants {
+		if err := validatePattern(grant.Room); err != nil {
+			fail(fmt.Errorf("anonymous_grants: %q: %w", grant.Room, err))
+		}
+	}
+	var err error
+	out.origins, err = newOriginSet(a.Origins)
+	fail(err)
+	for i := range a.Keys {
+		key := &a.Keys[i]
+		if _, twice := out.keys[key.ID]; twice {
+			fail(fmt.Errorf("key %q is there twice", key.ID))
+			continue
+		}
+		out.keys[key.ID], err = key.compile(a, opts)
+		fail(err)
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	return out, nil
+}
+
+// key chooses the key by the token's kid, which is bound to the app: another app's key of the same id is never seen.
+func (a *app) key(kid string, named bool) (*verifyKey, bool) {
+	if named {
+		key, ok := a.keys[kid]
+		return key, ok
+	}
+	if len(a.keys) != 1 {
+		return nil, false
+	}
+	for _, key := range a.keys {
+		return key, true
+	}
+	return nil, false
+}
+
+func (p Policy) validate() error {
+	switch {
+	case p.Capacity < 0 || p.MaxCapacity < 0:
+		return errors.New("policy: a capacity is negative")
+	case p.MaxCapacity > 0 && p.Capacity > p.MaxCapacity:
+		return fmt.Errorf("policy: capacity %d is greater than max_capacity %d", p.Capacity, p.MaxCapacity)
+	}
+	return nil
+}
+
+func validAppID(id string) bool {
+	if id == "" || len(id) > maxAppID || id[0] == '-' {
+		return false
+	}
+	return strings.IndexFunc(id, func(c rune) bool {
+		return !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-')
+	}) < 0
+}

@@ -1,0 +1,250 @@
+package auth
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// Options set up a [Verifier]. The zero value of each field but Apps is a documented default.
+type Options struct {
+	Apps []App
+	// Now is the clock; nil is [time.Now].
+	Now func() time.Time
+	// Leeway is how far another machine's clock may be off, for exp, nbf and iat; 0 is 30 s.
+	Leeway time.Duration
+	// MaxTokenBytes is the greatest length of a token, in bytes; 0 is 8192.
+	MaxTokenBytes int
+	// MaxLifetime is the [App.MaxLifetime] of an app that sets none; 0 is 24 h.
+	MaxLifetime time.Duration
+}
+
+// Defaults of [Options].
+const (
+	DefaultLeeway        = 30 * time.Second
+	DefaultMaxTokenBytes = 8192
+	DefaultMaxLifetime   = 24 * time.Hour
+)
+
+func (o *Options) setDefaults() {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Leeway == 0 {
+		o.Leeway = DefaultLeeway
+	}
+	if o.MaxTokenBytes == 0 {
+		o.MaxTokenBytes = DefaultMaxTokenBytes
+	}
+	if o.MaxLifetime == 0 {
+		o.MaxLifetime = DefaultMaxLifetime
+	}
+}
+
+func (o *Options) validate() error {
+	var errs []error
+	if o.Leeway < 0 {
+		errs = append(errs, errors.New("auth: leeway is negative"))
+	}
+	if o.MaxTokenBytes < 0 {
+		errs = append(errs, errors.New("auth: the greatest length of a token is negative"))
+	}
+	if o.MaxLifetime < 0 {
+		errs = append(errs, errors.New("auth: the greatest lifetime is negative"))
+	}
+	return errors.Join(errs...)
+}
+
+// Verifier knows the apps and checks what their users bring. It never changes after [New], so goroutines may share
+// it without a lock; a new configuration takes a new Verifier.
+type Verifier struct {
+	apps          map[string]*app
+	origins       *originSet // of all enabled apps
+	now           func() time.Time
+	leeway        time.Duration
+	maxTokenBytes int
+}
+
+// New checks the apps and gives their verifier, or an error that names everything that is wrong with them.
+func New(opts Options) (*Verifier, error) {
+	opts.setDefaults()
+	errs := []error{opts.validate()}
+	v := &Verifier{
+		apps:          make(map[string]*app, len(opts.Apps)),
+		origins:       &originSet{},
+		now:           opts.Now,
+		leeway:        opts.Leeway,
+		maxTokenBytes: opts.MaxTokenBytes,
+	}
+	for i := range opts.Apps {
+		a, err := opts.Apps[i].compile(&opts)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if _, twice := v.apps[a.id]; twice {
+			errs = append(errs, fmt.Errorf("auth: app %q is there twice", a.id))
+			continue
+		}
+		v.apps[a.id] = a
+		if !a.disabled {
+			v.origins.add(a.origins)
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// Verify gives the identity that a token vouches for. Every error is an [*Error] with its reason.
+//
+// What the token says of itself only chooses the app and, within the app, the key. The key then decides which
+// algorithm is used (RFC 8725, section 3.1); headers that bring or point to a key (jku, jwk, x5u, x5c) are not
+// looked at.
+func (v *Verifier) Verify(token string) (*Identity, error) {
+	if len(token) > v.maxTokenBytes {
+		return nil, refuse(ReasonTooLarge, fmt.Sprintf("the token is longer than %d bytes", v.maxTokenBytes))
+	}
+	head, c, err := peek(token)
+	if err != nil {
+		return nil, err
+	}
+	appID, err := c.app()
+	if err != nil {
+		return nil, err
+	}
+	a, err := v.enabledApp(appID)
+	if err != nil {
+		return nil, err
+	}
+	key, ok := a.key(head.kid, head.hasKid)
+	if !ok {
+		return nil, refuse(ReasonUnknownKey, "the app has no such key; a token without kid needs an app with exactly one key")
+	}
+	if head.algorithm != key.algorithm {
+		return nil, refuse(ReasonAlgorithm, "the token's algorithm is not that of its key")
+	}
+	if _, err := key.parser.ParseWithClaims(token, c, key.keyFor); err != nil {
+		return nil, refusal(err)
+	}
+	return v.identity(a, c)
+}
+
+// Anonymous gives a new identity to a user without a token, if the app lets such users in. The user id is random and
+// new each time; name is the display name and may be empty. Every error is an [*Error] with its reason.
+func (v *Verifier) Anonymous(app, name string) (*Identity, error) {
+	a, err := v.enabledApp(app)
+	if err != nil {
+		return nil, err
+	}
+	if !a.anonymous {
+		return nil, refuse(ReasonAnonymous, "the app takes no users without a token")
+	}
+	if !validDisplayName(name) {
+		return nil, refuse(ReasonClaims, messageBadName)
+	}
+	return &Identity{
+		App:       a.id,
+		User:      "anon-" + rand.Text(),
+		Name:      name,
+		Grants:    slices.Clone(a.anonymousGrants),
+		Expires:   v.now().Add(a.maxLifetime).UTC(),
+		Anonymous: true,
+		Policy:    a.policy,
+	}, nil
+}
+
+// Origins gives an enabled app's allowed origins as they were configured; false if there is no such app.
+func (v *Verifier) Origins(app string) ([]string, bool) {
+	a, err := v.enabledApp(app)
+	if err != nil {
+		return nil, false
+	}
+	return slices.Clone(a.originList), true
+}
+
+// OriginAllowed reports whether any enabled app allows the value of an Origin header (RFC 6454, section 7): the check
+// at the handshake, when the app is not yet known. Scheme, host and port must agree; "null", "" and what is no origin
+// are never allowed, not even by "*". What to do without the header is the caller's to decide.
+func (v *Verifier) OriginAllowed(origin string) bool { return v.origins.allows(origin) }
+
+// AppOriginAllowed reports whether this app allows the origin: the check after the hello, which has named the app.
+func (v *Verifier) AppOriginAllowed(app, origin string) bool {
+	a, err := v.enabledApp(app)
+	return err == nil && a.origins.allows(origin)
+}
+
+func (v *Verifier) enabledApp(id string) (*app, error) {
+	a, ok := v.apps[id]
+	switch {
+	case !ok:
+		return nil, refuse(ReasonUnknownApp, "there is no such app")
+	case a.disabled:
+		return nil, refuse(ReasonAppDisabled, "the app is switched off")
+	}
+	return a, nil
+}
+
+// identity reads the claims that are ours, and the lifetime, from a token that the library has verified.
+func (v *Verifier) identity(a *app, c *claims) (*Identity, error) {
+	user, err := c.user()
+	if err != nil {
+		return nil, err
+	}
+	name, err := c.displayName()
+	if err != nil {
+		return nil, err
+	}
+	grants, err := c.grants()
+	if err != nil {
+		return nil, err
+	}
+	expires, err := c.GetExpirationTime()
+	if err != nil {
+		return nil, err
+	}
+	issued, err := c.GetIssuedAt()
+	if err != nil {
+		return nil, err
+	}
+	if issued == nil {
+		// Without iat the lifetime counts from our clock, and the minter's may be ahead of it.
+		issued = &jwt.NumericDate{Time: v.now().Add(v.leeway)}
+	}
+	if expires.Sub(issued.Time) > a.maxLifetime {
+		return nil, refuse(ReasonLifetime, fmt.Sprintf("the token is valid for longer than %s", a.maxLifetime))
+	}
+	return &Identity{App: a.id, User: user, Name: name, Grants: grants, Expires: expires.Time, Policy: a.policy}, nil
+}
+
+// refusal names the reason behind the library's error, which may join several.
+func refusal(err error) *Error {
+	switch {
+	case errors.Is(err, jwt.ErrTokenMalformed):
+		return refuseFor(ReasonMalformed, messageNotStrict, err)
+	case errors.Is(err, jwt.ErrTokenSignatureInvalid), errors.Is(err, jwt.ErrTokenUnverifiable):
+		return refuseFor(ReasonSignature, "the signature is not by the app's key", err)
+	case errors.Is(err, jwt.ErrTokenExpired):
+		return refuseFor(ReasonExpired, "the token has expired", err)
+	case errors.Is(err, jwt.ErrTokenNotValidYet):
+		return refuseFor(ReasonNotYetValid, "the token's nbf is in the future", err)
+	case errors.Is(err, jwt.ErrTokenUsedBeforeIssued):
+		return refuseFor(ReasonNotYetValid, "the token's iat is in the future", err)
+	}
+	// What the claims say of themselves: a missing or mistyped one.
+	if own, ok := errors.AsType[*Error](err); ok {
+		return own
+	}
+	switch {
+	case errors.Is(err, jwt.ErrTokenInvalidAudience):
+		return refuseFor(ReasonAudience, "the token is for another audience", err)
+	case errors.Is(err, jwt.ErrTokenInvalidIssuer):
+		return refuseFor(ReasonIssuer, "the token is by another issuer", err)
+	}
+	return refuseFor(ReasonClaims, "a claim is not valid", err)
+}
