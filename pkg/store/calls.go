@@ -24,8 +24,8 @@ type Room struct {
 }
 
 // Seat names a peer's seat in a room and the node that speaks for it. Peer and Node are 1 to 64
-// printable ASCII characters without space, ':' and '*', and not "-" alone; a call with others is
-// refused with bad_request.
+// printable ASCII characters without space, ':', '*', '"' and '\\', and not "-" alone; a call with others
+// is refused with bad_request.
 type Seat struct {
 	Room Room
 	Peer string

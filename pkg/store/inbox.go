@@ -1,6 +1,39 @@
 package store
 
-import "context"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	// pingPeriod is how often a subscription connection is asked for a PONG, and silence how long nothing may
+	// come over it: two periods. go-redis' own check only writes its PING: a connection whose packets are
+	// dropped then stays silent for minutes, while PUBLISH still counts it as a receiver.
+	pingPeriod = 1500 * time.Millisecond
+	silence    = 2 * pingPeriod
+	// stalePong is when an inbox calls itself not ready; a little more than silence, which ends the connection.
+	stalePong = silence + pingPeriod
+
+	minBackoff = 50 * time.Millisecond
+	maxBackoff = 2 * time.Second
+)
+
+// The reasons of the reconnect metric.
+const (
+	reasonDial   = "dial"
+	reasonSilent = "silent"
+	reasonMoved  = "moved"
+	reasonClosed = "closed"
+	reasonReply  = "reply"
+)
+
+var reconnectReasons = []string{reasonDial, reasonSilent, reasonMoved, reasonClosed, reasonReply}
 
 // Event is what happened in a room, as a node's inbox receives it.
 type Event struct {
@@ -21,28 +54,266 @@ type Event struct {
 // Receiver takes the events of a node's inbox.
 type Receiver interface {
 	// Deliver takes one event and must not block. It is called from one goroutine per subscription
-	// connection, in order for each partition. An event may be lost with a connection and a later step's
+	// connection, in order for each partition. An event may be lost with a connection and a later
 	// replay may deliver one twice: compare Epoch and Seq.
 	Deliver(Event)
 }
 
 // Inbox is one node's subscription to all its inbox channels, one per partition.
+//
+// A single Redis carries them all over one connection. A Redis Cluster needs one connection per partition,
+// since a sharded subscription of go-redis must not mix slots.
 type Inbox struct {
 	// OnResubscribed, if set before Run, is called when a partition's subscription was made again: events may
 	// have been lost before this instant. Called from the goroutine that calls Deliver for the partition.
 	OnResubscribed func(partition int)
+
+	// Immutable.
+	store         *Store
+	node          string
+	receiver      Receiver
+	subscriptions []*subscription
+
+	mu      sync.Mutex
+	missing int           // subscriptions that are not ready; guarded by mu
+	changed chan struct{} // closed and replaced when missing changes; guarded by mu
 }
 
-// Inbox makes the node's inbox. It receives nothing before its Run.
-func (s *Store) Inbox(node string, r Receiver) *Inbox { return nil }
+// Inbox makes the node's inbox. It receives nothing before its Run. Node is an id as in [Seat].
+func (s *Store) Inbox(node string, r Receiver) *Inbox {
+	i := &Inbox{store: s, node: node, receiver: r, changed: make(chan struct{})}
+	if s.opts.Mode == ModeCluster {
+		for p := range s.partitions {
+			i.subscriptions = append(i.subscriptions, newSubscription(i, p, p+1))
+		}
+	} else {
+		i.subscriptions = append(i.subscriptions, newSubscription(i, 0, len(s.partitions)))
+	}
+	i.missing = len(i.subscriptions)
+	return i
+}
 
 // Run subscribes, delivers until ctx ends and then returns nil. It re-subscribes for ever when Redis fails.
-// It must be called once.
-func (i *Inbox) Run(ctx context.Context) error { return nil }
+// It must be called once. An error is returned for a node id that is not valid.
+func (i *Inbox) Run(ctx context.Context) error {
+	if !validID(i.node) {
+		return errors.New("store: the inbox's node id is not valid")
+	}
+	var running sync.WaitGroup
+	for _, sub := range i.subscriptions {
+		running.Go(func() { sub.run(ctx) })
+	}
+	running.Wait()
+	return nil
+}
 
 // Ready is nil when every partition is subscribed and its connection answered lately; otherwise it says what
 // is missing.
-func (i *Inbox) Ready() error { return nil }
+func (i *Inbox) Ready() error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.missing > 0 {
+		return fmt.Errorf("store: %d of %d inbox subscriptions are not made", i.missing, len(i.subscriptions))
+	}
+	now := time.Now()
+	for _, sub := range i.subscriptions {
+		if age := now.Sub(sub.heard); age > stalePong {
+			return fmt.Errorf("store: an inbox connection did not answer for %v", age.Round(time.Millisecond))
+		}
+	}
+	return nil
+}
 
-// WaitReady waits until Ready is nil or ctx ends.
-func (i *Inbox) WaitReady(ctx context.Context) error { return nil }
+// WaitReady waits until every partition is subscribed, or returns why it gave up when ctx ends.
+func (i *Inbox) WaitReady(ctx context.Context) error {
+	for {
+		i.mu.Lock()
+		changed := i.changed
+		i.mu.Unlock()
+		err := i.Ready()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return errors.Join(context.Cause(ctx), err)
+		}
+	}
+}
+
+// setReady notes that a subscription is made, or lost.
+func (i *Inbox) setReady(sub *subscription, ready bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	sub.heard = time.Now()
+	if sub.ready == ready {
+		return
+	}
+	sub.ready = ready
+	if ready {
+		i.missing--
+	} else {
+		i.missing++
+	}
+	if i.missing == 0 {
+		i.store.metrics.ready.Set(1)
+	} else {
+		i.store.metrics.ready.Set(0)
+	}
+	close(i.changed)
+	i.changed = make(chan struct{})
+}
+
+// subscription is the part of an inbox that one connection carries.
+type subscription struct {
+	// Immutable.
+	inbox    *Inbox
+	channels []string
+	index    map[string]int // channel to partition
+
+	// Guarded by inbox.mu.
+	ready bool
+	heard time.Time // when the connection last answered
+
+	// Owned by run's goroutine.
+	made int // how often the subscription was made
+}
+
+func newSubscription(i *Inbox, first, end int) *subscription {
+	sub := &subscription{inbox: i, index: make(map[string]int, end-first)}
+	for p := first; p < end; p++ {
+		channel := i.store.partitions[p].inbox(i.node)
+		sub.channels = append(sub.channels, channel)
+		sub.index[channel] = p
+	}
+	return sub
+}
+
+// run makes the subscription again and again until ctx ends.
+func (s *subscription) run(ctx context.Context) {
+	st := s.inbox.store
+	backoff := minBackoff
+	for ctx.Err() == nil {
+		made := s.made
+		reason, err := s.session(ctx)
+		s.inbox.setReady(s, false)
+		if ctx.Err() != nil {
+			return
+		}
+		st.metrics.reconnects.WithLabelValues(reason).Inc()
+		st.log.warn("inbox "+reason, "an inbox subscription ended and is made again", "reason", reason, "error", err)
+		st.router.refresh()
+		if s.made > made {
+			backoff = minBackoff
+		}
+		// Full jitter: the nodes of a cluster lose their subscriptions together and must not come back so.
+		select {
+		case <-ctx.Done():
+		case <-time.After(minBackoff + rand.N(backoff)):
+		}
+		backoff = min(2*backoff, maxBackoff)
+	}
+}
+
+// session subscribes over a new connection and delivers until that fails. A go-redis PubSub reconnects by
+// itself and says nothing; so that no gap goes unseen, it is given up at its first error.
+func (s *subscription) session(ctx context.Context) (reason string, err error) {
+	st := s.inbox.store
+	// The context of no PubSub method ends a read that waits; closing the connection does.
+	ctx, cancel := context.WithCancel(ctx)
+	pubsub := st.client.Subscribe(ctx) // dials nothing yet
+	var pinging sync.WaitGroup
+	defer pinging.Wait()
+	defer cancel()
+	pinging.Go(func() { ping(ctx, pubsub) })
+
+	if st.opts.Mode == ModeCluster {
+		err = pubsub.SSubscribe(ctx, s.channels...)
+	} else {
+		err = pubsub.Subscribe(ctx, s.channels...)
+	}
+	if err != nil {
+		return reasonDial, err
+	}
+	confirmed := 0
+	for {
+		message, err := pubsub.ReceiveTimeout(ctx, silence)
+		if err != nil {
+			return reasonOf(err), err
+		}
+		switch message := message.(type) {
+		case *redis.Message:
+			s.deliver(message)
+		case *redis.Pong:
+			if confirmed == len(s.channels) {
+				s.inbox.setReady(s, true)
+			}
+		case *redis.Subscription:
+			if message.Kind != "subscribe" && message.Kind != "ssubscribe" {
+				// Redis Cluster ends sharded subscriptions of a slot that has moved away.
+				return reasonMoved, errors.New("the server has ended the subscription")
+			}
+			if confirmed++; confirmed == len(s.channels) {
+				s.begin()
+			}
+		}
+	}
+}
+
+// begin is called when every channel is subscribed.
+func (s *subscription) begin() {
+	s.made++
+	if s.made > 1 && s.inbox.OnResubscribed != nil {
+		for _, channel := range s.channels {
+			s.inbox.OnResubscribed(s.index[channel])
+		}
+	}
+	s.inbox.setReady(s, true)
+}
+
+func (s *subscription) deliver(message *redis.Message) {
+	st := s.inbox.store
+	st.metrics.events.Inc()
+	event, err := ParseRecord(message.Payload)
+	partition, known := s.index[message.Channel]
+	if err != nil || !known {
+		st.metrics.malformed.Inc()
+		st.log.warn("malformed", "a message in the inbox is not a record", "bytes", len(message.Payload))
+		return
+	}
+	event.Partition = partition
+	s.inbox.receiver.Deliver(event)
+}
+
+// ping asks for PONGs until ctx ends, and then closes the connection.
+func ping(ctx context.Context, pubsub *redis.PubSub) {
+	defer func() { _ = pubsub.Close() }()
+	ticker := time.NewTicker(pingPeriod)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			if pubsub.Ping(ctx) != nil {
+				return
+			}
+		}
+	}
+}
+
+func reasonOf(err error) string {
+	switch classify(err) {
+	case classTimeout:
+		return reasonSilent
+	case classMoved:
+		return reasonMoved
+	case classDial:
+		return reasonDial
+	}
+	if _, isReply := errors.AsType[redis.Error](err); isReply {
+		return reasonReply
+	}
+	return reasonClosed
+}

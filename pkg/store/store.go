@@ -5,11 +5,14 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 )
 
 // Mode is how Redis is deployed.
@@ -62,6 +65,57 @@ type Options struct {
 	Registerer prometheus.Registerer
 }
 
+func (o Options) withDefaults() Options {
+	setDefault(&o.DialTimeout, time.Second)
+	setDefault(&o.ReadTimeout, time.Second)
+	setDefault(&o.WriteTimeout, time.Second)
+	setDefault(&o.PoolSize, 8)
+	setDefault(&o.TopologyReload, 2*time.Second)
+	setDefault(&o.Partitions, defaultPartitions)
+	setDefault(&o.LogLength, 256)
+	setDefault(&o.ResumeWindow, 2*time.Minute)
+	setDefault(&o.QueueCalls, 65536)
+	setDefault(&o.BatchCalls, 256)
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return o
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// validate is called after the defaults are set.
+func (o Options) validate() error {
+	switch {
+	case o.Mode < ModeSingle || o.Mode > ModeCluster:
+		return fmt.Errorf("unknown mode %d", o.Mode)
+	case len(o.Addresses) == 0:
+		return errors.New("no addresses")
+	case o.Mode == ModeSingle && len(o.Addresses) != 1:
+		return fmt.Errorf("%d addresses of a single Redis", len(o.Addresses))
+	case o.Mode == ModeSentinel && o.MasterName == "":
+		return errors.New("no master name for the Sentinels")
+	case o.Mode == ModeCluster && o.Database != 0:
+		return errors.New("a Redis Cluster has only database 0")
+	case o.Database < 0:
+		return fmt.Errorf("database %d", o.Database)
+	case o.Partitions < 1 || o.Partitions > maxPartitions:
+		return fmt.Errorf("%d partitions, 1 to %d are possible", o.Partitions, maxPartitions)
+	case o.DialTimeout < 0 || o.ReadTimeout < 0 || o.WriteTimeout < 0 || o.TopologyReload < 0:
+		return errors.New("a negative time")
+	case o.PoolSize < 0 || o.LogLength < 0 || o.QueueCalls < 0 || o.BatchCalls < 0:
+		return errors.New("a negative number")
+	case o.ResumeWindow < time.Millisecond:
+		return fmt.Errorf("a resume window of %v", o.ResumeWindow)
+	}
+	return nil
+}
+
 // Store is the cluster's shared memory: one per process. All methods may be called from any goroutine.
 //
 // The calls (Join, Leave, Send, SetState, UpdateRoom, Control, Snapshot) are asynchronous: they return at
@@ -72,51 +126,104 @@ type Options struct {
 //
 // Refusals are *wire.Error or [ErrFenced]. Whatever goes wrong with Redis is a *wire.Error of code
 // unavailable: the call may or may not have taken effect.
-type Store struct{}
+type Store struct {
+	// Immutable after Open.
+	opts       Options
+	client     redis.UniversalClient
+	partitions []partition
+	scripts    *scripts
+	router     *router
+	metrics    *metrics
+	log        *quietLog
+}
 
 // Open connects to Redis, checks its version (7 or newer) and the number of partitions, and loads the
 // scripts. It returns a *PartitionsError if the cluster's nodes use another number of partitions.
 // Calls are carried out once Run runs; Close releases the connections, after Run has ended.
-func Open(ctx context.Context, opts Options) (*Store, error) { return nil, errors.ErrUnsupported }
+func Open(ctx context.Context, opts Options) (*Store, error) {
+	opts = opts.withDefaults()
+	if err := opts.validate(); err != nil {
+		return nil, fmt.Errorf("store: options: %w", err)
+	}
+	m, err := newMetrics(opts.Registerer)
+	if err != nil {
+		return nil, fmt.Errorf("store: register metrics: %w", err)
+	}
+	// go-redis writes to stderr in a format of its own what it also returns. It is all counted and logged here.
+	logging.Disable()
+	log := newQuietLog(opts.Logger)
+	s := &Store{
+		opts: opts, client: newClient(opts), partitions: newPartitions(opts.Partitions),
+		router: newRouter(opts, m, log), metrics: m, log: log,
+	}
+	s.scripts, err = newScripts(scriptOptions{
+		sharded: opts.Mode == ModeCluster, logLength: opts.LogLength, resumeWindow: opts.ResumeWindow, metrics: m,
+	})
+	if err == nil {
+		err = s.connect(ctx)
+	}
+	if err != nil {
+		_ = s.client.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// connect is the part of Open that talks to Redis.
+func (s *Store) connect(ctx context.Context) error {
+	s.router.newLane = func(client *redis.Client) *lane {
+		return &lane{
+			router: s.router, client: client, scripts: s.scripts, wake: make(chan struct{}, 1), pipe: client.Pipeline(),
+			timeout: s.opts.DialTimeout + s.opts.WriteTimeout + s.opts.ReadTimeout,
+		}
+	}
+	primaries, err := s.primaries(ctx)
+	if err != nil {
+		return fmt.Errorf("store: connect to redis: %w", err)
+	}
+	s.router.assign(primaries)
+	for _, client := range s.router.clients() {
+		if err := checkVersion(ctx, client); err != nil {
+			return fmt.Errorf("store: check the version of redis: %w", err)
+		}
+	}
+	if err := checkPartitions(ctx, s.client, s.opts.Partitions); err != nil {
+		return fmt.Errorf("store: check the number of partitions: %w", err)
+	}
+	for _, client := range s.router.clients() {
+		if err := s.scripts.load(ctx, client); err != nil {
+			return fmt.Errorf("store: load the scripts: %w", err)
+		}
+	}
+	return nil
+}
 
 // Run carries the calls out until ctx ends, then sends what is queued for at most two seconds and refuses
 // the rest. It returns nil when ctx ended. It must be called once.
-func (s *Store) Run(ctx context.Context) error { return nil }
+func (s *Store) Run(ctx context.Context) error { return s.router.run(ctx, s.watch) }
 
-// Close closes the connections to Redis. Call it after Run and every [Inbox.Run] has returned.
-func (s *Store) Close() error { return nil }
+// Close closes the connections to Redis. Call it after Run and every [Inbox.Run] has returned. Calls are
+// refused from then on, also if Run never ran.
+func (s *Store) Close() error {
+	s.router.close(true)
+	if err := s.client.Close(); err != nil {
+		return fmt.Errorf("store: close: %w", err)
+	}
+	return nil
+}
 
 // Ping asks Redis (each primary of a cluster) for a sign of life.
-func (s *Store) Ping(ctx context.Context) error { return nil }
+func (s *Store) Ping(ctx context.Context) error {
+	for _, client := range s.router.clients() {
+		if err := client.Ping(ctx).Err(); err != nil {
+			return fmt.Errorf("store: ping: %w", err)
+		}
+	}
+	return nil
+}
 
 // Partitions is the number of partitions.
-func (s *Store) Partitions() int { return 0 }
+func (s *Store) Partitions() int { return len(s.partitions) }
 
 // Partition is the room's partition, 0 to Partitions()-1.
-func (s *Store) Partition(r Room) int { return 0 }
-
-// Join takes a seat. Refusals: room_full, room_locked, ErrFenced when another node holds the seat. A seat
-// that the same node holds already is answered with the snapshot, New unset, and nothing is told to anybody.
-func (s *Store) Join(j Join, done func(*Snapshot, error)) {}
-
-// Leave gives a seat up and tells the others. The last one to leave removes the room; nothing is then told
-// and seq is that of the room's last event. Refusals: not_member, ErrFenced.
-func (s *Store) Leave(l Leave, done func(seq int64, err error)) {}
-
-// Send relays a message and gives its sequence number. Refusals: not_member, peer_gone, ErrFenced.
-func (s *Store) Send(m Send, done func(seq int64, err error)) {}
-
-// SetState merges into the peer's state and tells the others. Refusals: not_member, ErrFenced, too_large,
-// forbidden for the reserved keys.
-func (s *Store) SetState(c SetState, done func(seq int64, err error)) {}
-
-// UpdateRoom changes the room and tells everybody, the caller too. Refusals: not_member, ErrFenced, conflict
-// (version is then the current one), peer_gone when the presenter has no seat, too_large.
-func (s *Store) UpdateRoom(c UpdateRoom, done func(seq, version int64, err error)) {}
-
-// Control mutes, unmutes or kicks. affected is the number of peers that it was applied to; with 0 nothing is
-// told to anybody. seq is that of the room's last event. Refusals: not_member, ErrFenced, peer_gone.
-func (s *Store) Control(c Control, done func(seq int64, affected int, err error)) {}
-
-// Snapshot reads a room. A room that does not exist is not an error: Found is false.
-func (s *Store) Snapshot(l Look, done func(*Snapshot, error)) {}
+func (s *Store) Partition(r Room) int { return partitionOf(r, len(s.partitions)) }

@@ -1,0 +1,109 @@
+package store
+
+import (
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/signalbox-rtc/signalbox/pkg/wire"
+)
+
+// call is one script call on its way. It belongs to its maker until it is submitted, then to its lane.
+type call struct {
+	script    *script
+	partition int
+	room      string // <app>/<room>
+	since     time.Time
+	size      int // bytes of the arguments
+
+	args    []any
+	strings [maxStrings]string // what args points to: a pointer needs no memory of its own, a string in an interface does
+	used    int
+
+	cmd *redis.SliceCmd
+	err error // why there is no reply, once executed
+
+	// answer is called exactly once, with the reply of status ok, or with the refusal.
+	answer func(reply []any, err error)
+}
+
+// maxStrings is the most fixed arguments of a script: room's 13 and 4 keys.
+const maxStrings = 17
+
+// newCall makes a call with the keys and arguments that every script has. node and peer may be empty.
+func (s *Store) newCall(script *script, room Room, node, peer string, answer func([]any, error)) *call {
+	n := partitionOf(room, len(s.partitions))
+	p := &s.partitions[n]
+	keys := p.roomKeys(room, node)
+	c := &call{script: script, partition: n, room: keys.name, answer: answer}
+	c.args = append(make([]any, 0, 24), "evalsha", script.sha, script.keys)
+	c.add(keys.room, keys.peers, keys.nodes, keys.log)
+	if script.keys == seatKeyCount {
+		c.add(keys.held, keys.rooms)
+	}
+	c.add(keys.name, p.inboxPrefix, node, peer)
+	return c
+}
+
+// add appends arguments.
+func (c *call) add(args ...string) {
+	for _, arg := range args {
+		c.size += len(arg)
+		if c.used == maxStrings {
+			c.args = append(c.args, arg)
+			continue
+		}
+		c.strings[c.used] = arg
+		c.args = append(c.args, &c.strings[c.used])
+		c.used++
+	}
+}
+
+func (c *call) addBytes(args ...[]byte) {
+	for _, arg := range args {
+		c.size += len(arg)
+		c.args = append(c.args, arg)
+	}
+}
+
+// addState appends a state change as pairs.
+func (c *call) addState(state State) {
+	for key, raw := range state {
+		c.add(key, compact(raw))
+	}
+}
+
+// finish hands the outcome to the caller.
+func (c *call) finish(now time.Time) {
+	reply, err, result := c.outcome()
+	c.script.timer.observe(result, now.Sub(c.since))
+	c.answer(reply, err)
+}
+
+func (c *call) outcome() ([]any, error, int) {
+	if c.err != nil {
+		return nil, unavailable(), resultUnavailable
+	}
+	reply := c.cmd.Val()
+	status, _ := at(reply, 0).(string)
+	if status == "ok" {
+		return reply, nil, resultOK
+	}
+	if err := refusal(status); err != nil {
+		return reply, err, resultRefused
+	}
+	return nil, wire.Errorf(wire.CodeInternal, "a reply of the store that is not known"), resultUnavailable
+}
+
+// at is reply[i], or nil when the reply is shorter.
+func at(reply []any, i int) any {
+	if i < len(reply) {
+		return reply[i]
+	}
+	return nil
+}
+
+func integer(reply []any, i int) int64 {
+	n, _ := at(reply, i).(int64)
+	return n
+}

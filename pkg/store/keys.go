@@ -1,0 +1,57 @@
+package store
+
+import "strings"
+
+// Every key and channel name is made in this file. All but partitionsKey carry the hash tag of one
+// partition, so that whatever one script touches lies in one slot of a Redis Cluster.
+
+const (
+	keyPrefix = "sb:"
+	// partitionsKey holds the cluster's number of partitions, set by the first node.
+	partitionsKey = keyPrefix + "partitions"
+)
+
+// roomKeys are the keys that the scripts of one room need, in the order of their KEYS.
+type roomKeys struct {
+	room, peers, nodes, log, held, rooms string
+	name                                 string // <app>/<room>
+}
+
+// roomKeys makes all names of a room for a call by node. They are cut from one string: a call then costs one
+// allocation for them, not seven.
+func (p *partition) roomKeys(r Room, node string) roomKeys {
+	const kinds = len("room:peers:nodes:log:rooms:")
+	var b strings.Builder
+	b.Grow(5*len(p.prefix) + kinds + 4*(len(r.App)+1+len(r.Name)) + len(p.heldPrefix) + len(node) + len(r.App))
+	var ends [5]int
+	for i, kind := range [4]string{"room:", "peers:", "nodes:", "log:"} {
+		b.WriteString(p.prefix)
+		b.WriteString(kind)
+		b.WriteString(r.App)
+		b.WriteByte('/')
+		b.WriteString(r.Name)
+		ends[i] = b.Len()
+	}
+	b.WriteString(p.heldPrefix)
+	b.WriteString(node)
+	ends[4] = b.Len()
+	b.WriteString(p.prefix)
+	b.WriteString("rooms:")
+	b.WriteString(r.App)
+
+	all := b.String()
+	return roomKeys{
+		room: all[:ends[0]], peers: all[ends[0]:ends[1]], nodes: all[ends[1]:ends[2]], log: all[ends[2]:ends[3]],
+		held: all[ends[3]:ends[4]], rooms: all[ends[4]:],
+		name: all[len(p.prefix)+len("room:") : ends[0]],
+	}
+}
+
+// newPartition makes the parts of names that only the tag decides.
+func newPartition(tag string) partition {
+	prefix := keyPrefix + "{" + tag + "}:"
+	return partition{tag: tag, prefix: prefix, inboxPrefix: prefix + "inbox:", heldPrefix: prefix + "held:"}
+}
+
+// inbox is the name of a node's inbox channel in the partition.
+func (p *partition) inbox(node string) string { return p.inboxPrefix + node }

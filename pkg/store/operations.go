@@ -1,0 +1,243 @@
+package store
+
+import (
+	"bytes"
+	"crypto/rand"
+	"strconv"
+
+	"github.com/signalbox-rtc/signalbox/pkg/wire"
+)
+
+// Join takes a seat. Refusals: room_full, room_locked, ErrFenced when another node holds the seat. A seat
+// that the same node holds already is answered with the snapshot, New unset, and nothing is told to anybody.
+func (s *Store) Join(j Join, done func(*Snapshot, error)) {
+	if err := j.check(); err != nil {
+		done(nil, err)
+		return
+	}
+	c := s.newCall(s.scripts.join, j.Room, j.Node, j.Peer, func(reply []any, err error) {
+		if err != nil {
+			done(nil, err)
+			return
+		}
+		done(decodeSnapshot(j.Room, j.Peer, true, reply))
+	})
+	c.addBytes(j.Profile)
+	// A room's life is named at random by whoever makes it, so that nobody takes a new life for the old one.
+	c.add(j.State.encode(), strconv.Itoa(j.Capacity), flag(j.Moderator), rand.Text()[:12])
+	c.addBytes(j.EventHead, j.EventTail)
+	s.router.submit(c)
+}
+
+func (j *Join) check() error {
+	if err := j.Seat.check(); err != nil {
+		return err
+	}
+	if j.Capacity < 1 {
+		return wire.Errorf(wire.CodeBadRequest, "a capacity of %d", j.Capacity)
+	}
+	if j.State.reserved() {
+		return refusal(string(wire.CodeForbidden))
+	}
+	return checkEvent(j.EventHead, j.EventTail)
+}
+
+// Leave gives a seat up and tells the others. The last one to leave removes the room; nothing is then told
+// and seq is that of the room's last event. Refusals: not_member, ErrFenced.
+func (s *Store) Leave(l Leave, done func(seq int64, err error)) {
+	err := l.Seat.check()
+	if err == nil {
+		err = checkEvent(l.Event, nil)
+	}
+	if err != nil {
+		done(0, err)
+		return
+	}
+	c := s.newCall(s.scripts.leave, l.Room, l.Node, l.Peer, answerSeq(done))
+	c.addBytes(l.Event)
+	s.router.submit(c)
+}
+
+// Send relays a message and gives its sequence number. Refusals: not_member, peer_gone, ErrFenced.
+func (s *Store) Send(m Send, done func(seq int64, err error)) {
+	if err := m.check(); err != nil {
+		done(0, err)
+		return
+	}
+	c := s.newCall(s.scripts.send, m.Room, m.Node, m.Peer, answerSeq(done))
+	to, except := m.To, noPeer
+	if to == "" {
+		to = everybody
+		if !m.Echo {
+			except = m.Peer
+		}
+	}
+	c.add(m.Type, to, except, flag(m.Volatile))
+	c.addBytes(m.Event)
+	s.router.submit(c)
+}
+
+func (m *Send) check() error {
+	if err := m.Seat.check(); err != nil {
+		return err
+	}
+	if m.To != "" && !validID(m.To) {
+		return wire.Errorf(wire.CodeBadRequest, "not a peer id")
+	}
+	if !validType(m.Type) {
+		return wire.Errorf(wire.CodeBadRequest, "not an event type")
+	}
+	return checkEvent(m.Event, nil)
+}
+
+// SetState merges into the peer's state and tells the others. Refusals: not_member, ErrFenced, too_large,
+// forbidden for the reserved keys.
+func (s *Store) SetState(m SetState, done func(seq int64, err error)) {
+	err := m.Seat.check()
+	if err == nil {
+		err = checkEvent(m.Event, nil)
+	}
+	if err != nil {
+		done(0, err)
+		return
+	}
+	c := s.newCall(s.scripts.state, m.Room, m.Node, m.Peer, answerSeq(done))
+	c.add(strconv.Itoa(m.MaxKeys), strconv.Itoa(m.MaxBytes))
+	c.addBytes(m.Event)
+	c.addState(m.State)
+	s.router.submit(c)
+}
+
+// UpdateRoom changes the room and tells everybody, the caller too. Refusals: not_member, ErrFenced, conflict
+// (version is then the current one), peer_gone when the presenter has no seat, too_large.
+func (s *Store) UpdateRoom(u UpdateRoom, done func(seq, version int64, err error)) {
+	if err := u.check(); err != nil {
+		done(0, 0, err)
+		return
+	}
+	c := s.newCall(s.scripts.room, u.Room, u.Node, u.Peer, func(reply []any, err error) {
+		done(integer(reply, 1), integer(reply, 2), err)
+	})
+	var capacity, locked, presenter string
+	if u.Capacity != nil {
+		capacity = strconv.Itoa(*u.Capacity)
+	}
+	if u.Locked != nil {
+		locked = flag(*u.Locked)
+	}
+	if u.Presenter != nil {
+		if presenter = *u.Presenter; presenter == "" {
+			presenter = noPeer
+		}
+	}
+	c.add(strconv.FormatInt(u.Version, 10), capacity, locked, presenter, compact(u.Spotlight),
+		strconv.Itoa(u.MaxKeys), strconv.Itoa(u.MaxBytes))
+	c.addBytes(u.EventHead, u.EventTail)
+	c.addState(u.Properties)
+	s.router.submit(c)
+}
+
+func (u *UpdateRoom) check() error {
+	if err := u.Seat.check(); err != nil {
+		return err
+	}
+	if u.Capacity != nil && *u.Capacity < 1 {
+		return wire.Errorf(wire.CodeBadRequest, "a capacity of %d", *u.Capacity)
+	}
+	if u.Presenter != nil && *u.Presenter != "" && !validID(*u.Presenter) {
+		return wire.Errorf(wire.CodeBadRequest, "not a peer id")
+	}
+	return checkEvent(u.EventHead, u.EventTail)
+}
+
+// Control mutes, unmutes or kicks. affected is the number of peers that it was applied to; with 0 nothing is
+// told to anybody. seq is that of the room's last event. Refusals: not_member, ErrFenced, peer_gone.
+func (s *Store) Control(m Control, done func(seq int64, affected int, err error)) {
+	if err := m.check(); err != nil {
+		done(0, 0, err)
+		return
+	}
+	c := s.newCall(s.scripts.control, m.Room, m.Node, m.Peer, func(reply []any, err error) {
+		done(integer(reply, 1), int(integer(reply, 2)), err)
+	})
+	key, target := StateMutedAudio, m.Target
+	if m.Media == MediaVideo {
+		key = StateMutedVideo
+	}
+	if target == "" {
+		target = everybody
+	}
+	c.add(string(m.Action), key, target)
+	c.addBytes(m.Event, m.EventHead, m.EventTail)
+	c.add(s.partitions[c.partition].heldPrefix)
+	s.router.submit(c)
+}
+
+func (m *Control) check() error {
+	if err := m.Seat.check(); err != nil {
+		return err
+	}
+	if m.Target != "" && !validID(m.Target) {
+		return wire.Errorf(wire.CodeBadRequest, "not a peer id")
+	}
+	switch m.Action {
+	case ActionMute, ActionUnmute:
+		if m.Media != MediaAudio && m.Media != MediaVideo {
+			return wire.Errorf(wire.CodeBadRequest, "nothing that can be muted")
+		}
+		return checkEvent(m.Event, nil)
+	case ActionKick:
+		return checkEvent(m.EventHead, m.EventTail)
+	}
+	return wire.Errorf(wire.CodeBadRequest, "not an action")
+}
+
+// Snapshot reads a room. A room that does not exist is not an error: Found is false. Refusals, with As set:
+// not_member, ErrFenced.
+func (s *Store) Snapshot(l Look, done func(*Snapshot, error)) {
+	var node, peer string
+	err := l.Room.check()
+	if l.As != nil {
+		node, peer = l.As.Node, l.As.Peer
+		if err == nil {
+			err = Seat{Room: l.Room, Peer: peer, Node: node}.check()
+		}
+	}
+	if err != nil {
+		done(nil, err)
+		return
+	}
+	c := s.newCall(s.scripts.snapshot, l.Room, node, peer, func(reply []any, err error) {
+		if err != nil {
+			done(nil, err)
+			return
+		}
+		done(decodeSnapshot(l.Room, "", l.Members, reply))
+	})
+	c.add(flag(l.Members))
+	s.router.submit(c)
+}
+
+// answerSeq is the answer of a script that gives one sequence number.
+func answerSeq(done func(int64, error)) func([]any, error) {
+	return func(reply []any, err error) { done(integer(reply, 1), err) }
+}
+
+// checkEvent checks that an event's object, maybe in two parts, is what a record can carry.
+func checkEvent(head, tail []byte) error {
+	end := tail
+	if len(end) == 0 {
+		end = head
+	}
+	if !bytes.HasPrefix(head, []byte(bodyStart)) || !bytes.HasSuffix(end, []byte("}")) {
+		return wire.Errorf(wire.CodeInternal, "not an event")
+	}
+	return nil
+}
+
+func flag(b bool) string {
+	if b {
+		return "1"
+	}
+	return "0"
+}

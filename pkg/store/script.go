@@ -1,0 +1,110 @@
+package store
+
+import (
+	"context"
+	"crypto/sha1"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+//go:embed scripts/*.lua scripts/parts/*.lua
+var scriptFiles embed.FS
+
+// script is one Lua script, rendered for this store's options. Immutable.
+type script struct {
+	name  string
+	text  string
+	sha   any // string; boxed once for every call
+	keys  any // int, the number of KEYS
+	timer scriptTimer
+}
+
+// scripts are all scripts of a store.
+type scripts struct {
+	join, leave, send, state, room, control, snapshot *script
+}
+
+// scriptOptions is what is filled into the prelude.
+type scriptOptions struct {
+	sharded      bool // publish with SPUBLISH
+	logLength    int
+	resumeWindow time.Duration
+	metrics      *metrics
+}
+
+// The number of KEYS: scripts that neither take nor give up a seat touch the room's own four alone.
+const (
+	roomKeyCount = 4
+	seatKeyCount = 6
+)
+
+func newScripts(opts scriptOptions) (*scripts, error) {
+	var s scripts
+	for _, d := range []struct {
+		into  **script
+		name  string
+		keys  int
+		parts []string
+	}{
+		{&s.join, "join", seatKeyCount, []string{"look"}},
+		{&s.leave, "leave", seatKeyCount, []string{"unseat"}},
+		{&s.send, "send", roomKeyCount, nil},
+		{&s.state, "state", roomKeyCount, []string{"merge"}},
+		{&s.room, "room", roomKeyCount, []string{"merge"}},
+		{&s.control, "control", seatKeyCount, []string{"unseat"}},
+		{&s.snapshot, "snapshot", roomKeyCount, []string{"look"}},
+	} {
+		text, err := opts.render(d.name, d.parts)
+		if err != nil {
+			return nil, fmt.Errorf("store: script %s: %w", d.name, err)
+		}
+		sum := sha1.Sum([]byte(text)) // what Redis names scripts by, nothing secret
+		*d.into = &script{
+			name: d.name, text: text, sha: hex.EncodeToString(sum[:]), keys: d.keys,
+			timer: opts.metrics.scriptTimer(d.name),
+		}
+	}
+	return &s, nil
+}
+
+// render puts the prelude and the parts in front of a script.
+func (o scriptOptions) render(name string, parts []string) (string, error) {
+	files := []string{"scripts/parts/prelude.lua"}
+	for _, part := range parts {
+		files = append(files, "scripts/parts/"+part+".lua")
+	}
+	var b strings.Builder
+	for _, file := range append(files, "scripts/"+name+".lua") {
+		text, err := scriptFiles.ReadFile(file)
+		if err != nil {
+			return "", err
+		}
+		b.Write(text)
+	}
+	publish := "PUBLISH"
+	if o.sharded {
+		publish = "SPUBLISH"
+	}
+	return strings.NewReplacer(
+		"@PUBLISH@", publish,
+		"@LOG_LENGTH@", strconv.Itoa(o.logLength),
+		"@WINDOW@", strconv.FormatInt(o.resumeWindow.Milliseconds(), 10),
+	).Replace(b.String()), nil
+}
+
+// load puts every script into one server's script cache.
+func (s *scripts) load(ctx context.Context, client *redis.Client) error {
+	_, err := client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		for _, script := range []*script{s.join, s.leave, s.send, s.state, s.room, s.control, s.snapshot} {
+			pipe.ScriptLoad(ctx, script.text)
+		}
+		return nil
+	})
+	return err
+}
