@@ -1,0 +1,198 @@
+import { TypedTarget } from './events.js';
+import { PeerConnection } from './peer-connection.js';
+
+/** @import { SignalboxError } from './errors.js' */
+/** @import { Signalbox } from './client.js' */
+/** @import { Peer, Room } from './room.js' */
+
+/**
+ * @typedef {object} CallOptions
+ * @property {MediaStream} [stream] sent to everybody
+ * @property {RTCConfiguration} [configuration] beside the gateway's ICE servers
+ * @property {new (configuration?: RTCConfiguration) => RTCPeerConnection} [RTCPeerConnection] where the platform has none
+ *
+ * @typedef {object} CallEvents
+ * @property {{peer: Peer, connection: PeerConnection, track: MediaStreamTrack, streams: readonly MediaStream[], transceiver: RTCRtpTransceiver}} track
+ * @property {{peer: Peer, connection: PeerConnection, state: RTCPeerConnectionState}} connection
+ * @property {{peer: Peer, error: unknown}} error a step of a negotiation failed
+ */
+
+/** How often a signal that was refused for the moment is sent. */
+const SIGNAL_ATTEMPTS = 6;
+
+/**
+ * A call with everybody in a room: one {@link PeerConnection} a peer, made when the peer comes and closed when it
+ * leaves. Make it in the same turn in which `join` gave the room, or the first signals are missed.
+ *
+ * @extends {TypedTarget<CallEvents>}
+ */
+export class Call extends TypedTarget {
+  #client;
+  #room;
+  #options;
+  #selfID;
+  /** By peer id; `described` ends when the last description has arrived. @type {Map<string, {connection: PeerConnection, described: Promise<void>}>} */
+  #links = new Map();
+  /** @type {Map<MediaStreamTrack, MediaStream[]>} */
+  #tracks = new Map();
+  #listening = new AbortController();
+
+  /**
+   * @param {Signalbox} client
+   * @param {Room} room
+   * @param {CallOptions} [options]
+   */
+  constructor(client, room, options = {}) {
+    super();
+    this.#client = client;
+    this.#room = room;
+    this.#options = options;
+    this.#selfID = room.self.id;
+    const { stream } = options;
+    for (const track of stream?.getTracks() ?? []) this.#tracks.set(track, [/** @type {MediaStream} */ (stream)]);
+
+    const { signal } = this.#listening;
+    room.addEventListener('peer-joined', ({ detail }) => this.#open(detail.peer), { signal });
+    room.addEventListener('peer-left', ({ detail }) => this.#drop(detail.peer.id), { signal });
+    room.addEventListener('signal', ({ detail }) => this.#links.get(detail.from)?.connection.receive(detail.data), { signal });
+    room.addEventListener('resync', () => this.#resync(), { signal });
+    room.addEventListener('closed', () => this.close(), { signal });
+    client.addEventListener('ice', () => this.#renewServers(), { signal });
+    this.#resync();
+  }
+
+  /** The connections, by peer id. @returns {Map<string, PeerConnection>} */
+  get connections() {
+    return new Map([...this.#links].map(([id, { connection }]) => [id, connection]));
+  }
+
+  /**
+   * Sends a track to everybody, also to those who come later.
+   *
+   * @param {MediaStreamTrack} track
+   * @param {...MediaStream} streams
+   */
+  addTrack(track, ...streams) {
+    this.#tracks.set(track, streams);
+    for (const { connection } of this.#links.values()) connection.addTrack(track, streams);
+  }
+
+  /** @param {MediaStreamTrack} track */
+  removeTrack(track) {
+    this.#tracks.delete(track);
+    for (const { connection } of this.#links.values()) connection.removeTrack(track);
+  }
+
+  /**
+   * Sends another track of the same kind in a track's place, without a new negotiation.
+   *
+   * @param {MediaStreamTrack} track
+   * @param {MediaStreamTrack} other
+   */
+  async replaceTrack(track, other) {
+    const streams = this.#tracks.get(track) ?? [];
+    this.#tracks.delete(track);
+    this.#tracks.set(other, streams);
+    await Promise.all([...this.#links.values()].map(({ connection }) => connection.replaceTrack(track, other)));
+  }
+
+  /**
+   * Changes the streams that a track belongs to.
+   *
+   * @param {MediaStreamTrack} track
+   * @param {...MediaStream} streams
+   */
+  setStreams(track, ...streams) {
+    this.#tracks.set(track, streams);
+    for (const { connection } of this.#links.values()) connection.setStreams(track, streams);
+  }
+
+  /** Closes all connections. The room and the tracks stay as they are. */
+  close() {
+    this.#listening.abort();
+    for (const id of [...this.#links.keys()]) this.#drop(id);
+  }
+
+  /** @param {Peer} peer */
+  #open(peer) {
+    if (peer.id === this.#selfID || this.#links.has(peer.id)) return;
+    const connection = new PeerConnection({
+      polite: this.#room.self.order > peer.order,
+      send: (data) => this.#send(peer.id, data),
+      report: (outcome) => this.#room.report({ peer: peer.id, ...outcome }).catch(() => {}),
+      configuration: this.#configuration(),
+      RTCPeerConnection: this.#options.RTCPeerConnection,
+    });
+    this.#links.set(peer.id, { connection, described: Promise.resolve() });
+    const latest = () => this.#room.peers.get(peer.id) ?? peer;
+    connection.addEventListener('track', ({ detail }) => this.emit('track', { peer: latest(), connection, ...detail }));
+    connection.addEventListener('connection', ({ detail }) => this.emit('connection', { peer: latest(), connection, ...detail }));
+    connection.addEventListener('error', ({ detail }) => this.emit('error', { peer: latest(), ...detail }));
+    for (const [track, streams] of this.#tracks) connection.addTrack(track, streams);
+  }
+
+  /** @param {string} id */
+  #drop(id) {
+    const link = this.#links.get(id);
+    this.#links.delete(id);
+    link?.connection.close();
+  }
+
+  /** Makes the connections fit who is there. */
+  #resync() {
+    if (this.#room.self.id !== this.#selfID) {
+      // To the others one is somebody new: what was negotiated before is void.
+      for (const id of [...this.#links.keys()]) this.#drop(id);
+      this.#selfID = this.#room.self.id;
+    }
+    for (const id of [...this.#links.keys()]) {
+      if (!this.#room.peers.has(id)) this.#drop(id);
+    }
+    for (const peer of this.#room.peers.values()) this.#open(peer);
+  }
+
+  #renewServers() {
+    for (const { connection } of this.#links.values()) connection.pc.setConfiguration(this.#configuration());
+  }
+
+  #configuration() {
+    return { ...this.#options.configuration, iceServers: this.#client.iceServers };
+  }
+
+  /**
+   * Sends to one peer. Descriptions keep their order, also when one has to be sent again; candidates need none, the
+   * other side lets them wait for their description.
+   *
+   * @param {string} id
+   * @param {{description?: object, candidate?: object}} data
+   */
+  #send(id, data) {
+    const link = this.#links.get(id);
+    if (!link) return;
+    if (data.description) link.described = link.described.then(() => this.#signal(id, link, data));
+    else this.#signal(id, link, data);
+  }
+
+  /**
+   * @param {string} id
+   * @param {object} link
+   * @param {object} data
+   */
+  async #signal(id, link, data) {
+    for (let attempt = 1; this.#links.get(id) === link; attempt += 1) {
+      try {
+        await this.#room.signal(id, data);
+        return;
+      } catch (cause) {
+        const error = /** @type {SignalboxError} */ (cause);
+        // A peer that is gone and a lost connection are told by the room, and end this connection.
+        if (error.code === 'peer_gone' || error.code === 'disconnected' || this.#links.get(id) !== link) return;
+        if (!error.retryable || attempt >= SIGNAL_ATTEMPTS) {
+          this.emit('error', { peer: /** @type {Peer} */ (this.#room.peers.get(id)), error });
+          return;
+        }
+        await new Promise((resolve) => setTimeout(resolve, Math.max(error.retryAfter, 250 * attempt)));
+      }
+    }
+  }
+}

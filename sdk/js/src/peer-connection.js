@@ -1,0 +1,238 @@
+import { TypedTarget } from './events.js';
+
+/** @import { ICEReport } from './protocol.js' */
+
+/**
+ * @typedef {object} PeerConnectionOptions
+ * @property {boolean} polite whether one gives way when both make an offer at once
+ * @property {(data: {description: RTCSessionDescription} | {candidate: RTCIceCandidateInit}) => void} send
+ * @property {(outcome: Omit<ICEReport, 'peer'>) => void} report
+ * @property {RTCConfiguration} configuration
+ * @property {new (configuration?: RTCConfiguration) => RTCPeerConnection} [RTCPeerConnection]
+ *
+ * @typedef {object} PeerConnectionEvents
+ * @property {{track: MediaStreamTrack, streams: readonly MediaStream[], transceiver: RTCRtpTransceiver}} track
+ * @property {{state: RTCPeerConnectionState}} connection
+ * @property {{error: unknown}} error a step of the negotiation failed
+ */
+
+/**
+ * An RTCPeerConnection to one peer, negotiated as in W3C WebRTC, section 10.7 (perfect negotiation): either side may
+ * add and remove media at any time, also both at once.
+ *
+ * @extends {TypedTarget<PeerConnectionEvents>}
+ */
+export class PeerConnection extends TypedTarget {
+  #polite;
+  #send;
+  #report;
+  #makingOffer = false;
+  #ignoreOffer = false;
+  #isSettingRemoteAnswerPending = false;
+  /** Candidates that came before the description that they belong to. @type {RTCIceCandidateInit[]} */
+  #candidates = [];
+  #since = performance.now();
+  /** Whether this negotiation's success was reported. */
+  #measured = false;
+  #closed = false;
+
+  /** @param {PeerConnectionOptions} options */
+  constructor({ polite, send, report, configuration, RTCPeerConnection = globalThis.RTCPeerConnection }) {
+    super();
+    this.#polite = polite;
+    this.#send = send;
+    this.#report = report;
+    /** The connection itself, for statistics, data channels and the like. */
+    this.pc = new RTCPeerConnection(configuration);
+    this.pc.onnegotiationneeded = () => this.#offer();
+    this.pc.onicecandidate = ({ candidate }) => {
+      if (candidate) this.#send({ candidate: candidate.toJSON() });
+    };
+    this.pc.ontrack = ({ track, streams, transceiver }) => this.emit('track', { track, streams, transceiver });
+    this.pc.onconnectionstatechange = () => this.#stateChanged();
+  }
+
+  /** Whether one gives way when both make an offer at once. */
+  get polite() {
+    return this.#polite;
+  }
+
+  get state() {
+    return this.pc.connectionState;
+  }
+
+  /**
+   * Sends a track; the streams tell the other side what belongs together.
+   *
+   * @param {MediaStreamTrack} track
+   * @param {MediaStream[]} streams
+   */
+  addTrack(track, streams) {
+    this.pc.addTrack(track, ...streams);
+  }
+
+  /** @param {MediaStreamTrack} track */
+  removeTrack(track) {
+    const sender = this.#sender(track);
+    if (sender) this.pc.removeTrack(sender);
+  }
+
+  /**
+   * Sends another track in a track's place, without a new negotiation.
+   *
+   * @param {MediaStreamTrack} track
+   * @param {MediaStreamTrack | null} other
+   */
+  async replaceTrack(track, other) {
+    await this.#sender(track)?.replaceTrack(other);
+  }
+
+  /**
+   * Changes the streams that a track belongs to.
+   *
+   * @param {MediaStreamTrack} track
+   * @param {MediaStream[]} streams
+   */
+  setStreams(track, streams) {
+    this.#sender(track)?.setStreams(...streams);
+  }
+
+  /**
+   * What the peer sent by `signal`. Anything but descriptions and candidates is left alone.
+   *
+   * @param {{description?: RTCSessionDescriptionInit, candidate?: RTCIceCandidateInit}} data
+   */
+  async receive({ description, candidate }) {
+    try {
+      if (description) await this.#describe(description);
+      else if (candidate) await this.#addCandidate(candidate);
+    } catch (error) {
+      if (!this.#closed) this.emit('error', { error });
+    }
+  }
+
+  /** Ends the connection; nothing is told any more, but for one last 'connection' with the state `closed`. */
+  close() {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.pc.close();
+    this.emit('connection', { state: 'closed' });
+  }
+
+  async #offer() {
+    try {
+      this.#makingOffer = true;
+      await this.pc.setLocalDescription();
+      this.#sendDescription();
+    } catch (error) {
+      if (!this.#closed) this.emit('error', { error });
+    } finally {
+      this.#makingOffer = false;
+    }
+  }
+
+  /** @param {RTCSessionDescriptionInit} description */
+  async #describe(description) {
+    // An offer may come in while an answer is being set: by the time the offer is processed the state is stable, so
+    // it can go onto the operations chain now.
+    const readyForOffer =
+      !this.#makingOffer && (this.pc.signalingState === 'stable' || this.#isSettingRemoteAnswerPending);
+    const offerCollision = description.type === 'offer' && !readyForOffer;
+
+    this.#ignoreOffer = !this.#polite && offerCollision;
+    if (this.#ignoreOffer) return;
+    this.#isSettingRemoteAnswerPending = description.type === 'answer';
+    try {
+      await this.pc.setRemoteDescription(description); // Rolls back as needed.
+    } finally {
+      this.#isSettingRemoteAnswerPending = false;
+    }
+    this.#addWaitingCandidates();
+    if (description.type === 'offer') {
+      await this.pc.setLocalDescription();
+      this.#sendDescription();
+    }
+  }
+
+  /** @param {RTCIceCandidateInit} candidate */
+  async #addCandidate(candidate) {
+    if (!this.#belongs(candidate)) {
+      // Those of an ignored offer never get their description.
+      if (!this.#ignoreOffer) this.#candidates.push(candidate);
+      return;
+    }
+    try {
+      await this.pc.addIceCandidate(candidate);
+    } catch (error) {
+      if (!this.#ignoreOffer) throw error;
+    }
+  }
+
+  #addWaitingCandidates() {
+    const waiting = this.#candidates;
+    this.#candidates = [];
+    for (const candidate of waiting) this.receive({ candidate });
+  }
+
+  /**
+   * Whether the remote description that a candidate belongs to is there.
+   *
+   * @param {RTCIceCandidateInit} candidate
+   */
+  #belongs({ usernameFragment }) {
+    const sdp = this.pc.remoteDescription?.sdp;
+    if (sdp === undefined) return false;
+    return !usernameFragment || sdp.includes(`a=ice-ufrag:${usernameFragment}\r\n`);
+  }
+
+  #sendDescription() {
+    if (this.#closed || !this.pc.localDescription) return;
+    this.#send({ description: this.pc.localDescription });
+  }
+
+  #stateChanged() {
+    if (this.#closed) return;
+    const state = this.pc.connectionState;
+    if (state === 'connected' && !this.#measured) {
+      this.#measured = true;
+      this.#measure().catch((error) => this.emit('error', { error }));
+    } else if (state === 'failed') {
+      this.#report({ outcome: 'failed', ms: this.#elapsed(), reason: this.pc.iceConnectionState === 'failed' ? 'ice' : 'dtls' });
+      this.#since = performance.now();
+      this.#measured = false;
+      this.pc.restartIce();
+    }
+    this.emit('connection', { state });
+  }
+
+  /** Reports the way that the media takes. */
+  async #measure() {
+    const ms = this.#elapsed();
+    /** @type {Map<string, any>} */
+    const stats = new Map(/** @type {any} */ (await this.pc.getStats()));
+    const all = [...stats.values()];
+    const transport = all.find(({ type }) => type === 'transport');
+    const pair =
+      stats.get(transport?.selectedCandidatePairId) ??
+      all.find(({ type, nominated, state }) => type === 'candidate-pair' && nominated && state === 'succeeded');
+    const local = stats.get(pair?.localCandidateId);
+    const remote = stats.get(pair?.remoteCandidateId);
+    if (this.#closed) return;
+    this.#report({
+      outcome: 'connected',
+      ms,
+      local: local?.candidateType,
+      remote: remote?.candidateType,
+      protocol: local?.relayProtocol ?? local?.protocol,
+    });
+  }
+
+  #elapsed() {
+    return Math.round(performance.now() - this.#since);
+  }
+
+  /** @param {MediaStreamTrack} track */
+  #sender(track) {
+    return this.pc.getSenders().find((sender) => sender.track === track);
+  }
+}

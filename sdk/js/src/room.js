@@ -1,0 +1,472 @@
+import { SignalboxError } from './errors.js';
+import { TypedTarget } from './events.js';
+
+/** @import { ICEReport, JSONValue, RoomChanges, RoomEvent, Snapshot, Spotlight, State } from './protocol.js' */
+/** @import { RequestOptions } from './link.js' */
+
+/**
+ * @typedef {object} Peer somebody's seat, as it was when you asked: a change makes a new object
+ * @property {string} id
+ * @property {number} order of joining; of two peers the one with the higher order is the polite one
+ * @property {string} user
+ * @property {string} name
+ * @property {Readonly<State>} state
+ * @property {boolean} away its connection is lost, its seat is kept
+ *
+ * @typedef {'joined' | 'rejoining' | 'closed'} RoomStatus
+ *
+ * @typedef {object} Closing
+ * @property {'left' | 'kicked' | 'closed' | 'lost'} reason `left`: by oneself; `kicked` and `closed`: by a moderator or
+ *   the server; `lost`: the seat could not be taken again after a lost connection
+ * @property {string} [by] the moderator's peer id
+ * @property {Error} [error] with `lost`
+ *
+ * @typedef {object} RoomEvents
+ * @property {{peer: Peer}} peer-joined
+ * @property {{peer: Peer, reason: string, by?: string}} peer-left
+ * @property {{peer: Peer, changes: State}} peer-state its state changed, or it went away or came back
+ * @property {{from: string, peer: Peer | undefined, data: any, seq: number}} signal
+ * @property {{from: string, peer: Peer | undefined, topic: string, data: any, volatile: boolean, seq: number}} message
+ * @property {{by?: string, changes: RoomChanges}} changed
+ * @property {{action: string, kind?: string, to?: string, by?: string}} control
+ * @property {Closing} closed the seat is given up, or was taken
+ * @property {{snapshot: Snapshot, newSeat: boolean}} resync what was known is replaced by a snapshot; with `newSeat`
+ *   one is a new peer to the others, with another id
+ * @property {{status: RoomStatus}} status
+ *
+ * @typedef {object} RoomPort what a room needs of its client
+ * @property {(type: string, fields: object, options?: RequestOptions) => Promise<any>} request
+ * @property {(room: Room) => void} forget
+ */
+
+/** State keys that moderators write, by the kind of media. */
+const MUTED = /** @type {Record<string, string>} */ ({ audio: 'mutedAudio', video: 'mutedVideo' });
+
+/**
+ * A seat in a room: who is there, what the room is like, and what is sent through it. It stays the same object across
+ * lost connections, until 'closed'.
+ *
+ * @extends {TypedTarget<RoomEvents>}
+ */
+export class Room extends TypedTarget {
+  #port;
+  #name;
+  #selfID = '';
+  #epoch = '';
+  /** @type {RoomStatus} */
+  #status = 'joined';
+  /** The last event told: those at or below it are not told again. */
+  #seen = 0;
+  /** The last snapshot: changes at or below it are in it already. */
+  #known = 0;
+  /** Events that came before the application could add its listeners; undefined once it could. @type {RoomEvent[] | undefined} */
+  #early = [];
+  #version = 0;
+  #capacity = 0;
+  #locked = false;
+  /** @type {string | null} */
+  #presenter = null;
+  /** @type {Readonly<State>} */
+  #properties = Object.freeze({});
+  /** @type {Spotlight | null} */
+  #spotlight = null;
+  /** @type {Map<string, Peer>} */
+  #peers = new Map();
+
+  /**
+   * Rooms are made by `client.join`.
+   *
+   * @param {RoomPort} port
+   * @param {Snapshot} snapshot
+   */
+  constructor(port, snapshot) {
+    super();
+    this.#port = port;
+    this.#name = snapshot.room;
+    this.#take(snapshot);
+    this.#seen = snapshot.seq;
+    // `await client.join()` resumes in a microtask, so after the next task the application has its listeners.
+    setTimeout(() => {
+      const early = this.#early ?? [];
+      this.#early = undefined;
+      for (const event of early) this.#handle(event);
+    });
+  }
+
+  get name() {
+    return this.#name;
+  }
+
+  /** Whether the seat is held; `rejoining` while it is taken again after a lost connection. */
+  get status() {
+    return this.#status;
+  }
+
+  /** One's own seat. */
+  get self() {
+    return /** @type {Peer} */ (this.#peers.get(this.#selfID));
+  }
+
+  /** Everybody, oneself included, by id, in the order of joining. @returns {ReadonlyMap<string, Peer>} */
+  get peers() {
+    return this.#peers;
+  }
+
+  get capacity() {
+    return this.#capacity;
+  }
+
+  get locked() {
+    return this.#locked;
+  }
+
+  get properties() {
+    return this.#properties;
+  }
+
+  /** The presenter's peer id. */
+  get presenter() {
+    return this.#presenter;
+  }
+
+  get spotlight() {
+    return this.#spotlight;
+  }
+
+  /** The version that `update` is made for. */
+  get version() {
+    return this.#version;
+  }
+
+  /** The number of the last event. */
+  get seq() {
+    return Math.max(this.#seen, this.#known);
+  }
+
+  /** Names this life of the room: another epoch counts from 1 again. */
+  get epoch() {
+    return this.#epoch;
+  }
+
+  /**
+   * Sends to one peer.
+   *
+   * @param {string | Peer} peer
+   * @param {{[key: string]: any}} data
+   * @param {RequestOptions} [options]
+   * @returns {Promise<number>} the event's number
+   */
+  async signal(peer, data, options) {
+    const to = typeof peer === 'string' ? peer : peer.id;
+    return (await this.#request('signal', { to, data }, options)).seq;
+  }
+
+  /**
+   * Sends to everybody else.
+   *
+   * @param {JSONValue} data
+   * @param {{topic?: string, echo?: boolean, volatile?: boolean} & RequestOptions} [options] `echo`: to oneself too;
+   *   `volatile`: at most once, for what is soon out of date
+   * @returns {Promise<number>} the event's number
+   */
+  async publish(data, { topic, echo, volatile, ...options } = {}) {
+    return (await this.#request('publish', { topic, data, echo, volatile }, options)).seq;
+  }
+
+  /**
+   * Merges into one's own state; null deletes a key.
+   *
+   * @param {State} patch
+   * @param {RequestOptions} [options]
+   * @returns {Promise<number>} the event's number
+   */
+  async setState(patch, options) {
+    const accept = (/** @type {{seq: number}} */ ok) => {
+      // The server tells the others alone.
+      this.#changePeer(this.#selfID, { state: merge(this.self.state, patch) }, patch);
+      return ok.seq;
+    };
+    return this.#request('state', { state: patch }, { ...options, accept });
+  }
+
+  /**
+   * Changes the room, for moderators. Another's change in between is a `conflict`.
+   *
+   * @param {RoomChanges} changes
+   * @param {RequestOptions} [options]
+   * @returns {Promise<number>} the room's new version
+   */
+  async update(changes, options) {
+    const accept = (/** @type {{seq: number, version: number}} */ ok) => {
+      // The event may come later, but the next update is made for this version.
+      if (ok.seq > this.seq) this.#applyChanges(ok.version, changes);
+      return ok.version;
+    };
+    return this.#request('room', { version: this.#version, ...changes }, { ...options, accept });
+  }
+
+  /**
+   * Mutes, unmutes or removes one peer, or everybody but oneself; for moderators.
+   *
+   * @param {'mute' | 'unmute' | 'kick'} action
+   * @param {{kind?: 'audio' | 'video', to?: string | Peer} & RequestOptions} [options]
+   * @returns {Promise<number>} how many peers it affected
+   */
+  async control(action, { kind, to, ...options } = {}) {
+    const target = typeof to === 'object' ? to.id : to;
+    return (await this.#request('control', { action, kind, to: target }, options)).affected;
+  }
+
+  /**
+   * Tells the operators how connecting to a peer went.
+   *
+   * @param {ICEReport} outcome
+   * @param {RequestOptions} [options]
+   */
+  async report(outcome, options) {
+    await this.#request('report', outcome, options);
+  }
+
+  /**
+   * Gives the seat up. The room is closed at once; the promise waits for the gateway's reply.
+   *
+   * @param {RequestOptions} [options]
+   */
+  async leave(options) {
+    if (this.#status === 'closed') return;
+    const reply = this.#status === 'joined' ? this.#request('leave', {}, options) : undefined;
+    this._close({ reason: 'left' });
+    try {
+      await reply;
+    } catch (error) {
+      // Without a connection, or without a seat, it is given up as well.
+      const { code } = /** @type {SignalboxError} */ (error);
+      if (code !== 'disconnected' && code !== 'not_member') throw error;
+    }
+  }
+
+  /**
+   * An event of this room, from the client.
+   *
+   * @internal
+   * @param {RoomEvent} event
+   */
+  _event(event) {
+    if (this.#early) this.#early.push(event);
+    else this.#handle(event);
+  }
+
+  /**
+   * The snapshot of a later join.
+   *
+   * @internal
+   * @param {Snapshot} snapshot
+   */
+  _rejoined(snapshot) {
+    const newSeat = snapshot.self !== this.#selfID || snapshot.epoch !== this.#epoch;
+    this.#take(snapshot);
+    // With the same seat, messages at or below the snapshot may still be on their way.
+    if (newSeat) {
+      this.#seen = snapshot.seq;
+      if (this.#early) this.#early = [];
+    }
+    this.#setStatus('joined');
+    this.emit('resync', { snapshot, newSeat });
+  }
+
+  /**
+   * The connection is lost, and with it the seat.
+   *
+   * @internal
+   */
+  _lost() {
+    this.#setStatus('rejoining');
+  }
+
+  /**
+   * @internal
+   * @param {Closing} closing
+   */
+  _close(closing) {
+    if (this.#status === 'closed') return;
+    this.#port.forget(this);
+    this.#setStatus('closed');
+    this.emit('closed', closing);
+  }
+
+  /**
+   * @param {string} type
+   * @param {object} fields
+   * @param {RequestOptions} [options]
+   */
+  #request(type, fields, options) {
+    if (this.#status !== 'joined') {
+      const closed = this.#status === 'closed';
+      return Promise.reject(
+        new SignalboxError(closed ? 'closed' : 'disconnected', closed ? 'the room is closed' : 'the seat is being taken again', {
+          retryable: !closed,
+        }),
+      );
+    }
+    return this.#port.request(type, { room: this.#name, ...fields }, options);
+  }
+
+  /** @param {RoomEvent & {[field: string]: any}} event */
+  #handle(event) {
+    if (this.#status === 'closed') return;
+    if (event.type === 'resync') {
+      const newSeat = event.self !== this.#selfID;
+      const snapshot = /** @type {any} */ (event);
+      this.#take(snapshot);
+      this.#seen = event.seq;
+      this.emit('resync', { snapshot, newSeat });
+      return;
+    }
+    if (!(event.seq > this.#seen)) return;
+    this.#seen = event.seq;
+    if (event.type === 'signal') {
+      this.emit('signal', { from: event.from, peer: this.#peers.get(event.from), data: event.data, seq: event.seq });
+    } else if (event.type === 'message') {
+      this.emit('message', {
+        from: event.from,
+        peer: this.#peers.get(event.from),
+        topic: event.topic ?? '',
+        data: event.data,
+        volatile: event.volatile ?? false,
+        seq: event.seq,
+      });
+    } else if (event.seq > this.#known) {
+      this.#change(event);
+    }
+  }
+
+  /** @param {RoomEvent & {[field: string]: any}} event */
+  #change(event) {
+    switch (event.type) {
+      case 'joined-peer': {
+        const peer = toPeer(event.peer);
+        this.#peers.set(peer.id, peer);
+        this.emit('peer-joined', { peer });
+        break;
+      }
+      case 'left-peer': {
+        const peer = this.#peers.get(event.peer);
+        if (peer && this.#peers.delete(event.peer)) {
+          this.emit('peer-left', { peer, reason: event.reason, by: event.by });
+        }
+        break;
+      }
+      case 'away-peer':
+      case 'back-peer':
+        this.#changePeer(event.peer, { away: event.type === 'away-peer' }, {});
+        break;
+      case 'state': {
+        const state = this.#peers.get(event.peer)?.state ?? {};
+        this.#changePeer(event.peer, { state: merge(state, event.state) }, event.state);
+        break;
+      }
+      case 'control':
+        this.#applyControl(event);
+        break;
+      case 'room': {
+        const { capacity, locked, presenter, properties, spotlight } = event;
+        const changes = { capacity, locked, presenter, properties, spotlight };
+        this.#applyChanges(event.version, changes);
+        this.emit('changed', { by: event.by, changes: defined(changes) });
+        break;
+      }
+      case 'closed':
+        this._close({ reason: event.reason, by: event.by });
+        break;
+    }
+  }
+
+  /** @param {{[field: string]: any}} event */
+  #applyControl({ action, kind, to, by }) {
+    const key = MUTED[kind];
+    if (key && (action === 'mute' || action === 'unmute')) {
+      const patch = { [key]: action === 'mute' ? true : null };
+      for (const { id, state } of [...this.#peers.values()]) {
+        if (to === undefined ? id !== by : id === to) this.#changePeer(id, { state: merge(state, patch) }, patch);
+      }
+    }
+    this.emit('control', { action, kind, to, by });
+  }
+
+  /**
+   * @param {number} version
+   * @param {RoomChanges} changes
+   */
+  #applyChanges(version, { capacity, locked, presenter, properties, spotlight }) {
+    this.#version = version;
+    if (capacity !== undefined) this.#capacity = capacity;
+    if (locked !== undefined) this.#locked = locked;
+    if (presenter !== undefined) this.#presenter = presenter;
+    if (properties !== undefined) this.#properties = merge(this.#properties, properties);
+    if (spotlight !== undefined) this.#spotlight = spotlight;
+  }
+
+  /**
+   * @param {string} id
+   * @param {Partial<Peer>} change
+   * @param {State} changes
+   */
+  #changePeer(id, change, changes) {
+    const before = this.#peers.get(id);
+    if (!before) return;
+    const peer = Object.freeze({ ...before, ...change });
+    this.#peers.set(id, peer);
+    this.emit('peer-state', { peer, changes });
+  }
+
+  /** @param {Snapshot} snapshot */
+  #take(snapshot) {
+    this.#selfID = snapshot.self;
+    this.#epoch = snapshot.epoch;
+    this.#known = snapshot.seq;
+    this.#version = snapshot.version;
+    this.#capacity = snapshot.capacity;
+    this.#locked = snapshot.locked ?? false;
+    this.#presenter = snapshot.presenter ?? null;
+    this.#properties = Object.freeze({ ...snapshot.properties });
+    this.#spotlight = snapshot.spotlight ?? null;
+    const peers = snapshot.peers.map(toPeer).sort((a, b) => a.order - b.order);
+    this.#peers = new Map(peers.map((peer) => [peer.id, peer]));
+  }
+
+  /** @param {RoomStatus} status */
+  #setStatus(status) {
+    if (this.#status === status) return;
+    this.#status = status;
+    this.emit('status', { status });
+  }
+}
+
+/**
+ * @param {import('./protocol.js').PeerRecord} record
+ * @returns {Peer}
+ */
+function toPeer({ id, order, user, name = '', state = {}, away = false }) {
+  return Object.freeze({ id, order, user, name, state: Object.freeze({ ...state }), away });
+}
+
+/**
+ * Merges by top-level key; null deletes.
+ *
+ * @param {State} state
+ * @param {State} patch
+ * @returns {Readonly<State>}
+ */
+function merge(state, patch) {
+  const kept = Object.entries({ ...state, ...patch }).filter(([, value]) => value !== null && value !== undefined);
+  return Object.freeze(Object.fromEntries(kept));
+}
+
+/**
+ * @template {object} T
+ * @param {T} object
+ * @returns {Partial<T>} without the fields that are undefined
+ */
+function defined(object) {
+  return /** @type {Partial<T>} */ (Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)));
+}
