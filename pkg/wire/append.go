@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/json"
 	"maps"
 	"slices"
 	"strconv"
@@ -26,6 +27,9 @@ func (e *encoder) key(key string) {
 	e.b = append(e.b, key...)
 	e.b = append(e.b, '"', ':')
 }
+
+// name appends a key that came from outside.
+func (e *encoder) name(key string) { e.b = append(appendString(e.b, key), ':') }
 
 func (e *encoder) str(key, value string) {
 	e.key(key)
@@ -63,12 +67,20 @@ func (e *encoder) flag(key string, value bool) {
 	}
 }
 
-// raw appends a value that is JSON already, or nothing when it is nil.
+// raw appends a value that is JSON already, or nothing when it is empty.
 func (e *encoder) raw(key string, value []byte) {
-	if value != nil {
+	if len(value) > 0 {
 		e.key(key)
 		e.b = append(append(e.b, value...), ',')
 	}
+}
+
+// rawOrNull appends a value that is JSON already, or null when it is empty.
+func (e *encoder) rawOrNull(key string, value []byte) {
+	if len(value) == 0 {
+		value = []byte("null")
+	}
+	e.raw(key, value)
 }
 
 // object appends an object of the application's with its keys in order, or nothing when it is nil.
@@ -78,8 +90,14 @@ func (e *encoder) object(key string, object Object) {
 	}
 	e.key(key)
 	e.open()
-	for _, k := range sortedKeys(object) {
-		e.raw(k, object[k])
+	var names [32]string
+	for _, name := range sortedKeys(object, names[:0]) {
+		e.name(name)
+		value := object[name]
+		if len(value) == 0 {
+			value = json.RawMessage("null")
+		}
+		e.b = append(append(e.b, value...), ',')
 	}
 	e.close()
 	e.b = append(e.b, ',')
@@ -112,6 +130,10 @@ func appendString(b []byte, s string) []byte {
 				b = append(b, '\\', c)
 			case '\n':
 				b = append(b, '\\', 'n')
+			case '\r':
+				b = append(b, '\\', 'r')
+			case '\t':
+				b = append(b, '\\', 't')
 			default:
 				b = append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
 			}
@@ -133,10 +155,15 @@ func appendString(b []byte, s string) []byte {
 // nullable appends a string, or null when it is empty.
 func (e *encoder) nullable(key, value string) {
 	if value == "" {
-		e.raw(key, []byte("null"))
+		e.rawOrNull(key, nil)
 		return
 	}
 	e.str(key, value)
 }
 
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+// sortedKeys gives the keys in order, in a lent slice where they fit.
+func sortedKeys[V any](m map[string]V, lent []string) []string {
+	keys := slices.AppendSeq(lent, maps.Keys(m))
+	slices.Sort(keys)
+	return keys
+}

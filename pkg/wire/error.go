@@ -153,7 +153,7 @@ func (e *Error) encode(enc *encoder) {
 
 func (e *Error) decode(f *fields) {
 	e.Code = Code(f.required("code", ValidKey))
-	e.Message, _ = f.text("message")
-	e.RetryAfter = time.Duration(f.integer("retryAfter", 0)) * time.Millisecond
+	e.Message = f.text("message")
+	e.RetryAfter = time.Duration(f.count("retryAfter", 0)) * time.Millisecond // at most 24 days
 	e.Version = f.integer("version", 0)
 }

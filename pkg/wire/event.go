@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 )
 
@@ -61,7 +62,7 @@ type RoomChanged struct {
 	RoomChange
 }
 
-// Controlling tells that By muted or unmuted To, or everybody but By when To is empty.
+// Controlling tells that By muted or unmuted To, or everybody but By when To is empty. By is empty when no peer did it.
 type Controlling struct{ Action, Kind, To, By string }
 
 // Closed tells that the receiver's own seat was taken from it.
@@ -149,8 +150,13 @@ func newEventBody(t Type) EventBody {
 
 // AppendEventBody appends an event as it is written before its number is known: an object that begins with its type.
 // [AppendNumbered] makes the message of it.
+//
+// A [Resync] is the exception: it has its room and number within itself, and is whole already.
 func AppendEventBody(b []byte, room string, body EventBody) []byte {
-	e := encoder{b: b}
+	e := encoder{b: slices.Grow(b, len(room)+eventSize(body))}
+	if resync, ok := body.(*Resync); ok {
+		room = resync.Room
+	}
 	e.begin(room, body.Type())
 	body.encode(&e)
 	e.close()
@@ -166,10 +172,24 @@ func AppendNumbered(b []byte, seq int64, body []byte) []byte {
 
 // AppendEvent appends an event.
 func AppendEvent(b []byte, event Event) []byte {
-	if event.Seq == 0 {
+	if event.Seq == 0 || event.Body.Type() == TypeResync {
 		return AppendEventBody(b, event.Room, event.Body)
 	}
 	return AppendNumbered(b, event.Seq, AppendEventBody(nil, event.Room, event.Body))
+}
+
+// eventSize guesses an event's length, to spare what carries data from growing step by step.
+func eventSize(body EventBody) int {
+	const envelope = 192 // keys, ids, a number
+	switch m := body.(type) {
+	case *Message:
+		return envelope + len(m.Data)
+	case *Signaled:
+		return envelope + len(m.Data)
+	case *Resync:
+		return envelope + m.Snapshot.size()
+	}
+	return envelope
 }
 
 // SplitJoined gives the body of a [JoinedPeer] event in two parts, between which the peer's order belongs: the
@@ -221,15 +241,8 @@ func (e *encoder) begin(room string, t Type) {
 func (m *JoinedPeer) encode(e *encoder) { e.nested("peer", m.Peer.encode) }
 
 func (m *JoinedPeer) decode(f *fields) {
-	raw := f.payload("peer")
-	if f.err != nil {
-		return
-	}
-	peer := f.nested("peer", raw)
-	if f.err == nil {
-		m.Peer.decode(peer)
-		f.err = peer.err
-	}
+	f.need("peer")
+	f.nested("peer", m.Peer.decode)
 }
 
 func (m *LeftPeer) encode(e *encoder) {
@@ -291,6 +304,7 @@ func (m *RoomChanged) encode(e *encoder) {
 }
 
 func (m *RoomChanged) decode(f *fields) {
+	f.need("version")
 	m.Version = f.integer("version", 1)
 	m.By = f.optional("by", ValidID)
 	m.RoomChange.decode(f)
@@ -300,7 +314,7 @@ func (m *Controlling) encode(e *encoder) {
 	e.str("action", m.Action)
 	e.text("kind", m.Kind)
 	e.text("to", m.To)
-	e.str("by", m.By)
+	e.text("by", m.By)
 }
 
 func (m *Controlling) decode(f *fields) {

@@ -3,8 +3,10 @@ package wire
 import (
 	"bytes"
 	"encoding/json"
+	"math"
 	"slices"
 	"strconv"
+	"sync"
 )
 
 // Object is a JSON object whose values belong to the application: top-level keys, each with its value as it came.
@@ -18,6 +20,39 @@ type fields struct {
 	err    *Error
 }
 
+// fieldsPool spares two allocations a message.
+var fieldsPool = sync.Pool{New: func() any { return &fields{list: make([]field, 0, 16)} }}
+
+// readFields splits a message. What it gives goes back with release.
+func readFields(message []byte, limits Limits) (*fields, error) {
+	f, err := scanFields(message, limits)
+	if err != nil {
+		return nil, Errorf(CodeBadRequest, "%v", err)
+	}
+	return f, nil
+}
+
+// scanFields is readFields with the scanner's own error.
+func scanFields(object []byte, limits Limits) (*fields, error) {
+	f := fieldsPool.Get().(*fields)
+	list, err := scanObject(object, f.list, limits.Depth, limits.Keys)
+	if err != nil {
+		return nil, err
+	}
+	f.list, f.limits = list, limits
+	return f, nil
+}
+
+// release ends the use of f, but not of what was read from it.
+func (f *fields) release() {
+	if cap(f.list) > 64 {
+		return // a rare giant is not worth keeping
+	}
+	clear(f.list) // the pool must not keep the message alive
+	f.list, f.err = f.list[:0], nil
+	fieldsPool.Put(f)
+}
+
 func (f *fields) fail(code Code, format string, args ...any) {
 	if f.err == nil {
 		f.err = Errorf(code, format, args...)
@@ -27,33 +62,38 @@ func (f *fields) fail(code Code, format string, args ...any) {
 // get gives a field's value, or nil when it is absent.
 func (f *fields) get(key string) []byte {
 	for i := range f.list {
-		if f.list[i].key == key {
+		if string(f.list[i].key) == key {
 			return f.list[i].value
 		}
 	}
 	return nil
 }
 
-func (f *fields) text(key string) (string, bool) {
+// bytes reads a string without a copy: it is only valid as long as the message.
+func (f *fields) bytes(key string) []byte {
 	raw := f.get(key)
 	if raw == nil || f.err != nil {
-		return "", false
+		return nil
 	}
 	if raw[0] != '"' {
 		f.fail(CodeBadRequest, "%s must be a string", key)
-		return "", false
+		return nil
 	}
 	text, err := unquote(raw)
 	if err != nil {
 		f.fail(CodeBadRequest, "%s: %v", key, err)
+		return nil
 	}
-	return text, err == nil
+	return text
 }
+
+// text reads a string; absent is "".
+func (f *fields) text(key string) string { return string(f.bytes(key)) }
 
 // optional reads a string that valid accepts; absent is "".
 func (f *fields) optional(key string, valid func(string) bool) string {
-	text, ok := f.text(key)
-	if ok && valid != nil && !valid(text) {
+	text := f.text(key)
+	if f.err == nil && !valid(text) && f.get(key) != nil {
 		f.fail(CodeBadRequest, "%s is not a valid name", key)
 		return ""
 	}
@@ -62,16 +102,24 @@ func (f *fields) optional(key string, valid func(string) bool) string {
 
 // required reads a string that valid accepts.
 func (f *fields) required(key string, valid func(string) bool) string {
+	f.need(key)
+	return f.optional(key, valid)
+}
+
+// anyText accepts what the server says without a look of the client's own.
+func anyText(string) bool { return true }
+
+// need fails when a field is absent.
+func (f *fields) need(key string) {
 	if f.get(key) == nil {
 		f.fail(CodeBadRequest, "%s is missing", key)
 	}
-	return f.optional(key, valid)
 }
 
 // word reads a string that must be one of words; absent is "".
 func (f *fields) word(key string, words ...string) string {
-	text, ok := f.text(key)
-	if ok && !slices.Contains(words, text) {
+	text := f.text(key)
+	if f.err == nil && !slices.Contains(words, text) && f.get(key) != nil {
 		f.fail(CodeBadRequest, "%s must be one of %v", key, words)
 	}
 	return text
@@ -93,28 +141,39 @@ const maxInteger = 1<<53 - 1
 
 // integer reads a whole number from least to 2^53-1, written without fraction or exponent; absent is 0.
 func (f *fields) integer(key string, least int64) int64 {
+	return f.whole(key, least, maxInteger)
+}
+
+// count reads a whole number from least to 2^31-1, which is an int everywhere; absent is 0.
+func (f *fields) count(key string, least int) int {
+	return int(f.whole(key, int64(least), math.MaxInt32))
+}
+
+func (f *fields) whole(key string, least, most int64) int64 {
 	raw := f.get(key)
 	if raw == nil || f.err != nil {
 		return 0
 	}
-	n, err := strconv.ParseInt(string(raw), 10, 64)
-	if err != nil || n < least || n > maxInteger {
-		f.fail(CodeBadRequest, "%s must be a whole number from %d to 2^53-1", key, least)
-		return 0
+	const longest = len("9007199254740991")
+	if len(raw) <= longest {
+		if n, err := strconv.ParseInt(string(raw), 10, 64); err == nil && least <= n && n <= most {
+			return n
+		}
 	}
-	return n
+	f.fail(CodeBadRequest, "%s must be a whole number from %d to %d", key, least, most)
+	return 0
 }
 
-// raw reads any value, as it came.
-func (f *fields) raw(key string) json.RawMessage { return f.get(key) }
-
-// payload reads a value that must be there.
+// payload reads a value that must be there, as it came.
 func (f *fields) payload(key string) json.RawMessage {
+	f.need(key)
+	return f.get(key)
+}
+
+// isNull reports whether a field is there and null.
+func (f *fields) isNull(key string) bool {
 	raw := f.get(key)
-	if raw == nil {
-		f.fail(CodeBadRequest, "%s is missing", key)
-	}
-	return raw
+	return raw != nil && raw[0] == 'n'
 }
 
 // object reads a nested object of the application's, within the state limits; absent is nil.
@@ -132,9 +191,10 @@ func (f *fields) object(key string) Object {
 		return nil
 	}
 	// A state outlives its message, whose bytes the transport uses again.
-	list, err := scanObject(bytes.Clone(raw), nil, f.limits.Depth, f.limits.StateKeys)
+	state, err := scanFields(bytes.Clone(raw), Limits{Depth: f.limits.Depth, Keys: f.limits.StateKeys})
 	switch err {
 	case nil:
+		defer state.release()
 	case errKeys:
 		f.fail(CodeTooLarge, "%s has more than %d keys", key, f.limits.StateKeys)
 		return nil
@@ -142,15 +202,23 @@ func (f *fields) object(key string) Object {
 		f.fail(CodeBadRequest, "%s: %v", key, err)
 		return nil
 	}
-	object := make(Object, len(list))
-	for _, member := range list {
-		if !ValidKey(member.key) {
+	object := make(Object, len(state.list))
+	for _, member := range state.list {
+		name := string(member.key)
+		if !ValidKey(name) {
 			f.fail(CodeBadRequest, "%s has a key that is not a valid name", key)
 			return nil
 		}
-		object[member.key] = member.value
+		object[name] = member.value
 	}
 	return object
+}
+
+// nested calls read for the fields of an object inside the message, unless it is absent.
+func (f *fields) nested(key string, read func(*fields)) {
+	if raw := f.get(key); raw != nil && f.err == nil {
+		f.inner(key, raw, read)
+	}
 }
 
 // each calls read for every element of an array of objects; absent means none.
@@ -159,29 +227,27 @@ func (f *fields) each(key string, read func(*fields)) {
 	if raw == nil || f.err != nil {
 		return
 	}
-	var list []json.RawMessage
-	if raw[0] != '[' || json.Unmarshal(raw, &list) != nil {
-		f.fail(CodeBadRequest, "%s must be an array", key)
-		return
-	}
-	for _, element := range list {
-		nested := f.nested(key, element)
+	err := scanArray(raw, f.limits.Depth, func(element []byte) error {
+		f.inner(key, element, read)
 		if f.err != nil {
-			return
+			return f.err
 		}
-		read(nested)
-		if nested.err != nil {
-			f.err = nested.err
-			return
-		}
+		return nil
+	})
+	if err != nil {
+		f.fail(CodeBadRequest, "%s must be an array of objects", key)
 	}
 }
 
-// nested gives the fields of an object inside the message.
-func (f *fields) nested(key string, raw []byte) *fields {
-	list, err := scanObject(raw, nil, f.limits.Depth, f.limits.Keys)
+// inner calls read for the fields of raw, which belongs to the field key, and says in which field its fault is.
+func (f *fields) inner(key string, raw []byte, read func(*fields)) {
+	within, err := scanFields(raw, f.limits)
 	if err != nil {
 		f.fail(CodeBadRequest, "%s: %v", key, err)
+		return
 	}
-	return &fields{list: list, limits: f.limits}
+	defer within.release()
+	if read(within); within.err != nil {
+		f.fail(within.err.Code, "%s: %s", key, within.err.Message)
+	}
 }

@@ -18,14 +18,18 @@ func EventFrame(seq int64, body []byte) *Frame {
 	return newFrame(AppendNumbered(b, seq, body))
 }
 
-// MessageFrame frames an event of no room.
+// MessageFrame frames an event of no room, and a [Resync], which names its own.
 func MessageFrame(body EventBody) *Frame {
 	return newFrame(AppendEventBody(make([]byte, frameHeader, 256), "", body))
 }
 
 // ReplyFrame frames the reply to request re.
 func ReplyFrame(re int64, body ReplyBody) *Frame {
-	return newFrame(AppendReply(make([]byte, frameHeader, 64), re, body))
+	size := 64
+	if snapshot, ok := body.(*Snapshot); ok {
+		size = snapshot.size()
+	}
+	return newFrame(AppendReply(make([]byte, frameHeader, frameHeader+size), re, body))
 }
 
 // ErrorFrame frames the refusal of request re.
@@ -62,3 +66,16 @@ func (f *Frame) Text() []byte { return f.bytes[f.text:] }
 
 // Size is the frame's length in bytes.
 func (f *Frame) Size() int { return len(f.bytes) }
+
+// The control frames that a server's transport sends beside messages (RFC 6455, section 5.5).
+const (
+	OpPing byte = 0x9
+	OpPong byte = 0xA
+)
+
+// ControlFrame frames a ping or a pong with a payload of at most 125 bytes. Its Text is the payload.
+func ControlFrame(op byte, payload []byte) *Frame {
+	const final = 0x80
+	b := append([]byte{final | op, byte(len(payload))}, payload...)
+	return &Frame{bytes: b, text: 2}
+}

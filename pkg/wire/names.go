@@ -58,8 +58,9 @@ func ValidID(s string) bool {
 	return true
 }
 
-// ValidDisplayName reports whether s can be shown as a name: up to 128 bytes of UTF-8 without control, format or
-// surrogate characters (a right-to-left override in a name can disguise another).
+// ValidDisplayName reports whether s can be shown as a name: up to 128 bytes of UTF-8 without control characters, line
+// separators, and characters that turn the direction of text (a right-to-left override can disguise one name as
+// another). U+FFFD is refused, since it stands for what was not text.
 func ValidDisplayName(s string) bool {
 	if len(s) > MaxDisplayName || !utf8.ValidString(s) {
 		return false

@@ -1,6 +1,9 @@
 package wire
 
-import "encoding/json"
+import (
+	"bytes"
+	"encoding/json"
+)
 
 // ReplyBody is the result of a request that succeeded.
 type ReplyBody interface {
@@ -49,7 +52,7 @@ type ICEServer struct {
 // Snapshot is a room as of Seq. Answers [Join], and [Peers] with List.
 type Snapshot struct {
 	Room string
-	// Self is the receiver's own peer id.
+	// Self is the receiver's own peer id; "" for who has no seat.
 	Self string
 	// Epoch names one life of the room.
 	Epoch    string
@@ -115,15 +118,15 @@ type Reply struct {
 	ok []byte
 }
 
-// Decode reads the body of a reply that is no error; which type it has follows from the request.
+// Decode reads the body of a reply that is no error; which type it has follows from the request. It needs the message
+// that the reply came in; the body does not.
 func (r *Reply) Decode(body ReplyBody) error {
-	limits := clientLimits
-	list, err := scanObject(r.ok, nil, limits.Depth, limits.Keys)
+	f, err := readFields(r.ok, clientLimits)
 	if err != nil {
-		return Errorf(CodeBadRequest, "reply: %v", err)
+		return err
 	}
-	f := fields{list: list, limits: limits}
-	if body.decode(&f); f.err != nil {
+	defer f.release()
+	if body.decode(f); f.err != nil {
 		return f.err
 	}
 	return nil
@@ -134,7 +137,10 @@ func AppendReply(b []byte, re int64, body ReplyBody) []byte {
 	e := encoder{b: b}
 	e.open()
 	e.int("re", re)
-	e.nested("ok", body.encode)
+	e.key("ok")
+	e.open()
+	body.encode(&e)
+	e.close()
 	e.close()
 	return e.b
 }
@@ -160,41 +166,40 @@ func (m *Welcome) encode(e *encoder) {
 	e.int("heartbeat", m.Heartbeat)
 	e.int("time", m.Time)
 	encodeICEServers(e, m.ICEServers)
-	e.nested("limits", func(e *encoder) {
-		e.int("messageBytes", int64(m.Limits.MessageBytes))
-		e.int("requestsPerSecond", int64(m.Limits.RequestsPerSecond))
-		e.int("requestsBurst", int64(m.Limits.RequestsBurst))
-		e.int("rooms", int64(m.Limits.Rooms))
-		e.int("stateBytes", int64(m.Limits.StateBytes))
-		e.int("inFlight", int64(m.Limits.InFlight))
-	})
+	e.nested("limits", m.Limits.encode)
 }
 
 func (m *Welcome) decode(f *fields) {
 	m.Session = f.required("session", ValidID)
-	m.App = f.required("app", nil)
-	m.User = f.required("user", nil)
-	m.Name = f.optional("name", nil)
-	m.Node = f.required("node", nil)
-	m.Version = int(f.integer("version", 1))
-	m.Resume = f.optional("resume", nil)
+	m.App = f.required("app", anyText)
+	m.User = f.required("user", anyText)
+	m.Name = f.text("name")
+	m.Node = f.required("node", anyText)
+	f.need("version")
+	m.Version = f.count("version", 1)
+	m.Resume = f.text("resume")
 	m.Heartbeat = f.integer("heartbeat", 0)
 	m.Time = f.integer("time", 0)
 	m.ICEServers = decodeICEServers(f)
-	if raw := f.get("limits"); raw != nil {
-		l := f.nested("limits", raw)
-		m.Limits = SessionLimits{
-			MessageBytes:      int(l.integer("messageBytes", 0)),
-			RequestsPerSecond: int(l.integer("requestsPerSecond", 0)),
-			RequestsBurst:     int(l.integer("requestsBurst", 0)),
-			Rooms:             int(l.integer("rooms", 0)),
-			StateBytes:        int(l.integer("stateBytes", 0)),
-			InFlight:          int(l.integer("inFlight", 0)),
-		}
-		if l.err != nil {
-			f.fail(l.err.Code, "limits: %s", l.err.Message)
-		}
-	}
+	f.nested("limits", m.Limits.decode)
+}
+
+func (l *SessionLimits) encode(e *encoder) {
+	e.int("messageBytes", int64(l.MessageBytes))
+	e.int("requestsPerSecond", int64(l.RequestsPerSecond))
+	e.int("requestsBurst", int64(l.RequestsBurst))
+	e.int("rooms", int64(l.Rooms))
+	e.int("stateBytes", int64(l.StateBytes))
+	e.int("inFlight", int64(l.InFlight))
+}
+
+func (l *SessionLimits) decode(f *fields) {
+	l.MessageBytes = f.count("messageBytes", 0)
+	l.RequestsPerSecond = f.count("requestsPerSecond", 0)
+	l.RequestsBurst = f.count("requestsBurst", 0)
+	l.Rooms = f.count("rooms", 0)
+	l.StateBytes = f.count("stateBytes", 0)
+	l.InFlight = f.count("inFlight", 0)
 }
 
 func encodeICEServers(e *encoder, servers []ICEServer) {
@@ -220,7 +225,7 @@ func encodeICEServers(e *encoder, servers []ICEServer) {
 
 func decodeICEServers(f *fields) (servers []ICEServer) {
 	f.each("iceServers", func(f *fields) {
-		server := ICEServer{Username: f.optional("username", nil), Credential: f.optional("credential", nil)}
+		server := ICEServer{Username: f.text("username"), Credential: f.text("credential")}
 		if err := json.Unmarshal(f.payload("urls"), &server.URLs); err != nil || len(server.URLs) == 0 {
 			f.fail(CodeBadRequest, "urls must be a list of strings")
 		}
@@ -234,9 +239,15 @@ func (m *Snapshot) encode(e *encoder) {
 	m.encodeState(e)
 }
 
+// size guesses the length of the encoded snapshot, to spare it from growing step by step.
+func (m *Snapshot) size() int {
+	const envelope, seat = 384, 224
+	return envelope + seat*len(m.Peers)
+}
+
 // encodeState appends all fields but the room, which an event has in front.
 func (m *Snapshot) encodeState(e *encoder) {
-	e.str("self", m.Self)
+	e.text("self", m.Self)
 	e.str("epoch", m.Epoch)
 	e.int("seq", m.Seq)
 	e.int("version", m.Version)
@@ -245,10 +256,7 @@ func (m *Snapshot) encodeState(e *encoder) {
 	e.bool("locked", m.Locked)
 	e.nullable("presenter", m.Presenter)
 	e.object("properties", orEmpty(m.Properties))
-	if m.Spotlight == nil {
-		e.raw("spotlight", []byte("null"))
-	}
-	e.raw("spotlight", m.Spotlight)
+	e.rawOrNull("spotlight", m.Spotlight)
 	e.int("created", m.Created)
 	e.key("peers")
 	e.b = append(e.b, '[')
@@ -266,18 +274,18 @@ func (m *Snapshot) encodeState(e *encoder) {
 func (m *Snapshot) decode(f *fields) {
 	m.Room = f.required("room", ValidRoom)
 	m.Self = f.optional("self", ValidID)
-	m.Epoch = f.required("epoch", nil)
+	m.Epoch = f.required("epoch", anyText)
 	m.Seq = f.integer("seq", 0)
 	m.Version = f.integer("version", 0)
-	m.Capacity = int(f.integer("capacity", 0))
-	m.Count = int(f.integer("count", 0))
+	m.Capacity = f.count("capacity", 0)
+	m.Count = f.count("count", 0)
 	m.Locked = f.boolean("locked")
-	if raw := f.get("presenter"); raw != nil && raw[0] != 'n' {
-		m.Presenter = f.required("presenter", ValidID)
+	if !f.isNull("presenter") {
+		m.Presenter = f.optional("presenter", ValidID)
 	}
 	m.Properties = orNil(f.object("properties"))
-	if raw := f.get("spotlight"); raw != nil && raw[0] != 'n' {
-		m.Spotlight = raw
+	if !f.isNull("spotlight") {
+		m.Spotlight = bytes.Clone(f.get("spotlight"))
 	}
 	m.Created = f.integer("created", 0)
 	f.each("peers", func(f *fields) {
@@ -309,8 +317,8 @@ func (p *Peer) encode(e *encoder) {
 func (p *Peer) decode(f *fields) {
 	p.ID = f.required("id", ValidID)
 	p.Order = f.integer("order", 0)
-	p.User = f.optional("user", nil)
-	p.Name = f.optional("name", nil)
+	p.User = f.text("user")
+	p.Name = f.text("name")
 	p.State = orNil(f.object("state"))
 	p.Away = f.boolean("away")
 }
@@ -350,7 +358,7 @@ func (m *Controlled) encode(e *encoder) {
 
 func (m *Controlled) decode(f *fields) {
 	m.Seq = f.integer("seq", 0)
-	m.Affected = int(f.integer("affected", 0))
+	m.Affected = f.count("affected", 0)
 }
 
 func (m *HeadCount) encode(e *encoder) {
@@ -361,8 +369,8 @@ func (m *HeadCount) encode(e *encoder) {
 
 func (m *HeadCount) decode(f *fields) {
 	m.Room = f.required("room", ValidRoom)
-	m.Count = int(f.integer("count", 0))
-	m.Capacity = int(f.integer("capacity", 0))
+	m.Count = f.count("count", 0)
+	m.Capacity = f.count("capacity", 0)
 }
 
 func (m *Pong) encode(e *encoder) { e.int("time", m.Time) }

@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
 )
 
 // Request is one message from client to server.
@@ -192,27 +193,21 @@ func newRequestBody(t Type) RequestBody {
 // DecodeRequest decodes one request and checks it against limits. The error is always an [*Error] with a code for the
 // client; the request's ID is set whenever it could be read, so that the error can answer it.
 func DecodeRequest(message []byte, limits Limits) (Request, error) {
-	var room [12]field
 	var request Request
-	limits = limits.withDefaults()
-	list, err := scanObject(message, room[:0], limits.Depth, limits.Keys)
+	f, err := readFields(message, limits.withDefaults())
 	if err != nil {
-		return request, Errorf(CodeBadRequest, "%v", err)
+		return request, err
 	}
-	f := fields{list: list, limits: limits}
-	if f.get("id") == nil {
-		f.fail(CodeBadRequest, "id is missing")
-	}
+	defer f.release()
+	f.need("id")
 	request.ID = f.integer("id", 1)
-	name := f.required("type", nil)
-	if f.err != nil {
-		return request, f.err
-	}
-	body := newRequestBody(Type(name))
+	f.need("type")
+	body := newRequestBody(Type(f.bytes("type")))
 	if body == nil {
-		return request, Errorf(CodeBadRequest, "unknown type")
+		f.fail(CodeBadRequest, "unknown type")
+	} else {
+		body.decode(f)
 	}
-	body.decode(&f)
 	if f.err != nil {
 		return request, f.err
 	}
@@ -232,25 +227,22 @@ func AppendRequest(b []byte, request Request) []byte {
 }
 
 func (m *Hello) decode(f *fields) {
-	m.Token, _ = f.text("token")
+	m.Token = f.text("token")
 	m.App = f.optional("app", ValidKey)
 	m.Name = f.optional("name", ValidDisplayName)
-	m.Resume, _ = f.text("resume")
+	m.Resume = f.text("resume")
 	m.Client = f.optional("client", ValidDisplayName)
-	if raw := f.get("rooms"); raw != nil {
-		rooms := f.nested("rooms", raw)
+	f.nested("rooms", func(rooms *fields) {
 		m.Rooms = make(map[string]int64, len(rooms.list))
 		for _, member := range rooms.list {
-			if !ValidRoom(member.key) {
-				f.fail(CodeBadRequest, "rooms has a key that is not a room name")
+			room := string(member.key)
+			if !ValidRoom(room) {
+				rooms.fail(CodeBadRequest, "a key is not a room name")
 				return
 			}
-			m.Rooms[member.key] = rooms.integer(member.key, 0)
+			m.Rooms[room] = rooms.integer(room, 0)
 		}
-		if rooms.err != nil {
-			f.fail(rooms.err.Code, "rooms: %s", rooms.err.Message)
-		}
-	}
+	})
 }
 
 func (m *Hello) encode(e *encoder) {
@@ -261,8 +253,9 @@ func (m *Hello) encode(e *encoder) {
 	e.text("client", m.Client)
 	if m.Rooms != nil {
 		e.nested("rooms", func(e *encoder) {
-			for _, room := range sortedKeys(m.Rooms) {
-				e.int(room, m.Rooms[room])
+			for _, room := range sortedKeys(m.Rooms, nil) {
+				e.name(room)
+				e.b = append(strconv.AppendInt(e.b, m.Rooms[room], 10), ',')
 			}
 		})
 	}
@@ -271,7 +264,7 @@ func (m *Hello) encode(e *encoder) {
 func (m *Join) decode(f *fields) {
 	m.Room = f.required("room", ValidRoom)
 	m.State = f.object("state")
-	m.Capacity = int(f.integer("capacity", 1))
+	m.Capacity = f.count("capacity", 1)
 }
 
 func (m *Join) encode(e *encoder) {
@@ -315,9 +308,7 @@ func (m *Publish) encode(e *encoder) {
 
 func (m *SetState) decode(f *fields) {
 	m.Room = f.required("room", ValidRoom)
-	if f.get("state") == nil {
-		f.fail(CodeBadRequest, "state is missing")
-	}
+	f.need("state")
 	m.State = f.object("state")
 }
 
@@ -328,9 +319,7 @@ func (m *SetState) encode(e *encoder) {
 
 func (m *UpdateRoom) decode(f *fields) {
 	m.Room = f.required("room", ValidRoom)
-	if f.get("version") == nil {
-		f.fail(CodeBadRequest, "version is missing")
-	}
+	f.need("version")
 	m.Version = f.integer("version", 1)
 	m.RoomChange.decode(f)
 	if c := m.RoomChange; c.Capacity == nil && c.Locked == nil && c.Presenter == nil && c.Properties == nil && c.Spotlight == nil {
@@ -346,27 +335,23 @@ func (m *UpdateRoom) encode(e *encoder) {
 
 func (m *RoomChange) decode(f *fields) {
 	if f.get("capacity") != nil {
-		capacity := int(f.integer("capacity", 1))
+		capacity := f.count("capacity", 1)
 		m.Capacity = &capacity
 	}
 	if f.get("locked") != nil {
 		locked := f.boolean("locked")
 		m.Locked = &locked
 	}
-	if raw := f.get("presenter"); raw != nil {
+	if f.get("presenter") != nil {
 		var presenter string
-		if raw[0] != 'n' {
-			presenter = f.required("presenter", ValidID)
+		if !f.isNull("presenter") {
+			presenter = f.optional("presenter", ValidID)
 		}
 		m.Presenter = &presenter
 	}
 	m.Properties = f.object("properties")
 	if raw := f.get("spotlight"); raw != nil {
-		if raw[0] == 'n' {
-			m.Spotlight = json.RawMessage("null")
-			return
-		}
-		if raw[0] != '{' {
+		if raw[0] != '{' && !f.isNull("spotlight") {
 			f.fail(CodeBadRequest, "spotlight must be an object or null")
 		}
 		if len(raw) > f.limits.StateBytes {
@@ -392,9 +377,7 @@ func (m *RoomChange) encode(e *encoder) {
 
 func (m *Control) decode(f *fields) {
 	m.Room = f.required("room", ValidRoom)
-	if f.get("action") == nil {
-		f.fail(CodeBadRequest, "action is missing")
-	}
+	f.need("action")
 	m.Action = f.word("action", ActionMute, ActionUnmute, ActionKick)
 	m.Kind = f.word("kind", KindAudio, KindVideo)
 	m.To = f.optional("to", ValidID)
@@ -423,9 +406,7 @@ func (m *Peers) encode(e *encoder) {
 func (m *Report) decode(f *fields) {
 	m.Room = f.optional("room", ValidRoom)
 	m.Peer = f.optional("peer", ValidID)
-	if f.get("outcome") == nil {
-		f.fail(CodeBadRequest, "outcome is missing")
-	}
+	f.need("outcome")
 	m.Outcome = f.word("outcome", "connected", "failed", "disconnected")
 	m.Milliseconds = f.integer("ms", 0)
 	m.Local = f.word("local", "host", "srflx", "prflx", "relay")

@@ -4,43 +4,48 @@ package wire
 var clientLimits = Limits{Depth: 64, Keys: 1024, StateKeys: 4096, StateBytes: 1 << 24}
 
 // DecodeServer decodes one message from the server: exactly one of the results is set. An event of an unknown type
-// has no body and no error: a client passes over it.
+// has no body and no error: a client passes over it. The data of a [Signaled] or a [Message], and a reply's body
+// until [Reply.Decode], are slices of the message.
 func DecodeServer(message []byte) (*Reply, *Event, error) {
-	var room [16]field
-	list, err := scanObject(message, room[:0], clientLimits.Depth, clientLimits.Keys)
+	f, err := readFields(message, clientLimits)
 	if err != nil {
-		return nil, nil, Errorf(CodeBadRequest, "%v", err)
+		return nil, nil, err
 	}
-	f := fields{list: list, limits: clientLimits}
+	defer f.release()
 	if f.get("re") != nil {
-		reply, err := decodeReply(&f)
-		return reply, nil, err
+		reply := decodeReply(f)
+		if f.err != nil {
+			return nil, nil, f.err
+		}
+		return reply, nil, nil
 	}
-	event := &Event{Room: f.optional("room", ValidRoom), Seq: f.integer("seq", 0)}
-	name := f.required("type", nil)
-	if event.Body = newEventBody(Type(name)); event.Body != nil {
-		event.Body.decode(&f)
-	}
+	event := decodeEvent(f)
 	if f.err != nil {
 		return nil, nil, f.err
 	}
 	return nil, event, nil
 }
 
-func decodeReply(f *fields) (*Reply, error) {
+func decodeReply(f *fields) *Reply {
 	reply := &Reply{Re: f.integer("re", 0)}
-	if raw := f.get("error"); raw != nil {
-		refusal := f.nested("error", raw)
+	if f.get("error") != nil {
 		reply.Err = new(Error)
-		if f.err == nil {
-			reply.Err.decode(refusal)
-			f.err = refusal.err
-		}
-	} else if reply.ok = f.payload("ok"); f.err == nil && reply.ok[0] != '{' {
+		f.nested("error", reply.Err.decode)
+		return reply
+	}
+	if reply.ok = f.payload("ok"); f.err == nil && reply.ok[0] != '{' {
 		f.fail(CodeBadRequest, "ok must be an object")
 	}
-	if f.err != nil {
-		return nil, f.err
+	return reply
+}
+
+func decodeEvent(f *fields) *Event {
+	f.need("type")
+	body := newEventBody(Type(f.bytes("type")))
+	event := &Event{Room: f.optional("room", ValidRoom), Seq: f.integer("seq", 0)}
+	if body != nil {
+		event.Body = body
+		body.decode(f)
 	}
-	return reply, nil
+	return event
 }
