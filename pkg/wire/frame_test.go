@@ -1,0 +1,89 @@
+package wire_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/signalbox-rtc/signalbox/pkg/wire"
+)
+
+// parseFrame reads one frame as RFC 6455, section 5.2, draws it.
+func parseFrame(t *testing.T, r io.Reader) (payload []byte) {
+	t.Helper()
+	var head [2]byte
+	_, err := io.ReadFull(r, head[:])
+	require.NoError(t, err)
+	require.Equal(t, byte(0x81), head[0], "FIN and text, no reserved bits")
+	require.Zero(t, head[1]&0x80, "a server's frames are not masked")
+	size := uint64(head[1])
+	switch size {
+	case 126:
+		var long uint16
+		require.NoError(t, binary.Read(r, binary.BigEndian, &long))
+		require.GreaterOrEqual(t, long, uint16(126), "the shortest form is required")
+		size = uint64(long)
+	case 127:
+		require.NoError(t, binary.Read(r, binary.BigEndian, &size))
+		require.Zero(t, size>>63)
+		require.GreaterOrEqual(t, size, uint64(1<<16), "the shortest form is required")
+	}
+	payload = make([]byte, size)
+	_, err = io.ReadFull(r, payload)
+	require.NoError(t, err)
+	return payload
+}
+
+// Around each size at which the header changes its form. The smallest event is 10 bytes: the frame of less than that
+// has no way in, so the sizes are those of the whole message.
+func TestEventFrameSizes(t *testing.T) {
+	const least = len(`{"seq":7,}`)
+	for _, size := range []int{least, 11, 124, 125, 126, 127, 128, 65534, 65535, 65536, 65537, 1 << 20} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			body := []byte("{" + strings.Repeat("x", size-least) + "}")
+			frame := wire.EventFrame(7, body)
+			require.Len(t, frame.Text(), size)
+			require.Equal(t, len(frame.WebSocket()), frame.Size())
+			r := bytes.NewReader(frame.WebSocket())
+			payload := parseFrame(t, r)
+			require.Zero(t, r.Len(), "nothing may follow the frame")
+			require.Equal(t, `{"seq":7,`+string(body[1:]), string(payload))
+			require.Equal(t, payload, frame.Text())
+		})
+	}
+}
+
+func TestFramesHoldTheirMessages(t *testing.T) {
+	for _, s := range eventSamples {
+		frame := wire.MessageFrame(s.event.Body)
+		if s.event.Seq != 0 && s.event.Body.Type() != wire.TypeResync {
+			frame = wire.EventFrame(s.event.Seq, wire.AppendEventBody(nil, s.event.Room, s.event.Body))
+		}
+		require.Equal(t, string(wire.AppendEvent(nil, s.event)), string(parseFrame(t, bytes.NewReader(frame.WebSocket()))))
+	}
+	for _, s := range replySamples {
+		frame := wire.ReplyFrame(s.re, s.body)
+		require.Equal(t, string(wire.AppendReply(nil, s.re, s.body)), string(parseFrame(t, bytes.NewReader(frame.WebSocket()))))
+	}
+	for _, s := range errorSamples {
+		frame := wire.ErrorFrame(s.re, s.refusal)
+		require.Equal(t, string(wire.AppendError(nil, s.re, s.refusal)), string(parseFrame(t, bytes.NewReader(frame.WebSocket()))))
+	}
+	frame := wire.ReplyFrame(1, crowd(500))
+	require.Equal(t, string(wire.AppendReply(nil, 1, crowd(500))), string(parseFrame(t, bytes.NewReader(frame.WebSocket()))))
+}
+
+// Frames are shared: making one must not touch the body, which other frames are made of.
+func TestEventFrameLeavesItsBody(t *testing.T) {
+	body := wire.AppendEventBody(make([]byte, 0, 4096), "lobby", &wire.AwayPeer{Peer: "a81x"})
+	before := string(body)
+	first, second := wire.EventFrame(1, body), wire.EventFrame(22, body)
+	require.Equal(t, before, string(body))
+	require.Equal(t, `{"seq":1,"type":"away-peer","room":"lobby","peer":"a81x"}`, string(first.Text()))
+	require.Equal(t, `{"seq":22,"type":"away-peer","room":"lobby","peer":"a81x"}`, string(second.Text()))
+}
