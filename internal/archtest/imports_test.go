@@ -31,12 +31,12 @@ var mayImport = map[string][]string{
 	"pkg/client":    {"pkg/wire"},
 
 	// Wiring: app packages put the parts together, main packages only start them.
-	"services/gateway": {"services/gateway/app"},
+	"services/gateway": {"services/gateway/app", "pkg/telemetry"},
 	"services/gateway/app": {
 		"pkg/wire", "pkg/auth", "pkg/turncred", "pkg/telemetry", "pkg/store", "pkg/room", "pkg/cluster",
 		"pkg/ws", "pkg/socketio", "pkg/session", "pkg/httpapi", "sdk/js", "web",
 	},
-	"services/all-in-one": {"services/gateway/app", "pkg/telemetry"},
+	"services/all-in-one": {"services/gateway/app", "pkg/auth", "pkg/telemetry"},
 
 	// Files to serve.
 	"sdk/js": nil,

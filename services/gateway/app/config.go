@@ -85,8 +85,7 @@ type RedisConfig struct {
 	DialTimeout      time.Duration  `koanf:"dial_timeout" default:"1s" min:"10ms" max:"1m" doc:"How long a connection may take to be made."`
 	ReadTimeout      time.Duration  `koanf:"read_timeout" default:"1s" min:"10ms" max:"1m" doc:"How long a reply may take."`
 	WriteTimeout     time.Duration  `koanf:"write_timeout" default:"1s" min:"10ms" max:"1m" doc:"How long a command may take to be sent."`
-	PoolSize         int            `koanf:"pool_size" default:"32" min:"1" max:"10000" doc:"Greatest number of connections for commands, to each server."`
-	PoolTimeout      time.Duration  `koanf:"pool_timeout" default:"300ms" min:"1ms" max:"1m" doc:"How long a command waits for a free connection when all are in use."`
+	PoolSize         int            `koanf:"pool_size" default:"8" min:"1" max:"10000" doc:"Greatest number of connections for commands, to each server."`
 	TopologyReload   time.Duration  `koanf:"topology_reload" default:"2s" min:"100ms" max:"5m" doc:"How often a cluster's map of slots is read again. A failover is noticed at the latest then."`
 }
 
@@ -135,6 +134,7 @@ type LimitsConfig struct {
 	RequestsPerSecond  int           `koanf:"requests_per_second" default:"50" min:"1" max:"100000" doc:"Requests a second that a connection may make for long."`
 	RequestsBurst      int           `koanf:"requests_burst" default:"100" min:"1" max:"1000000" doc:"Requests that a connection may make at once after a pause."`
 	RequestsWait       time.Duration `koanf:"requests_wait" default:"5s" min:"0s" max:"5m" doc:"How far a connection over its rate is slowed down before it is closed instead."`
+	BadMessages        int           `koanf:"bad_messages" default:"50" min:"1" max:"1000000" doc:"Messages that are not valid that a session may send before its connection is closed."`
 	PingsPerSecond     int           `koanf:"pings_per_second" default:"10" min:"1" max:"10000" doc:"WebSocket pings and pongs a second that a connection may send."`
 	Connections        int           `koanf:"connections" default:"0" min:"0" max:"10000000" doc:"Connections that this gateway takes; further ones are refused. 0: no limit."`
 	HeaderBytes        int           `koanf:"header_bytes" default:"8192" min:"1024" max:"1048576" doc:"Greatest size of the headers of an HTTP request, in bytes."`

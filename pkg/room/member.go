@@ -1,0 +1,443 @@
+package room
+
+import (
+	"encoding/json"
+	"errors"
+	"sync"
+
+	"github.com/signalbox-rtc/signalbox/pkg/store"
+	"github.com/signalbox-rtc/signalbox/pkg/wire"
+)
+
+// Member is one session's part in the rooms of its app. Its methods may be called from one goroutine at a time, the
+// session's; their callbacks come from another one, exactly once each, and must not block nor call back.
+type Member struct {
+	// immutable
+	service    *Service
+	id         string
+	app        string
+	user       string
+	name       string
+	profile    []byte
+	capacity   int
+	most       int // seats that this member may give a room
+	grant      Grant
+	subscriber Subscriber
+
+	mu    sync.Mutex // taken inside a shard's lock
+	seats map[string]*seat
+	ended bool
+}
+
+// Identity says who a member is.
+type Identity struct {
+	// ID is the session's public id, and the peer id in every room.
+	ID   string
+	App  string
+	User string
+	Name string
+	// Capacity is the number of seats of a room that this member creates without asking for a number, and MaxCapacity
+	// the most that it may ask for; 0 leaves them to the service.
+	Capacity    int
+	MaxCapacity int
+	Grant       Grant
+}
+
+// profile is what the store keeps of a peer beside its state.
+type profile struct {
+	User string `json:"user"`
+	Name string `json:"name,omitempty"`
+}
+
+// NewMember makes the member of a session; subscriber gets its events.
+func (s *Service) NewMember(identity Identity, subscriber Subscriber) (*Member, error) {
+	if !wire.ValidID(identity.ID) || identity.Grant == nil || subscriber == nil {
+		return nil, errors.New("room: a member needs a valid id, a grant and a subscriber")
+	}
+	encoded, err := json.Marshal(profile{User: identity.User, Name: identity.Name})
+	if err != nil {
+		return nil, err
+	}
+	most := s.opts.MaxCapacity
+	if identity.MaxCapacity > 0 {
+		most = min(most, identity.MaxCapacity)
+	}
+	capacity := identity.Capacity
+	if capacity == 0 {
+		capacity = s.opts.Capacity
+	}
+	return &Member{
+		service: s, id: identity.ID, app: identity.App, user: identity.User, name: identity.Name, profile: encoded,
+		capacity: min(capacity, most), most: most, grant: identity.Grant, subscriber: subscriber,
+	}, nil
+}
+
+// Join takes a seat, or finds the one that the member has. Refusals: forbidden, limit, room_full, room_locked. When it
+// succeeds, done runs before the first event after the snapshot is delivered.
+func (m *Member) Join(request *wire.Join, done func(*wire.Snapshot, error)) {
+	permissions, ok := m.grant(request.Room)
+	switch {
+	case !ok:
+		done(nil, wire.Errorf(wire.CodeForbidden, "the token does not allow room %q", request.Room))
+		return
+	case request.Capacity > 0 && !permissions.SetCapacity:
+		done(nil, wire.Errorf(wire.CodeForbidden, "the token does not allow to choose the capacity"))
+		return
+	case request.Capacity > m.most:
+		done(nil, wire.Errorf(wire.CodeLimit, "a room has at most %d seats", m.most))
+		return
+	}
+	if err := m.checkState(request.State); err != nil {
+		done(nil, err)
+		return
+	}
+	st, err := m.reserve(m.room(request.Room))
+	if err != nil {
+		m.service.metrics.joins.WithLabelValues(string(err.Code)).Inc()
+		done(nil, err)
+		return
+	}
+	capacity := m.capacity
+	if request.Capacity > 0 {
+		capacity = request.Capacity
+	}
+	head, tail := wire.SplitJoined(request.Room, &wire.Peer{ID: m.id, User: m.user, Name: m.name, State: request.State})
+	m.service.opts.Store.Join(store.Join{
+		Seat: m.seat(st.room), Profile: m.profile, State: store.State(request.State), Capacity: capacity,
+		Moderator: permissions.Moderate, EventHead: head, EventTail: tail,
+	}, func(snapshot *store.Snapshot, err error) { m.joined(st, snapshot, err, done) })
+}
+
+// checkState refuses a state that only a moderator can set; the wire has bounded its size.
+func (m *Member) checkState(state wire.Object) *wire.Error {
+	for _, key := range []string{wire.StateMutedAudio, wire.StateMutedVideo} {
+		if _, ok := state[key]; ok {
+			return wire.Errorf(wire.CodeForbidden, "%s is set by moderators", key)
+		}
+	}
+	return nil
+}
+
+// reserve notes a join under way, so that events which come before its reply find a place to wait.
+func (m *Member) reserve(room store.Room) (*seat, *wire.Error) {
+	sh := m.service.table.shard(room)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ended {
+		return nil, wire.Errorf(wire.CodeUnavailable, "the session has ended")
+	}
+	st := m.seats[room.Name]
+	if st != nil && !st.leaving {
+		st.joins++
+		return st, nil
+	}
+	if limit := m.service.opts.PerSession; st == nil && len(m.seats) >= limit {
+		return nil, wire.Errorf(wire.CodeLimit, "a session can be in %d rooms", limit)
+	}
+	st = &seat{member: m, room: room, joins: 1}
+	if m.seats == nil {
+		m.seats = make(map[string]*seat, 1)
+	}
+	m.seats[room.Name] = st
+	m.service.add(sh, st)
+	return st, nil
+}
+
+// joined takes a join's reply.
+func (m *Member) joined(st *seat, snapshot *store.Snapshot, err error, done func(*wire.Snapshot, error)) {
+	result := m.finishJoin(st, snapshot, err, done)
+	m.service.metrics.joins.WithLabelValues(result).Inc()
+}
+
+func (m *Member) finishJoin(st *seat, snapshot *store.Snapshot, err error, done func(*wire.Snapshot, error)) string {
+	sh := m.service.table.shard(st.room)
+	sh.mu.Lock()
+	st.joins--
+	if err == nil && st.overrun && !st.seated {
+		err = wire.Errorf(wire.CodeUnavailable, "too much happened in the room while joining it")
+	}
+	if err == nil {
+		answer := func() { done(m.snapshot(snapshot), nil) }
+		switch {
+		case st.removed, st.seated && st.epoch == snapshot.Epoch:
+			answer() // left or ended meanwhile, or a member already: events go on as they were
+		default:
+			m.service.open(sh, st, snapshot, answer)
+		}
+		sh.mu.Unlock()
+		return "ok"
+	}
+	refusal := m.refusal(err)
+	// Whether a call that Redis did not answer took effect is not known: make sure that it leaves no seat behind.
+	undo := refusal.Code == wire.CodeUnavailable && !st.seated && st.joins == 0 && !st.removed
+	if !st.seated && st.joins == 0 {
+		m.service.remove(sh, st)
+	}
+	sh.mu.Unlock()
+	if undo {
+		m.service.leave(m.leaveCall(st.room, wire.ReasonDisconnected))
+	}
+	done(nil, refusal)
+	return string(refusal.Code)
+}
+
+// Leave gives a seat up. Refusals: not_member.
+func (m *Member) Leave(room string, done func(wire.Done, error)) {
+	st := m.find(room)
+	if st == nil {
+		done(wire.Done{}, notMember(room))
+		return
+	}
+	sh := m.service.table.shard(st.room)
+	sh.mu.Lock()
+	st.leaving = true
+	sh.mu.Unlock()
+	m.service.opts.Store.Leave(m.leaveCall(st.room, wire.ReasonLeft), func(seq int64, err error) {
+		refusal := m.refusal(err)
+		sh.mu.Lock()
+		if refusal == nil || refusal.Code == wire.CodeNotMember {
+			m.service.remove(sh, st)
+		}
+		st.leaving = false
+		sh.mu.Unlock()
+		finish(done, wire.Done{Seq: seq}, refusal)
+	})
+}
+
+// Signal sends to one peer. Refusals: not_member, forbidden, peer_gone.
+func (m *Member) Signal(request *wire.Signal, done func(wire.Done, error)) {
+	if err := m.allow(request.Room, func(p Permissions) bool { return p.Publish }); err != nil {
+		done(wire.Done{}, err)
+		return
+	}
+	if request.To == m.id {
+		done(wire.Done{}, wire.Errorf(wire.CodeBadRequest, "a signal cannot go to oneself"))
+		return
+	}
+	body := make([]byte, 0, 128+len(request.Room)+len(request.Data))
+	m.send(request.Room, store.Send{
+		To: request.To, Type: string(wire.TypeSignal),
+		Event: wire.AppendEventBody(body, request.Room, &wire.Signaled{From: m.id, Data: request.Data}),
+	}, done)
+}
+
+// Publish sends to the room. Refusals: not_member, forbidden.
+func (m *Member) Publish(request *wire.Publish, done func(wire.Done, error)) {
+	if err := m.allow(request.Room, func(p Permissions) bool { return p.Publish }); err != nil {
+		done(wire.Done{}, err)
+		return
+	}
+	body := make([]byte, 0, 160+len(request.Room)+len(request.Data))
+	m.send(request.Room, store.Send{
+		Type: string(wire.TypeMessage), Echo: request.Echo, Volatile: request.Volatile,
+		Event: wire.AppendEventBody(body, request.Room, &wire.Message{
+			From: m.id, Topic: request.Topic, Data: request.Data, Volatile: request.Volatile}),
+	}, done)
+}
+
+func (m *Member) send(room string, call store.Send, done func(wire.Done, error)) {
+	call.Seat = m.seat(m.room(room))
+	m.service.opts.Store.Send(call, func(seq int64, err error) { finish(done, wire.Done{Seq: seq}, m.refusal(err)) })
+}
+
+// SetState merges into the member's own state. Refusals: not_member, forbidden, too_large.
+func (m *Member) SetState(request *wire.SetState, done func(wire.Done, error)) {
+	err := m.allow(request.Room, func(p Permissions) bool { return p.Publish })
+	if err == nil {
+		err = m.checkState(request.State)
+	}
+	if err != nil {
+		done(wire.Done{}, err)
+		return
+	}
+	m.service.opts.Store.SetState(store.SetState{
+		Seat: m.seat(m.room(request.Room)), State: store.State(request.State),
+		MaxKeys: m.service.opts.StateKeys, MaxBytes: m.service.opts.StateBytes,
+		Event: wire.AppendEventBody(nil, request.Room, &wire.StateChanged{Peer: m.id, State: request.State}),
+	}, func(seq int64, err error) { finish(done, wire.Done{Seq: seq}, m.refusal(err)) })
+}
+
+// UpdateRoom changes the room. Refusals: not_member, forbidden, conflict, limit, peer_gone, too_large.
+func (m *Member) UpdateRoom(request *wire.UpdateRoom, done func(wire.Updated, error)) {
+	err := m.allow(request.Room, func(p Permissions) bool { return p.Moderate })
+	if err == nil && request.Capacity != nil && *request.Capacity > m.most {
+		err = wire.Errorf(wire.CodeLimit, "a room has at most %d seats", m.most)
+	}
+	if err != nil {
+		done(wire.Updated{}, err)
+		return
+	}
+	head, tail := wire.SplitRoomChanged(request.Room, m.id, &request.RoomChange)
+	m.service.opts.Store.UpdateRoom(store.UpdateRoom{
+		Seat: m.seat(m.room(request.Room)), Version: request.Version, Capacity: request.Capacity, Locked: request.Locked,
+		Presenter: request.Presenter, Properties: store.State(request.Properties),
+		MaxKeys: m.service.opts.StateKeys, MaxBytes: m.service.opts.StateBytes,
+		Spotlight: request.Spotlight, EventHead: head, EventTail: tail,
+	}, func(seq, version int64, err error) {
+		refusal := m.refusal(err)
+		if refusal != nil && refusal.Code == wire.CodeConflict {
+			conflict := *refusal
+			conflict.Version = version
+			refusal = &conflict
+		}
+		finish(done, wire.Updated{Seq: seq, Version: version}, refusal)
+	})
+}
+
+// Control mutes, unmutes or kicks. Refusals: not_member, forbidden, peer_gone.
+func (m *Member) Control(request *wire.Control, done func(wire.Controlled, error)) {
+	if err := m.allow(request.Room, func(p Permissions) bool { return p.Moderate }); err != nil {
+		done(wire.Controlled{}, err)
+		return
+	}
+	if request.To == m.id {
+		done(wire.Controlled{}, wire.Errorf(wire.CodeBadRequest, "control is for others"))
+		return
+	}
+	call := store.Control{
+		Seat: m.seat(m.room(request.Room)), Action: store.Action(request.Action), Media: store.Media(request.Kind),
+		Target: request.To,
+	}
+	if request.Action == wire.ActionKick {
+		call.EventHead, call.EventTail = wire.SplitKicked(request.Room, m.id)
+	} else {
+		call.Event = wire.AppendEventBody(nil, request.Room, &wire.Controlling{
+			Action: request.Action, Kind: request.Kind, To: request.To, By: m.id})
+	}
+	m.service.opts.Store.Control(call, func(seq int64, affected int, err error) {
+		finish(done, wire.Controlled{Seq: seq, Affected: affected}, m.refusal(err))
+	})
+}
+
+// Look reads a room: its head count, which every grant allows, or with members the whole, which takes a seat.
+// Refusals: forbidden, not_member.
+func (m *Member) Look(room string, members bool, done func(*wire.Snapshot, error)) {
+	if _, ok := m.grant(room); !ok {
+		done(nil, wire.Errorf(wire.CodeForbidden, "the token does not allow room %q", room))
+		return
+	}
+	look := store.Look{Room: m.room(room), Members: members}
+	if members {
+		if m.find(room) == nil {
+			done(nil, notMember(room))
+			return
+		}
+		seat := m.seat(look.Room)
+		look.As = &seat
+	}
+	m.service.opts.Store.Snapshot(look, func(snapshot *store.Snapshot, err error) {
+		if refusal := m.refusal(err); refusal != nil {
+			done(nil, refusal)
+			return
+		}
+		done(m.snapshot(snapshot), nil)
+	})
+}
+
+// End gives up every seat, because the session has ended: reason is what the others are told. Nothing is delivered
+// after it has returned. [Service.Settled] waits for the store.
+func (m *Member) End(reason string) {
+	m.mu.Lock()
+	m.ended = true
+	seats := m.seats
+	m.seats = nil
+	m.mu.Unlock()
+	for _, st := range seats {
+		sh := m.service.table.shard(st.room)
+		sh.mu.Lock()
+		m.service.remove(sh, st)
+		sh.mu.Unlock()
+		m.service.leave(m.leaveCall(st.room, reason))
+	}
+}
+
+func (m *Member) room(name string) store.Room { return store.Room{App: m.app, Name: name} }
+
+func (m *Member) seat(room store.Room) store.Seat {
+	return store.Seat{Room: room, Peer: m.id, Node: m.service.opts.Node}
+}
+
+func (m *Member) leaveCall(room store.Room, reason string) store.Leave {
+	event := wire.AppendEventBody(nil, room.Name, &wire.LeftPeer{Peer: m.id, Reason: reason})
+	return store.Leave{Seat: m.seat(room), Event: event}
+}
+
+// find gives the member's seat in a room, or nil.
+func (m *Member) find(room string) *seat {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.seats[room]
+}
+
+// forget is called with the seat's shard locked.
+func (m *Member) forget(st *seat) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.seats[st.room.Name] == st {
+		delete(m.seats, st.room.Name)
+	}
+}
+
+// allow checks that the member asked for a seat in the room and may do what permitted asks for. Whether it has the seat
+// is the script's to say.
+func (m *Member) allow(room string, permitted func(Permissions) bool) *wire.Error {
+	if m.find(room) == nil {
+		return notMember(room)
+	}
+	if permissions, ok := m.grant(room); !ok || !permitted(permissions) {
+		return wire.Errorf(wire.CodeForbidden, "the token does not allow this in room %q", room)
+	}
+	return nil
+}
+
+func notMember(room string) *wire.Error {
+	return wire.Errorf(wire.CodeNotMember, "no seat in room %q", room)
+}
+
+// refusal gives the error for the client, or nil.
+func (m *Member) refusal(err error) *wire.Error {
+	var refusal *wire.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &refusal):
+		return refusal
+	case errors.Is(err, store.ErrFenced):
+		return wire.Errorf(wire.CodeNotMember, "the seat is held through another gateway")
+	}
+	m.service.opts.Logger.Error("store call failed", "app", m.app, "session", m.id, "error", err)
+	return wire.Errorf(wire.CodeInternal, "internal error")
+}
+
+// finish calls done with a result or a refusal; a nil *wire.Error must not become a non-nil error.
+func finish[T any](done func(T, error), result T, refusal *wire.Error) {
+	if refusal != nil {
+		var none T
+		done(none, refusal)
+		return
+	}
+	done(result, nil)
+}
+
+// snapshot gives the store's snapshot as this member sees it.
+func (m *Member) snapshot(s *store.Snapshot) *wire.Snapshot {
+	snapshot := &wire.Snapshot{
+		Room: s.Room.Name, Self: m.id, Epoch: s.Epoch, Seq: s.Seq, Version: s.Version, Capacity: s.Capacity, Count: s.Count,
+		Locked: s.Locked, Presenter: s.Presenter, Properties: wire.Object(s.Properties), Spotlight: s.Spotlight,
+		Peers: make([]wire.Peer, 0, len(s.Members)),
+	}
+	if !s.Created.IsZero() {
+		snapshot.Created = s.Created.UnixMilli()
+	}
+	for _, member := range s.Members {
+		var who profile
+		if err := json.Unmarshal(member.Profile, &who); err != nil {
+			m.service.opts.Logger.Warn("a seat's profile cannot be read", "app", m.app, "room", s.Room.Name, "error", err)
+		}
+		snapshot.Peers = append(snapshot.Peers, wire.Peer{
+			ID: member.ID, Order: member.Order, User: who.User, Name: who.Name, State: wire.Object(member.State), Away: member.Away})
+	}
+	return snapshot
+}

@@ -1,0 +1,205 @@
+// Package room holds the rules of rooms, and this node's table of the peers that are connected to it.
+//
+// A request goes down from a session's [Member] to a script of the store, which decides. What happened comes back
+// twice: as the script's reply, through the callback, and as an event through [Service.Deliver], from where it goes to
+// each [Subscriber] on this node that it is meant for.
+package room
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/signalbox-rtc/signalbox/pkg/store"
+	"github.com/signalbox-rtc/signalbox/pkg/wire"
+)
+
+// Subscriber takes what a peer is told. Deliver is called with locks held: it must not block, nor call back into this
+// package.
+type Subscriber interface {
+	Deliver(*wire.Frame)
+}
+
+// Permissions are what a session may do in a room.
+type Permissions struct {
+	// Publish allows signal, publish and state.
+	Publish bool
+	// Moderate allows room, control, and joining a locked room.
+	Moderate bool
+	// SetCapacity allows to choose the capacity of a room that a join creates.
+	SetCapacity bool
+}
+
+// Grant tells what a session may do in a room; false means that it may not even join.
+type Grant func(room string) (Permissions, bool)
+
+// Options configures a [Service].
+type Options struct {
+	Store *store.Store
+	// Node is this process' id in the store.
+	Node string
+	// Capacity is the number of seats of a new room for which nothing else is said; 50 if 0.
+	Capacity int
+	// MaxCapacity is the most seats that a room can be given; 500 if 0.
+	MaxCapacity int
+	// PerSession is the most rooms of one session; 16 if 0.
+	PerSession int
+	// StateKeys and StateBytes bound a peer's state and a room's properties; 32 and 4096 if 0.
+	StateKeys  int
+	StateBytes int
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+func (o *Options) validate() error {
+	if o.Store == nil || !wire.ValidID(o.Node) {
+		return errors.New("room: a store and a valid node id are needed")
+	}
+	for _, d := range []struct {
+		field *int
+		value int
+	}{{&o.Capacity, 50}, {&o.MaxCapacity, 500}, {&o.PerSession, 16}, {&o.StateKeys, 32}, {&o.StateBytes, 4096}} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+		if *d.field < 0 {
+			return fmt.Errorf("room: a limit is negative: %d", *d.field)
+		}
+	}
+	if o.Capacity > o.MaxCapacity {
+		return fmt.Errorf("room: the capacity %d is over the maximum %d", o.Capacity, o.MaxCapacity)
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Registerer == nil {
+		o.Registerer = prometheus.NewRegistry()
+	}
+	return nil
+}
+
+// Service is the rooms as one node sees them.
+type Service struct {
+	opts    Options
+	metrics *metrics
+	table   table
+	leaves  leaves
+}
+
+var _ store.Receiver = (*Service)(nil)
+
+// New makes a service without any room.
+func New(opts Options) (*Service, error) {
+	if err := opts.validate(); err != nil {
+		return nil, err
+	}
+	s := &Service{opts: opts, metrics: newMetrics(opts.Registerer)}
+	s.table.init()
+	s.leaves.changed = make(chan struct{}, 1)
+	return s, nil
+}
+
+// Run repeats the leaves that Redis did not answer, until ctx ends: a session that has ended leaves no seat behind
+// because Redis was away for a moment.
+func (s *Service) Run(ctx context.Context) error {
+	const pause = time.Second
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.leaves.changed:
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+		for _, again := range s.leaves.takeFailed() {
+			s.leave(again)
+		}
+	}
+}
+
+// Settled waits until every leave of an ended session was answered, or ctx ends.
+func (s *Service) Settled(ctx context.Context) error { return s.leaves.settled(ctx) }
+
+// leave gives up the seat of a session that has ended.
+func (s *Service) leave(call store.Leave) {
+	s.leaves.begin()
+	s.opts.Store.Leave(call, func(_ int64, err error) {
+		var refusal *wire.Error
+		if errors.As(err, &refusal) && refusal.Code == wire.CodeUnavailable {
+			s.leaves.fail(call)
+			return
+		}
+		s.leaves.end()
+	})
+}
+
+// leaves counts the leaves under way and keeps those to repeat.
+type leaves struct {
+	changed chan struct{}
+
+	mu      sync.Mutex
+	open    int // under way or to be repeated
+	failed  []store.Leave
+	waiters []chan struct{}
+}
+
+func (l *leaves) begin() {
+	l.mu.Lock()
+	l.open++
+	l.mu.Unlock()
+}
+
+func (l *leaves) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open--; l.open == 0 {
+		for _, waiter := range l.waiters {
+			close(waiter)
+		}
+		l.waiters = nil
+	}
+}
+
+func (l *leaves) fail(call store.Leave) {
+	l.mu.Lock()
+	l.failed = append(l.failed, call)
+	l.mu.Unlock()
+	select {
+	case l.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (l *leaves) takeFailed() []store.Leave {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	failed := l.failed
+	l.failed = nil
+	l.open -= len(failed)
+	return failed
+}
+
+func (l *leaves) settled(ctx context.Context) error {
+	l.mu.Lock()
+	if l.open == 0 {
+		l.mu.Unlock()
+		return nil
+	}
+	done := make(chan struct{})
+	l.waiters = append(l.waiters, done)
+	l.mu.Unlock()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("room: leaves are not settled: %w", ctx.Err())
+	}
+}

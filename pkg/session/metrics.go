@@ -1,0 +1,84 @@
+package session
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/signalbox-rtc/signalbox/pkg/wire"
+)
+
+type metrics struct {
+	connections *prometheus.GaugeVec
+	sessions    prometheus.Gauge
+	closed      *prometheus.CounterVec
+	durations   prometheus.Histogram
+	requests    *requestCounters
+	refused     *prometheus.CounterVec
+	frames      prometheus.Counter
+	frameBytes  prometheus.Counter
+	batches     prometheus.Histogram
+	dropped     *prometheus.CounterVec
+	hellos      *prometheus.CounterVec
+	throttled   prometheus.Counter
+	inFlight    prometheus.Counter
+	reports     *prometheus.CounterVec
+	reportTime  prometheus.Histogram
+	panics      prometheus.Counter
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+	}
+	counters := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	}
+	m := &metrics{
+		connections: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "signalbox_connections", Help: "Open connections by transport, those before their hello included."}, []string{"transport"}),
+		sessions: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "signalbox_sessions", Help: "Sessions that have said hello and have not ended."}),
+		closed: counters("signalbox_connections_closed_total",
+			"Connections that ended, by the close code's word and who began: client, server or network.", "reason", "initiator"),
+		durations: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "signalbox_connection_duration_seconds", Help: "How long connections lasted.",
+			Buckets: []float64{1, 10, 60, 300, 900, 3600, 4 * 3600, 12 * 3600, 24 * 3600}}),
+		refused: counters("signalbox_requests_refused_total", "Requests that were answered with an error, by its code.", "code"),
+		frames:  counter("signalbox_messages_sent_total", "Messages written to clients."),
+		frameBytes: counter("signalbox_sent_bytes_total",
+			"Bytes of messages written to clients, with their WebSocket headers, without TLS and TCP."),
+		batches: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "signalbox_write_batch_messages", Help: "Messages in one vectored write.",
+			Buckets: []float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 512}}),
+		dropped: counters("signalbox_messages_dropped_total",
+			"Messages that were not written: queue_full (the session is closed with it) or ended (the session was over).", "reason"),
+		hellos: counters("signalbox_hellos_total", "Hellos by result: ok, or why they were refused.", "result"),
+		throttled: counter("signalbox_requests_throttled_total",
+			"Requests that were delayed because their session was over its rate."),
+		inFlight: counter("signalbox_requests_in_flight_limited_total",
+			"Times a session's reading waited because too many of its requests waited for Redis."),
+		reports: counters("signalbox_ice_reports_total", "ICE outcomes that clients reported.", "outcome", "local", "remote", "protocol"),
+		reportTime: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "signalbox_ice_connect_seconds", Help: "Time to the first connection, as reported by clients.",
+			Buckets: []float64{.05, .1, .25, .5, 1, 2, 4, 8, 15, 30}}),
+		panics: counter("signalbox_panics_total", "Faults of ours that ended one session."),
+	}
+	received := counters("signalbox_messages_received_total", "Requests read from clients by type; invalid for those that could not be read.", "type")
+	m.requests = newRequestCounters(received)
+	reg.MustRegister(m.connections, m.sessions, m.closed, m.durations, received, m.refused, m.frames, m.frameBytes, m.batches,
+		m.dropped, m.hellos, m.throttled, m.inFlight, m.reports, m.reportTime, m.panics)
+	return m
+}
+
+// requestCounters spares the lookup by label on every request.
+type requestCounters struct {
+	byType  map[wire.Type]prometheus.Counter
+	invalid prometheus.Counter
+}
+
+func newRequestCounters(vec *prometheus.CounterVec) *requestCounters {
+	c := &requestCounters{byType: make(map[wire.Type]prometheus.Counter), invalid: vec.WithLabelValues("invalid")}
+	for _, t := range wire.RequestTypes {
+		c.byType[t] = vec.WithLabelValues(string(t))
+	}
+	return c
+}

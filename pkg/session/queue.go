@@ -1,0 +1,158 @@
+package session
+
+import (
+	"sync"
+
+	"github.com/signalbox-rtc/signalbox/pkg/wire"
+)
+
+// queue holds what waits to be written to one connection, and its flusher: a goroutine that lives only while there is
+// something to write, takes all that waits, and hands it to the transport in one call. There is never a delay to
+// collect more: what comes while a write is under way makes the next batch.
+type queue struct {
+	// immutable
+	conn        Conn
+	metrics     *metrics
+	maxMessages int
+	maxBytes    int
+	overflow    func() // called once, outside of mu, when a bound is passed
+
+	flushers sync.WaitGroup
+
+	mu       sync.Mutex
+	waiting  *batch // nil when there is nothing
+	bytes    int
+	flushing bool
+	end      *farewell // set once: nothing is taken after it
+}
+
+// farewell is how a connection is closed once what waits is written.
+type farewell struct {
+	code   wire.CloseCode
+	reason string
+	silent bool // the connection is gone or says goodbye itself
+}
+
+// batch is a reusable slice of frames.
+type batch struct{ frames []*wire.Frame }
+
+var batches = sync.Pool{New: func() any { return &batch{frames: make([]*wire.Frame, 0, 16)} }}
+
+func (b *batch) release() {
+	if cap(b.frames) > 1024 {
+		return
+	}
+	clear(b.frames)
+	b.frames = b.frames[:0]
+	batches.Put(b)
+}
+
+// send queues a frame. It does not block. A frame over the bounds is dropped, and so is all that waits: the session is
+// to be closed with a code after which the client comes back for it.
+func (q *queue) send(frame *wire.Frame) {
+	q.mu.Lock()
+	if q.end != nil {
+		q.mu.Unlock()
+		q.metrics.dropped.WithLabelValues("ended").Inc()
+		return
+	}
+	if q.waiting == nil {
+		q.waiting = batches.Get().(*batch)
+	}
+	if len(q.waiting.frames) >= q.maxMessages || q.bytes+frame.Size() > q.maxBytes {
+		dropped := len(q.waiting.frames) + 1
+		q.drop()
+		q.end = &farewell{code: wire.CloseSlowReceiver, reason: "the queue is full"}
+		q.start()
+		q.mu.Unlock()
+		q.metrics.dropped.WithLabelValues("queue_full").Add(float64(dropped))
+		q.overflow()
+		return
+	}
+	q.waiting.frames = append(q.waiting.frames, frame)
+	q.bytes += frame.Size()
+	q.start()
+	q.mu.Unlock()
+}
+
+// close ends the queue: what waits is still written, then the connection is closed. Only the first call counts.
+func (q *queue) close(end farewell) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.end != nil {
+		return
+	}
+	q.end = &end
+	if end.silent {
+		q.drop()
+	}
+	q.start()
+}
+
+// wait returns when nothing is being written any more. The queue must have been closed.
+func (q *queue) wait() { q.flushers.Wait() }
+
+// drop forgets what waits. mu is held.
+func (q *queue) drop() {
+	if q.waiting != nil {
+		q.waiting.release()
+		q.waiting, q.bytes = nil, 0
+	}
+}
+
+// start starts the flusher unless it runs. mu is held.
+func (q *queue) start() {
+	if !q.flushing {
+		q.flushing = true
+		q.flushers.Go(q.flush)
+	}
+}
+
+// flush writes until nothing waits. After a failed write it drops what comes: the reader finds the connection broken.
+func (q *queue) flush() {
+	for {
+		q.mu.Lock()
+		work := q.waiting
+		if work == nil {
+			end := q.end
+			q.flushing = false
+			q.mu.Unlock()
+			if end != nil && !end.silent {
+				q.conn.Close(end.code, end.reason)
+			}
+			return
+		}
+		q.waiting, q.bytes = nil, 0
+		q.mu.Unlock()
+		err := q.conn.Write(work.frames)
+		if err == nil {
+			size := 0
+			for _, frame := range work.frames {
+				size += frame.Size()
+			}
+			q.metrics.batches.Observe(float64(len(work.frames)))
+			q.metrics.frames.Add(float64(len(work.frames)))
+			q.metrics.frameBytes.Add(float64(size))
+		}
+		work.release()
+		if err != nil {
+			q.close(farewell{code: wire.CloseGoingAway})
+		}
+	}
+}
+
+// ended reports whether the queue was closed.
+func (q *queue) ended() bool {
+	_, ended := q.farewellCode()
+	return ended
+}
+
+// farewellCode gives the code that the queue was closed with, if it was and the code goes to the client.
+func (q *queue) farewellCode() (wire.CloseCode, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.end == nil {
+		return 0, false
+	}
+	return q.end.code, true
+}

@@ -1,0 +1,147 @@
+// Package session is one client's session, whatever its transport: the loop that reads its requests, their dispatch to
+// the rooms, and the bounded queue with the only writer of its connection.
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/signalbox-rtc/signalbox/pkg/auth"
+	"github.com/signalbox-rtc/signalbox/pkg/room"
+	"github.com/signalbox-rtc/signalbox/pkg/wire"
+)
+
+// Conn is a transport's connection. Read is called from one goroutine, Write from one other; Close from any.
+type Conn interface {
+	// Bind tells where frames of the transport's own (pings, pongs) go, so that there is one writer. It is called once,
+	// before anything else. send does not block.
+	Bind(send func(*wire.Frame))
+	// Read waits for the next request. What it returns is valid until the next call. A *wire.Error is a message that
+	// was not valid: Request.ID says which, if it could be read, and the connection goes on. Any other error is the
+	// end, an [Ended] where the transport knows why; the transport has closed the connection then.
+	Read() (wire.Request, error)
+	// Write sends frames in their order, with as few system calls as it can, within the transport's deadline.
+	Write([]*wire.Frame) error
+	// Close says goodbye with a code, where the connection still takes it, and makes Read return soon.
+	Close(code wire.CloseCode, reason string)
+}
+
+// Ended is why a transport's Read came to an end.
+type Ended interface {
+	error
+	// Ended gives the close code that was sent or received, 0 if there was none, and whether the client meant to end
+	// its session.
+	Ended() (code wire.CloseCode, left bool)
+}
+
+// Client is what is known of a client before it says hello.
+type Client struct {
+	// Transport names the transport, for metrics: websocket, ...
+	Transport string
+	// Origin is the page's origin as the transport checked it, "" if the client sent none.
+	Origin string
+	// Remote is the client's address, for the log.
+	Remote string
+}
+
+// Options configures a [Server].
+type Options struct {
+	Rooms *room.Service
+	Auth  *auth.Verifier
+	// Origin decides whether a page may use an app, once the app is known; nil allows all that connected.
+	Origin func(app, origin string) bool
+	// Node is the gateway's name, as told to clients.
+	Node       string
+	ICEServers []wire.ICEServer
+	// Heartbeat is the transport's ping period, as told to clients; 25 s if 0.
+	Heartbeat time.Duration
+	// HelloTimeout is how long a connection may wait before its hello; 5 s if 0.
+	HelloTimeout time.Duration
+	// QueueMessages and QueueBytes bound what waits for a slow client; 512 and 1 MiB if 0.
+	QueueMessages int
+	QueueBytes    int
+	// InFlight is how many requests may wait for their reply; 64 if 0.
+	InFlight int
+	// RequestsPerSecond and RequestsBurst are the rate limit; 50 and 100 if 0. A client over it is slowed down, and
+	// closed when it has been so for RequestsWait (5 s if 0).
+	RequestsPerSecond int
+	RequestsBurst     int
+	RequestsWait      time.Duration
+	// BadMessages is how many messages that are not valid a session may send in all; 50 if 0.
+	BadMessages int
+	// MessageBytes, RoomsPerSession and StateBytes are told to clients; others check them.
+	MessageBytes    int
+	RoomsPerSession int
+	StateBytes      int
+	Logger          *slog.Logger
+	Registerer      prometheus.Registerer
+}
+
+func (o *Options) validate() error {
+	if o.Rooms == nil || o.Auth == nil || o.Node == "" {
+		return errors.New("session: rooms, a verifier and the node's name are needed")
+	}
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{{&o.Heartbeat, 25 * time.Second}, {&o.HelloTimeout, 5 * time.Second}, {&o.RequestsWait, 5 * time.Second}} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+		if *d.field < 0 {
+			return fmt.Errorf("session: a duration is negative: %v", *d.field)
+		}
+	}
+	for _, d := range []struct {
+		field *int
+		value int
+	}{
+		{&o.QueueMessages, 512}, {&o.QueueBytes, 1 << 20}, {&o.InFlight, 64}, {&o.RequestsPerSecond, 50},
+		{&o.RequestsBurst, 100}, {&o.BadMessages, 50},
+	} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+		if *d.field < 0 {
+			return fmt.Errorf("session: a limit is negative: %d", *d.field)
+		}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Registerer == nil {
+		o.Registerer = prometheus.NewRegistry()
+	}
+	return nil
+}
+
+// Server serves sessions.
+type Server struct {
+	opts    Options
+	metrics *metrics
+}
+
+// NewServer makes a server without sessions.
+func NewServer(opts Options) (*Server, error) {
+	if err := opts.validate(); err != nil {
+		return nil, err
+	}
+	return &Server{opts: opts, metrics: newMetrics(opts.Registerer)}, nil
+}
+
+// Serve runs one session on a connection and returns when both have ended. When ctx ends, the session is told to move
+// to another gateway.
+func (s *Server) Serve(ctx context.Context, conn Conn, client Client) {
+	started := time.Now()
+	s.metrics.connections.WithLabelValues(client.Transport).Inc()
+	defer s.metrics.connections.WithLabelValues(client.Transport).Dec()
+	session := newSession(s, conn, client)
+	cause := session.run(ctx)
+	s.metrics.closed.WithLabelValues(cause.word, cause.initiator).Inc()
+	s.metrics.durations.Observe(time.Since(started).Seconds())
+}

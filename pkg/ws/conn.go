@@ -1,0 +1,273 @@
+package ws
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/signalbox-rtc/signalbox/pkg/wire"
+)
+
+// Conn is one client's WebSocket. One goroutine reads, one other writes; Close may come from any.
+type Conn struct {
+	// immutable
+	upgrader *Upgrader
+	conn     *websocket.Conn
+	socket   net.Conn
+	send     func(*wire.Frame) // set by Bind
+
+	// owned by the reader
+	message      *buffer // of the last request, given back by the next Read
+	controls     int     // control frames in the second that began at controlsFrom
+	controlsFrom time.Time
+
+	lastRead atomic.Int64 // when a frame was last read, in Unix nanoseconds
+
+	mu      sync.Mutex
+	closing bool // a close frame was sent or tried: only its echo is waited for
+	silent  bool // the heartbeat has given up
+	gone    bool // the socket is closed
+	timer   *time.Timer
+}
+
+// closeTimeout is how long a client has to answer a close frame.
+const closeTimeout = 5 * time.Second
+
+// closeWriteTimeout is how long a close frame may take to write.
+const closeWriteTimeout = time.Second
+
+// Ended is how a connection ended.
+type Ended struct {
+	code wire.CloseCode
+	left bool
+	err  error
+}
+
+// Error says what was seen.
+func (e *Ended) Error() string { return fmt.Sprintf("ws: connection ended: %v", e.err) }
+
+// Unwrap gives what was seen.
+func (e *Ended) Unwrap() error { return e.err }
+
+// Ended gives the close code that was sent or received, 0 if there was none, and whether the client closed
+// with 1000, which means that it is done.
+func (e *Ended) Ended() (code wire.CloseCode, left bool) { return e.code, e.left }
+
+func newConn(u *Upgrader, conn *websocket.Conn) *Conn {
+	c := &Conn{upgrader: u, conn: conn, socket: conn.NetConn()}
+	c.lastRead.Store(time.Now().UnixNano())
+	conn.SetReadLimit(int64(u.opts.MessageBytes))
+	conn.SetPingHandler(func(payload string) error {
+		if err := c.control(); err != nil {
+			return err
+		}
+		c.send(wire.ControlFrame(wire.OpPong, []byte(payload)))
+		return nil
+	})
+	conn.SetPongHandler(func(string) error { return c.control() })
+	conn.SetCloseHandler(func(int, string) error { return nil }) // answered by end
+	return c
+}
+
+// Bind tells where pings and pongs go, and starts the heartbeat.
+func (c *Conn) Bind(send func(*wire.Frame)) {
+	c.send = send
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.timer = time.AfterFunc(rand.N(c.upgrader.opts.Heartbeat)+1, c.beat)
+}
+
+// beat sends a ping, and comes back to see whether anything was read since.
+func (c *Conn) beat() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing || c.gone {
+		return
+	}
+	c.upgrader.metrics.pings.Inc()
+	c.send(pingFrame)
+	asked := time.Now()
+	c.timer = time.AfterFunc(c.upgrader.opts.HeartbeatTimeout, func() { c.listen(asked) })
+}
+
+// pingFrame is the one ping that everybody gets.
+var pingFrame = wire.ControlFrame(wire.OpPing, nil)
+
+// listen ends a connection on which nothing was read since a ping.
+func (c *Conn) listen(asked time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing || c.gone {
+		return
+	}
+	if c.lastRead.Load() < asked.UnixNano() {
+		c.silent = true
+		c.setReadDeadline(time.Now())
+		return
+	}
+	rest := max(c.upgrader.opts.Heartbeat-c.upgrader.opts.HeartbeatTimeout, time.Millisecond)
+	c.timer = time.AfterFunc(rest, c.beat)
+}
+
+// errControlFlood ends a connection that sends too many pings or pongs.
+var errControlFlood = errors.New("too many control frames")
+
+// control counts a control frame.
+func (c *Conn) control() error {
+	now := time.Now()
+	c.lastRead.Store(now.UnixNano())
+	if now.Sub(c.controlsFrom) >= time.Second {
+		c.controls, c.controlsFrom = 0, now
+	}
+	if c.controls++; c.controls > c.upgrader.opts.PingsPerSecond {
+		return errControlFlood
+	}
+	return nil
+}
+
+// What ends a connection beside the network.
+var (
+	errBinary    = errors.New("binary frame")
+	errUTF8      = errors.New("text that is not UTF-8")
+	errFragments = errors.New("too many fragments")
+)
+
+// Read waits for the next request. Errors are a *wire.Error for a message that is not valid, or an [Ended] with which
+// the socket is closed.
+func (c *Conn) Read() (wire.Request, error) {
+	if c.message != nil {
+		c.message.release()
+		c.message = nil
+	}
+	kind, reader, err := c.conn.NextReader()
+	if err != nil {
+		return wire.Request{}, c.end(err)
+	}
+	now := time.Now()
+	c.lastRead.Store(now.UnixNano())
+	if kind != websocket.TextMessage {
+		return wire.Request{}, c.end(errBinary)
+	}
+	c.armReadDeadline(now.Add(c.upgrader.opts.MessageReadTimeout))
+	c.message = buffers.Get().(*buffer)
+	if err := c.message.fill(reader); err != nil {
+		return wire.Request{}, c.end(err)
+	}
+	c.armReadDeadline(time.Time{})
+	if !utf8.Valid(c.message.bytes) {
+		return wire.Request{}, c.end(errUTF8)
+	}
+	return wire.DecodeRequest(c.message.bytes, c.upgrader.opts.Limits)
+}
+
+// armReadDeadline sets the deadline of a message, unless a shorter one for the end of the connection is in force.
+func (c *Conn) armReadDeadline(deadline time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closing && !c.silent && !c.gone {
+		c.setReadDeadline(deadline)
+	}
+}
+
+// setReadDeadline is called with mu held. A socket that takes no deadline is broken, and reading will tell.
+func (c *Conn) setReadDeadline(deadline time.Time) { _ = c.conn.SetReadDeadline(deadline) }
+
+// end closes the socket because reading has ended with err, and says why. A client that broke a rule is told its close
+// code; a client that closed gets its echo (RFC 6455, section 5.5.1).
+func (c *Conn) end(err error) error {
+	ended := &Ended{err: err}
+	var closed *websocket.CloseError
+	switch {
+	case errors.As(err, &closed):
+		ended.code, ended.left = wire.CloseCode(closed.Code), closed.Code == websocket.CloseNormalClosure
+	case errors.Is(err, websocket.ErrReadLimit):
+		ended.code = c.limit("message_bytes", wire.CloseTooLarge)
+	case errors.Is(err, errBinary):
+		ended.code = c.limit("binary", wire.CloseUnsupportedData)
+	case errors.Is(err, errUTF8):
+		ended.code = c.limit("utf8", wire.CloseInvalidUTF8)
+	case errors.Is(err, errFragments):
+		ended.code = c.limit("fragments", wire.ClosePolicy)
+	case errors.Is(err, errControlFlood):
+		ended.code = c.limit("control", wire.ClosePolicy)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		if ended.code = wire.CloseHeartbeat; !c.isSilent() {
+			ended.code = c.limit("message_time", wire.ClosePolicy)
+		}
+	case !isNetwork(err):
+		ended.code = c.limit("protocol", wire.CloseProtocolError)
+	}
+	c.goodbye(ended.code, err.Error())
+	c.mu.Lock()
+	c.gone = true
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+	c.mu.Unlock()
+	_ = c.conn.Close() // nobody is left to be told
+	return ended
+}
+
+// limit counts a broken rule, unless the connection is on its way out already.
+func (c *Conn) limit(name string, code wire.CloseCode) wire.CloseCode {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closing {
+		c.upgrader.metrics.limited.WithLabelValues(name).Inc()
+	}
+	return code
+}
+
+func (c *Conn) isSilent() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.silent
+}
+
+// isNetwork reports whether err is the network's, and not gorilla's about a frame that is not valid.
+func isNetwork(err error) bool {
+	var network net.Error
+	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe)
+}
+
+// Close sends a close frame and gives the client closeTimeout to answer; Read meanwhile goes on.
+func (c *Conn) Close(code wire.CloseCode, reason string) { c.goodbye(code, reason) }
+
+// goodbye sends the one close frame of the connection. Code 0 sends none.
+func (c *Conn) goodbye(code wire.CloseCode, reason string) {
+	c.mu.Lock()
+	said := c.closing || c.gone
+	c.closing = true
+	c.mu.Unlock()
+	if said || code == 0 {
+		return
+	}
+	if len(reason) > maxReason {
+		reason = reason[:maxReason]
+	}
+	frame := websocket.FormatCloseMessage(int(code), reason)
+	err := c.conn.WriteControl(websocket.CloseMessage, frame, time.Now().Add(closeWriteTimeout))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gone {
+		return
+	}
+	wait := time.Now().Add(closeTimeout)
+	if err != nil {
+		wait = time.Now() // it will not be answered
+	}
+	c.setReadDeadline(wait)
+}
+
+// maxReason is the longest reason of a close frame (RFC 6455, section 5.5: 125 bytes with the code).
+const maxReason = 123

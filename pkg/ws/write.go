@@ -1,0 +1,56 @@
+package ws
+
+import (
+	"net"
+	"sync"
+	"time"
+
+	"github.com/signalbox-rtc/signalbox/pkg/wire"
+)
+
+// Write sends frames in their order: over TCP in one vectored write (writev), over anything else, TLS above all, in one
+// write of all bytes together. gorilla's own control frames are single writes, too, so they come between frames and
+// never into one.
+func (c *Conn) Write(frames []*wire.Frame) error {
+	if err := c.socket.SetWriteDeadline(time.Now().Add(c.upgrader.opts.WriteTimeout)); err != nil {
+		return err
+	}
+	if len(frames) == 1 {
+		_, err := c.socket.Write(frames[0].WebSocket())
+		return err
+	}
+	if tcp, ok := c.socket.(*net.TCPConn); ok {
+		return writeVectored(tcp, frames)
+	}
+	return writeTogether(c.socket, frames)
+}
+
+// vectors are reused: WriteTo consumes the slice that it is given, so the whole is kept beside it.
+type vectors struct{ whole, rest net.Buffers }
+
+var vectorPool = sync.Pool{New: func() any { return &vectors{whole: make(net.Buffers, 0, 32)} }}
+
+func writeVectored(socket *net.TCPConn, frames []*wire.Frame) error {
+	v := vectorPool.Get().(*vectors)
+	for _, frame := range frames {
+		v.whole = append(v.whole, frame.WebSocket())
+	}
+	v.rest = v.whole
+	_, err := v.rest.WriteTo(socket)
+	clear(v.whole)
+	v.whole = v.whole[:0]
+	if cap(v.whole) <= 1024 {
+		vectorPool.Put(v)
+	}
+	return err
+}
+
+func writeTogether(socket net.Conn, frames []*wire.Frame) error {
+	b := buffers.Get().(*buffer)
+	defer b.release()
+	for _, frame := range frames {
+		b.bytes = append(b.bytes, frame.WebSocket()...)
+	}
+	_, err := socket.Write(b.bytes)
+	return err
+}

@@ -1,0 +1,177 @@
+// Command all-in-one is a whole Signalbox cluster in one process, for a laptop: two gateways with the demo app and the
+// pages, and a Redis inside unless one is given.
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/signalbox-rtc/signalbox/pkg/auth"
+	"github.com/signalbox-rtc/signalbox/pkg/telemetry"
+	"github.com/signalbox-rtc/signalbox/services/gateway/app"
+)
+
+func main() {
+	opts, err := parse(os.Args[1:], os.Stdout)
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	if err := run(ctx, opts, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "all-in-one:", err)
+		os.Exit(1)
+	}
+}
+
+// options are what the command line says.
+type options struct {
+	redis    string
+	host     string
+	ports    []string
+	logLevel string
+}
+
+func parse(args []string, out io.Writer) (*options, error) {
+	opts := &options{}
+	var ports string
+	flags := flag.NewFlagSet("all-in-one", flag.ContinueOnError)
+	flags.SetOutput(out)
+	flags.StringVar(&opts.redis, "redis", "", "`URL` of a Redis to use, as in redis://localhost:6379; without it one inside this process")
+	flags.StringVar(&opts.host, "host", "localhost", "`host` to listen on; browsers give pages a camera only on localhost or with TLS")
+	flags.StringVar(&ports, "ports", "8080,8090", "`ports` of the gateways, separated by commas, one gateway each; 0 is any free one")
+	flags.StringVar(&opts.logLevel, "log-level", "warn", "least weight of what is logged: debug, info, warn or error")
+	if err := flags.Parse(args); err != nil {
+		return nil, err
+	}
+	if flags.NArg() > 0 {
+		return nil, fmt.Errorf("all-in-one: %q is not a flag; see --help", flags.Arg(0))
+	}
+	for port := range strings.SplitSeq(ports, ",") {
+		number, err := strconv.ParseUint(strings.TrimSpace(port), 10, 16)
+		if err != nil {
+			return nil, fmt.Errorf("all-in-one: --ports: %q is not a port", port)
+		}
+		opts.ports = append(opts.ports, strconv.FormatUint(number, 10))
+	}
+	return opts, nil
+}
+
+// run serves the cluster until ctx ends.
+func run(ctx context.Context, opts *options, out io.Writer) error {
+	url := opts.redis
+	if url == "" {
+		embedded, err := startRedis()
+		if err != nil {
+			return err
+		}
+		defer embedded.Close()
+		url = embedded.url
+	}
+	var gateways []*app.Gateway
+	for i, port := range opts.ports {
+		gateway, err := open(ctx, opts, url, "gateway-"+strconv.Itoa(i+1), port)
+		if err != nil {
+			for _, opened := range gateways {
+				opened.Close()
+			}
+			return err
+		}
+		gateways = append(gateways, gateway)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for _, gateway := range gateways {
+		group.Go(func() error { return gateway.Run(ctx) })
+	}
+	group.Go(func() error { return greet(ctx, out, opts, gateways) })
+	return group.Wait()
+}
+
+// redis is the one inside this process. It runs the same scripts as a real one, and keeps nothing.
+type redis struct {
+	*miniredis.Miniredis
+	url string
+}
+
+func startRedis() (*redis, error) {
+	server := miniredis.NewMiniRedis()
+	server.ClockTTL(true)
+	password := rand.Text()
+	server.RequireAuth(password)
+	if err := server.StartAddr("127.0.0.1:0"); err != nil {
+		return nil, fmt.Errorf("the Redis inside: %w", err)
+	}
+	return &redis{Miniredis: server, url: "redis://:" + password + "@" + server.Addr()}, nil
+}
+
+func open(ctx context.Context, opts *options, url, name, port string) (*app.Gateway, error) {
+	config := app.Default()
+	config.Node.Name = name
+	config.Demo.Enabled = true
+	config.Pages.Enabled = true
+	config.Log.Level, config.Log.Format = opts.logLevel, telemetry.FormatText
+	config.Listen.Public = net.JoinHostPort(opts.host, port)
+	config.Listen.Operations = "127.0.0.1:0"
+	config.Shutdown.Timeout = 5 * time.Second
+	if err := config.Redis.SetURL(auth.Secret(url)); err != nil {
+		return nil, err
+	}
+	level := new(slog.LevelVar)
+	level.Set(config.Log.SlogLevel())
+	return app.Open(ctx, app.Options{
+		Config: config, Logger: telemetry.NewLogger(os.Stderr, level, config.Log.Format),
+		Registry: telemetry.NewRegistry(telemetry.ReadBuild()),
+	})
+}
+
+// greet says what to open, once every gateway is ready.
+func greet(ctx context.Context, out io.Writer, opts *options, gateways []*app.Gateway) error {
+	for _, gateway := range gateways {
+		if err := gateway.WaitReady(ctx); err != nil {
+			return nil // ended before it was ready; its own error says why
+		}
+	}
+	var text strings.Builder
+	text.WriteString("Signalbox runs. Open a call in two browser tabs, one on each gateway, and join the same room:\n\n")
+	for _, gateway := range gateways {
+		fmt.Fprintf(&text, "  %s  %s/call.html?room=hello   (metrics: http://%s/metrics)\n", gateway.Name(), address(opts, gateway), gateway.OperationsAddr())
+	}
+	fmt.Fprintf(&text, "\nA chat is at %s/chat.html\n", address(opts, gateways[0]))
+	if opts.redis == "" {
+		text.WriteString("\nThe Redis inside is for trying out: it keeps nothing. Use --redis URL for a real one.\n")
+	} else {
+		text.WriteString("\nUses the Redis that was given.\n")
+	}
+	text.WriteString("The demo app lets everybody in. Ctrl-C ends it.\n")
+	_, err := io.WriteString(out, text.String())
+	return err
+}
+
+// address is where a browser finds a gateway.
+func address(opts *options, gateway *app.Gateway) string {
+	_, port, err := net.SplitHostPort(gateway.PublicAddr().String())
+	if err != nil {
+		return gateway.PublicAddr().String()
+	}
+	return "http://" + net.JoinHostPort(opts.host, port)
+}

@@ -1,0 +1,352 @@
+// Package app is the gateway: it puts the parts together, starts them in order and ends them in order.
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/signalbox-rtc/signalbox/pkg/auth"
+	"github.com/signalbox-rtc/signalbox/pkg/room"
+	"github.com/signalbox-rtc/signalbox/pkg/session"
+	"github.com/signalbox-rtc/signalbox/pkg/store"
+	"github.com/signalbox-rtc/signalbox/pkg/wire"
+	"github.com/signalbox-rtc/signalbox/pkg/ws"
+)
+
+// Options are what a gateway needs beside its configuration.
+type Options struct {
+	// Config is only read. Required.
+	Config *Config
+	// Logger and Registry are this gateway's own. Required.
+	Logger   *slog.Logger
+	Registry *prometheus.Registry
+	// Public and Operations take the place of the configured addresses. The gateway closes them.
+	Public     net.Listener
+	Operations net.Listener
+	// RedisDialer takes the place of the network on the way to Redis, for tests in memory.
+	RedisDialer func(ctx context.Context, network, addr string) (net.Conn, error)
+}
+
+func (o *Options) validate() error {
+	if o.Config == nil || o.Logger == nil || o.Registry == nil {
+		return errors.New("app: a configuration, a logger and a registry are needed")
+	}
+	return o.Config.Validate()
+}
+
+// Gateway is one node of the cluster.
+type Gateway struct {
+	// immutable
+	config      *Config
+	name        string // shown to users
+	node        string // this process' id in the cluster, new at each start
+	logger      *slog.Logger
+	verifier    *auth.Verifier
+	store       *store.Store
+	inbox       *store.Inbox
+	rooms       *room.Service
+	sessions    *session.Server
+	upgrader    *ws.Upgrader
+	certificate *Certificate // nil without TLS
+	public      net.Listener
+	operations  net.Listener
+	publicHTTP  *http.Server
+	opsHTTP     *http.Server
+
+	ready        chan struct{} // closed once clients are served
+	connections  atomic.Int64
+	draining     atomic.Bool
+	serving      sync.WaitGroup // sessions
+	sessionsLife context.Context
+	endSessions  context.CancelFunc
+}
+
+// nodeIDLength is that of a node's id: 12 characters of 5 bits.
+const nodeIDLength = 12
+
+// Open checks the configuration, listens, and connects to Redis. What it returns must be run.
+func Open(ctx context.Context, opts Options) (*Gateway, error) {
+	if err := opts.validate(); err != nil {
+		return nil, err
+	}
+	g := &Gateway{
+		config: opts.Config, node: rand.Text()[:nodeIDLength], public: opts.Public, operations: opts.Operations,
+		ready: make(chan struct{}),
+	}
+	if g.name = opts.Config.Node.Name; g.name == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return nil, fmt.Errorf("app: the host's name, for node.name: %w", err)
+		}
+		g.name = host
+	}
+	g.logger = opts.Logger.With("node", g.name, "node_id", g.node)
+	// Sessions outlive the context of Open, and end before the rest of the gateway does.
+	g.sessionsLife, g.endSessions = context.WithCancel(context.Background())
+	if err := g.open(ctx, opts); err != nil {
+		g.Close()
+		return nil, err
+	}
+	return g, nil
+}
+
+// open makes the parts, from the bottom up.
+func (g *Gateway) open(ctx context.Context, opts Options) (err error) {
+	if g.verifier, err = auth.New(auth.Options{Apps: g.config.AllApps()}); err != nil {
+		return err
+	}
+	if g.config.TLS.Enabled() {
+		g.certificate, err = OpenCertificate(CertificateOptions{
+			CertFile: g.config.TLS.CertFile, KeyFile: g.config.TLS.KeyFile, Interval: g.config.TLS.ReloadInterval,
+			Logger: g.logger, Registerer: opts.Registry,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if err = g.listen(ctx); err != nil {
+		return err
+	}
+	if g.store, err = g.openStore(ctx, opts); err != nil {
+		return err
+	}
+	if err = g.openRooms(opts.Registry); err != nil {
+		return err
+	}
+	g.inbox = g.store.Inbox(g.node, g.rooms)
+	handler, err := NewOperations(OperationsOptions{
+		Registry: opts.Registry, Checks: g.checks(), Pprof: g.config.Listen.Pprof, Logger: g.logger,
+	})
+	if err != nil {
+		return err
+	}
+	g.opsHTTP = NewOperationsServer(handler, g.logger)
+	g.publicHTTP, err = g.newPublicServer()
+	return err
+}
+
+func (g *Gateway) listen(ctx context.Context) error {
+	var config net.ListenConfig
+	for _, l := range []struct {
+		to      *net.Listener
+		address string
+		key     string
+	}{
+		{&g.public, g.config.Listen.Public, "listen.public"},
+		{&g.operations, g.config.Listen.Operations, "listen.operations"},
+	} {
+		if *l.to != nil {
+			continue
+		}
+		listener, err := config.Listen(ctx, "tcp", l.address)
+		if err != nil {
+			return fmt.Errorf("app: %s: %w", l.key, err)
+		}
+		*l.to = listener
+	}
+	if g.certificate != nil {
+		g.public = tls.NewListener(g.public, g.certificate.TLSConfig())
+	}
+	return nil
+}
+
+// openRooms makes what stands between the store and the sockets.
+func (g *Gateway) openRooms(registry *prometheus.Registry) (err error) {
+	c := g.config
+	if g.rooms, err = room.New(room.Options{
+		Store: g.store, Node: g.node, Capacity: c.Rooms.Capacity, MaxCapacity: c.Rooms.MaxCapacity,
+		PerSession: c.Rooms.PerSession, StateKeys: c.Rooms.StateKeys, StateBytes: c.Rooms.StateBytes,
+		Logger: g.logger, Registerer: registry,
+	}); err != nil {
+		return err
+	}
+	servers := make([]wire.ICEServer, 0, len(c.ICEServers))
+	for _, server := range c.ICEServers {
+		servers = append(servers, wire.ICEServer{
+			URLs: server.URLs, Username: server.Username, Credential: string(server.Credential)})
+	}
+	if g.sessions, err = session.NewServer(session.Options{
+		Rooms: g.rooms, Auth: g.verifier, Origin: g.verifier.AppOriginAllowed, Node: g.name, ICEServers: servers,
+		Heartbeat: c.Session.Heartbeat, HelloTimeout: c.Session.HelloTimeout,
+		QueueMessages: c.Session.QueueMessages, QueueBytes: c.Session.QueueBytes, InFlight: c.Session.InFlight,
+		RequestsPerSecond: c.Limits.RequestsPerSecond, RequestsBurst: c.Limits.RequestsBurst,
+		RequestsWait: c.Limits.RequestsWait, BadMessages: c.Limits.BadMessages,
+		MessageBytes: c.Limits.MessageBytes, RoomsPerSession: c.Rooms.PerSession, StateBytes: c.Rooms.StateBytes,
+		Logger: g.logger, Registerer: registry,
+	}); err != nil {
+		return err
+	}
+	g.upgrader, err = ws.New(ws.Options{
+		CheckOrigin: g.checkOrigin, MessageBytes: c.Limits.MessageBytes, MessageReadTimeout: c.Limits.MessageReadTimeout,
+		Limits: wire.Limits{
+			Depth: c.Limits.JSONDepth, Keys: c.Limits.JSONKeys, StateKeys: c.Rooms.StateKeys, StateBytes: c.Rooms.StateBytes},
+		Heartbeat: c.Session.Heartbeat, HeartbeatTimeout: c.Session.HeartbeatTimeout, WriteTimeout: c.Session.WriteTimeout,
+		PingsPerSecond: c.Limits.PingsPerSecond, Logger: g.logger, Registerer: registry,
+	})
+	return err
+}
+
+// checks are the conditions under which the gateway wants new connections.
+func (g *Gateway) checks() []Check {
+	return []Check{
+		{Name: "accepting", Ready: func(context.Context) error {
+			if g.draining.Load() {
+				return errors.New("the gateway is ending")
+			}
+			return nil
+		}},
+		{Name: "redis", Ready: g.store.Ping},
+		{Name: "inboxes", Ready: func(context.Context) error { return g.inbox.Ready() }},
+	}
+}
+
+// Name is the gateway's name as users see it.
+func (g *Gateway) Name() string { return g.name }
+
+// PublicAddr is the address for clients.
+func (g *Gateway) PublicAddr() net.Addr { return g.public.Addr() }
+
+// OperationsAddr is the address of /metrics, /livez and /readyz.
+func (g *Gateway) OperationsAddr() net.Addr { return g.operations.Addr() }
+
+// WaitReady waits until clients are served, or ctx ends.
+func (g *Gateway) WaitReady(ctx context.Context) error {
+	select {
+	case <-g.ready:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Run serves until ctx ends, then ends in order within shutdown.timeout. It must be called once.
+func (g *Gateway) Run(ctx context.Context) error {
+	defer g.Close()
+	parts := newParts()
+	// Each part lives as long as what stands on it: ended in the opposite order.
+	storeLife := parts.start(func(ctx context.Context) error { return g.store.Run(ctx) })
+	inboxLife := parts.start(func(ctx context.Context) error { return g.inbox.Run(ctx) })
+	roomsLife := parts.start(func(ctx context.Context) error { return g.rooms.Run(ctx) })
+	certLife := parts.start(func(ctx context.Context) error {
+		if g.certificate != nil {
+			g.certificate.Run(ctx)
+		}
+		return nil
+	})
+	opsLife := parts.start(func(context.Context) error { return serve(g.opsHTTP, g.operations) })
+	// No client before the inboxes are there: it would miss what it is told.
+	publicLife := parts.start(func(life context.Context) error {
+		if err := g.inbox.WaitReady(life); err != nil {
+			return nil // ended before it was ready
+		}
+		close(g.ready)
+		g.logger.Info("gateway is ready", "public", g.public.Addr().String(), "operations", g.operations.Addr().String())
+		return serve(g.publicHTTP, g.public)
+	})
+
+	var failure error
+	select {
+	case <-ctx.Done():
+	case failure = <-parts.failed:
+	}
+	g.draining.Store(true)
+	g.logger.Info("gateway is ending", "connections", g.connections.Load())
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.config.Shutdown.Timeout)
+	defer cancel()
+
+	publicLife()
+	_ = g.publicHTTP.Shutdown(end) // no new connections; pages under way are finished
+	g.endSessions()                // each is told to come back elsewhere and gives up its seats
+	if err := g.awaitSessions(end); err != nil {
+		g.logger.Warn("sessions did not end in time", "error", err, "connections", g.connections.Load())
+	} else if err := g.rooms.Settled(end); err != nil {
+		g.logger.Warn("seats were left behind", "error", err)
+	}
+	roomsLife()
+	inboxLife()
+	storeLife()
+	certLife()
+	opsLife()
+	_ = g.opsHTTP.Close() // last, so that the end can be watched
+	parts.wait()
+	g.logger.Info("gateway has ended")
+	return failure
+}
+
+// awaitSessions waits until every session has given up its seats.
+func (g *Gateway) awaitSessions(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() { // ends with the sessions, whose deadlines are shorter than this process' life
+		g.serving.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Close releases what Open took. Run does it itself.
+func (g *Gateway) Close() {
+	g.endSessions()
+	for _, listener := range []net.Listener{g.public, g.operations} {
+		if listener != nil {
+			_ = listener.Close()
+		}
+	}
+	if g.store != nil {
+		_ = g.store.Close()
+	}
+}
+
+// parts are goroutines that each end when told, and whose first failure ends the gateway.
+type parts struct {
+	running sync.WaitGroup
+	failed  chan error
+}
+
+func newParts() *parts { return &parts{failed: make(chan error, 1)} }
+
+// start runs a part and gives the function that tells it to end.
+func (p *parts) start(run func(context.Context) error) context.CancelFunc {
+	ctx, cancel := context.WithCancel(context.Background())
+	p.running.Go(func() {
+		if err := run(ctx); err != nil {
+			select {
+			case p.failed <- err:
+			default:
+			}
+		}
+	})
+	return cancel
+}
+
+func (p *parts) wait() { p.running.Wait() }
+
+func serve(server *http.Server, listener net.Listener) error {
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("app: %s: %w", listener.Addr(), err)
+	}
+	return nil
+}
+
+// Limits of the public listener beside those of the configuration.
+const (
+	publicReadTimeout  = 10 * time.Second // of a page's request; a WebSocket has deadlines of its own
+	publicWriteTimeout = 30 * time.Second
+	publicIdleTimeout  = 2 * time.Minute
+)
