@@ -134,7 +134,7 @@ func unloaded(batch []*call) []*call {
 				break
 			}
 		}
-		if c.err != errOvertaken {
+		if !errors.Is(c.err, errOvertaken) {
 			again = append(again, c)
 		}
 	}

@@ -2,7 +2,7 @@ package store
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -18,18 +18,24 @@ const drainTimeout = 2 * time.Second
 type router struct {
 	// Immutable.
 	maxQueued, batchCalls int
+	lanesPerPrimary       int
 	metrics               *metrics
 	log                   *quietLog
 	newLane               func(*redis.Client) *lane
 	stale                 chan struct{} // capacity 1: the topology may have changed
 
 	mu     sync.Mutex
-	routes []route                 // one per partition; guarded by mu
-	lanes  map[*redis.Client]*lane // guarded by mu
-	spawn  func(*lane)             // starts a lane's goroutine, while run runs; guarded by mu
-	queued int                     // calls in queues and held back; guarded by mu
-	closed bool                    // no call is accepted any more; guarded by mu
-	hurry  bool                    // calls that wait are not sent any more; guarded by mu
+	routes []route           // one per partition; guarded by mu
+	lanes  map[laneKey]*lane // guarded by mu
+	spawn  func(*lane)       // starts a lane's goroutine, while run runs; guarded by mu
+	queued int               // calls in queues and held back; guarded by mu
+	closed bool              // no call is accepted any more; guarded by mu
+	hurry  bool              // calls that wait are not sent any more; guarded by mu
+}
+
+type laneKey struct {
+	primary *redis.Client
+	number  int
 }
 
 // route is where one partition's calls go. Guarded by router.mu.
@@ -44,10 +50,10 @@ type route struct {
 
 func newRouter(opts Options, m *metrics, log *quietLog) *router {
 	return &router{
-		maxQueued: opts.QueueCalls, batchCalls: opts.BatchCalls, metrics: m, log: log,
+		maxQueued: opts.QueueCalls, batchCalls: opts.BatchCalls, lanesPerPrimary: opts.lanesPerPrimary, metrics: m, log: log,
 		stale:  make(chan struct{}, 1),
 		routes: make([]route, opts.Partitions),
-		lanes:  make(map[*redis.Client]*lane),
+		lanes:  make(map[laneKey]*lane),
 	}
 }
 
@@ -129,10 +135,10 @@ func (r *router) settle(batch []*call) {
 // failed counts and logs why a call was not answered, and has the topology looked at.
 func (r *router) failed(err error) {
 	c := classify(err)
-	switch err {
-	case errWaited:
+	switch {
+	case errors.Is(err, errWaited):
 		c = classTimeout
-	case errOvertaken:
+	case errors.Is(err, errOvertaken):
 		c = classNoScript
 	}
 	r.metrics.errors.WithLabelValues(string(c)).Inc()
@@ -155,21 +161,22 @@ func (r *router) assign(primaries []*redis.Client) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for p, client := range primaries {
-		want := r.lanes[client]
+		key := laneKey{client, p % r.lanesPerPrimary}
+		want := r.lanes[key]
 		if want == nil {
 			want = r.newLane(client)
-			r.lanes[client] = want
+			r.lanes[key] = want
 			if r.spawn != nil {
 				r.spawn(want)
 			}
 		}
 		r.routes[p].direct(p, want)
 	}
-	for client, l := range r.lanes {
+	for key, l := range r.lanes {
 		used := func(rt route) bool { return rt.lane == l || rt.next == l }
 		if !slices.ContainsFunc(r.routes, used) {
 			l.retired = true
-			delete(r.lanes, client)
+			delete(r.lanes, key)
 			l.signal()
 		}
 	}
@@ -214,7 +221,7 @@ func (r *router) run(ctx context.Context, watch func(context.Context)) error {
 	r.mu.Lock()
 	if r.spawn != nil || r.closed {
 		r.mu.Unlock()
-		return fmt.Errorf("store: Run was called before")
+		return errors.New("store: Run was called before, or Close")
 	}
 	r.spawn = func(l *lane) { running.Go(func() { l.run(laneContext) }) }
 	for _, l := range r.lanes {
@@ -243,15 +250,17 @@ func (r *router) close(hurry bool) {
 	}
 }
 
-// clients are the primaries that have a lane.
-func (r *router) clients() []*redis.Client {
+// primaries are the servers that have a lane.
+func (r *router) primaries() []*redis.Client {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	clients := make([]*redis.Client, 0, len(r.lanes))
-	for client := range r.lanes {
-		clients = append(clients, client)
+	var primaries []*redis.Client
+	for key := range r.lanes {
+		if key.number == 0 {
+			primaries = append(primaries, key.primary)
+		}
 	}
-	return clients
+	return primaries
 }
 
 // signal wakes the lane's goroutine.

@@ -1,0 +1,460 @@
+package store_test
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/signalbox-rtc/signalbox/pkg/store"
+	"github.com/signalbox-rtc/signalbox/pkg/wire"
+)
+
+var lobby = store.Room{App: "acme", Name: "lobby"}
+
+// contract is what every operation promises, on every deployment.
+var contract = []struct {
+	name string
+	test func(t *testing.T, d deployment)
+}{
+	{"join makes the room and tells the others", testJoin},
+	{"join again changes nothing", testJoinAgain},
+	{"join refuses past the capacity and behind a lock", testJoinRefused},
+	{"leave tells the others and the last takes the room along", testLeave},
+	{"send reaches the receivers' nodes alone", testSend},
+	{"send to a peer that is gone", testSendRefused},
+	{"volatile events are not logged", testVolatile},
+	{"state merges raw values by key", testState},
+	{"state is limited and keeps reserved keys away", testStateRefused},
+	{"room is guarded by its version", testUpdateRoom},
+	{"room refuses", testUpdateRoomRefused},
+	{"mute and unmute", testMute},
+	{"kick one", testKick},
+	{"kick all and the presenter", testKickAll},
+	{"a leaving presenter is cleared", testPresenterLeaves},
+	{"snapshot", testSnapshot},
+	{"fencing", testFencing},
+	{"names that are not valid never reach Redis", testBadNames},
+	{"the log keeps what was published", testLog},
+	{"partitions of two nodes must agree", testPartitionsAgree},
+}
+
+func TestContract(t *testing.T) {
+	deployments(t, func(t *testing.T, d deployment) {
+		for _, c := range contract {
+			t.Run(c.name, func(t *testing.T) {
+				d.empty(t)
+				c.test(t, d)
+			})
+		}
+	})
+}
+
+// twoNodes starts two nodes.
+func twoNodes(t *testing.T, d deployment) (a, b *node) {
+	t.Helper()
+	return startNode(t, d.options, "node-a"), startNode(t, d.options, "node-b")
+}
+
+// mustJoin takes a seat for each peer.
+func mustJoin(tb testing.TB, n *node, room store.Room, peers ...string) {
+	tb.Helper()
+	for _, peer := range peers {
+		_, err := n.join(n.seat(room, peer))
+		require.NoError(tb, err)
+	}
+}
+
+// brief is an event in one line: what a test compares.
+func brief(e store.Event) string {
+	return fmt.Sprintf("%d %s to=%s except=%s %s", e.Seq, e.Type, e.To, e.Except, e.Body)
+}
+
+func briefs(events []store.Event) []string {
+	lines := make([]string, len(events))
+	for i, e := range events {
+		lines[i] = brief(e)
+	}
+	return lines
+}
+
+func testJoin(t *testing.T, d deployment) {
+	a, b := twoNodes(t, d)
+	first, err := a.join(a.seat(lobby, "alice"), func(j *store.Join) {
+		j.Capacity = 3
+		j.State = store.State{"mic": raw("true"), "big": raw("12345678901234567890"), "list": raw("[]"), "gone": raw("null")}
+	})
+	require.NoError(t, err)
+	require.True(t, first.Found)
+	require.True(t, first.New)
+	require.NotEmpty(t, first.Epoch)
+	require.False(t, first.Created.IsZero())
+	require.Equal(t, &store.Snapshot{
+		Found: true, New: true, Room: lobby, Epoch: first.Epoch, Created: first.Created,
+		Seq: 1, Capacity: 3, Count: 1, Version: 1, Order: 1,
+		Members: []store.Member{{
+			ID: "alice", Order: 1, Node: "node-a", Profile: []byte(`{"user":"u-alice","name":"Name of alice"}`),
+			State: store.State{"mic": raw("true"), "big": raw("12345678901234567890"), "list": raw("[]")},
+		}},
+	}, first)
+
+	second, err := b.join(b.seat(lobby, "bob"), func(j *store.Join) { j.Capacity = 99 })
+	require.NoError(t, err)
+	require.Equal(t, first.Epoch, second.Epoch)
+	require.EqualValues(t, 2, second.Seq)
+	require.EqualValues(t, 2, second.Order)
+	require.Equal(t, 3, second.Capacity, "the room's maker has set the capacity")
+	require.Equal(t, 2, second.Count)
+	require.Equal(t, first.Members[0], second.Members[0])
+	require.Equal(t, "bob", second.Members[1].ID)
+	require.Nil(t, second.Members[1].State)
+
+	events := a.expect(t, 1)
+	require.Equal(t, []string{`2 joined-peer to= except=bob {"type":"joined-peer","peer":"bob","order":2}`}, briefs(events))
+	require.Equal(t, lobby, events[0].Room)
+	require.Equal(t, first.Epoch, events[0].Epoch)
+	require.Equal(t, a.store.Partition(lobby), events[0].Partition)
+	b.quiet(t, lobby)
+	require.Equal(t, []string{
+		"held:node-a", "held:node-b", "log:acme/lobby", "nodes:acme/lobby", "peers:acme/lobby", "room:acme/lobby", "rooms:acme",
+	}, d.keys(t))
+}
+
+func testJoinAgain(t *testing.T, d deployment) {
+	a, b := twoNodes(t, d)
+	mustJoin(t, b, lobby, "bob")
+	first, err := a.join(a.seat(lobby, "alice"))
+	require.NoError(t, err)
+	b.expect(t, 1)
+	again, err := a.join(a.seat(lobby, "alice"), func(j *store.Join) { j.State = store.State{"x": raw("1")} })
+	require.NoError(t, err)
+	require.False(t, again.New)
+	again.New = true
+	require.Equal(t, first, again)
+	b.quiet(t, lobby)
+}
+
+func testJoinRefused(t *testing.T, d deployment) {
+	a, b := twoNodes(t, d)
+	two := func(j *store.Join) { j.Capacity = 2 }
+	_, err := a.join(a.seat(lobby, "alice"), two)
+	require.NoError(t, err)
+	_, err = b.join(b.seat(lobby, "bob"), two)
+	require.NoError(t, err)
+	moderator := func(j *store.Join) { j.Moderator = true }
+	_, err = b.join(b.seat(lobby, "carol"), two, moderator)
+	requireCode(t, wire.CodeRoomFull, err)
+
+	locked, capacity := true, 3
+	update := updateOf(a.seat(lobby, "alice"), 1)
+	update.Locked, update.Capacity = &locked, &capacity
+	_, err = a.updateRoom(update)
+	require.NoError(t, err)
+	_, err = b.join(b.seat(lobby, "carol"))
+	requireCode(t, wire.CodeRoomLocked, err)
+	snapshot, err := b.join(b.seat(lobby, "carol"), moderator)
+	require.NoError(t, err)
+	require.Equal(t, 3, snapshot.Count)
+	require.True(t, snapshot.Locked)
+	again, err := b.join(b.seat(lobby, "bob"))
+	require.NoError(t, err, "a lock keeps nobody from the own seat")
+	require.False(t, again.New)
+
+	_, err = b.join(b.seat(lobby, "dave"), func(j *store.Join) { j.Capacity = 0 })
+	requireCode(t, wire.CodeBadRequest, err)
+	_, err = b.join(b.seat(lobby, "dave"), func(j *store.Join) { j.State = store.State{store.StateMutedAudio: raw("true")} })
+	requireCode(t, wire.CodeForbidden, err)
+}
+
+func testLeave(t *testing.T, d deployment) {
+	a, b := twoNodes(t, d)
+	mustJoin(t, a, lobby, "alice", "anna")
+	mustJoin(t, b, lobby, "bob")
+	a.expect(t, 2) // anna's, at alice's node, and bob's
+
+	seq, err := a.leave(a.seat(lobby, "anna"))
+	require.NoError(t, err)
+	require.EqualValues(t, 4, seq)
+	left := []string{`4 left-peer to= except=anna {"type":"left-peer","peer":"anna"}`}
+	require.Equal(t, left, briefs(a.expect(t, 1)))
+	require.Equal(t, left, briefs(b.expect(t, 1)))
+	_, err = a.leave(a.seat(lobby, "anna"))
+	requireCode(t, wire.CodeNotMember, err)
+
+	_, err = a.leave(a.seat(lobby, "alice"))
+	require.NoError(t, err)
+	b.expect(t, 1)
+	a.quiet(t, lobby)
+	seq, err = b.leave(b.seat(lobby, "bob"))
+	require.NoError(t, err)
+	require.EqualValues(t, 5, seq, "nobody is left to be told")
+	b.quiet(t, lobby)
+	require.Empty(t, d.keys(t), "the last one leaves nothing behind")
+
+	again, err := a.join(a.seat(lobby, "alice"))
+	require.NoError(t, err)
+	require.EqualValues(t, 1, again.Seq)
+}
+
+func testSend(t *testing.T, d deployment) {
+	a, b := twoNodes(t, d)
+	mustJoin(t, a, lobby, "alice", "anna")
+	mustJoin(t, b, lobby, "bob", "ben")
+	a.expect(t, 3)
+	b.expect(t, 1)
+	body := []byte(`{"type":"message","data":"a b  c"}`)
+	for _, tc := range []struct {
+		name     string
+		send     store.Send
+		atA, atB bool
+		want     string
+	}{
+		{"directed, other node", store.Send{To: "bob", Type: "signal"}, false, true, "signal to=bob except="},
+		{"directed, same node", store.Send{To: "anna", Type: "signal"}, true, false, "signal to=anna except="},
+		{"to all", store.Send{Type: "message"}, true, true, "message to= except=alice"},
+		{"to all with echo", store.Send{Type: "message", Echo: true}, true, true, "message to= except="},
+		{"volatile", store.Send{Type: "message", Volatile: true}, true, true, "message to= except=alice"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			tc.send.Seat, tc.send.Event = a.seat(lobby, "alice"), body
+			seq, err := a.send(tc.send)
+			require.NoError(t, err)
+			want := []string{strconv.FormatInt(seq, 10) + " " + tc.want + " " + string(body)}
+			for n, here := range map[*node]bool{a: tc.atA, b: tc.atB} {
+				if here {
+					require.Equal(t, want, briefs(n.expect(t, 1)))
+				}
+				n.quiet(t, lobby)
+			}
+		})
+	}
+	t.Run("alone on its node the sender's is spared", func(t *testing.T) {
+		_, err := a.leave(a.seat(lobby, "anna"))
+		require.NoError(t, err)
+		a.expect(t, 1)
+		b.expect(t, 1)
+		_, err = a.send(store.Send{Seat: a.seat(lobby, "alice"), Type: "message", Event: body})
+		require.NoError(t, err)
+		b.expect(t, 1)
+		a.quiet(t, lobby)
+	})
+}
+
+func testSendRefused(t *testing.T, d deployment) {
+	a, _ := twoNodes(t, d)
+	mustJoin(t, a, lobby, "alice")
+	m := store.Send{Seat: a.seat(lobby, "alice"), To: "nobody", Type: "signal", Event: []byte(`{"type":"signal"}`)}
+	_, err := a.send(m)
+	requireCode(t, wire.CodePeerGone, err)
+	m.Peer = "nobody"
+	_, err = a.send(m)
+	requireCode(t, wire.CodeNotMember, err)
+	m.To = ""
+	_, err = a.send(m)
+	requireCode(t, wire.CodeNotMember, err)
+	m.Room.Name = "other"
+	_, err = a.send(m)
+	requireCode(t, wire.CodeNotMember, err)
+	a.quiet(t, lobby)
+	snapshot, err := a.snapshot(store.Look{Room: lobby})
+	require.NoError(t, err)
+	require.EqualValues(t, 1, snapshot.Seq, "a refused message takes no number")
+}
+
+func testVolatile(t *testing.T, d deployment) {
+	a, _ := twoNodes(t, d)
+	mustJoin(t, a, lobby, "alice")
+	m := store.Send{Seat: a.seat(lobby, "alice"), Type: "message", Echo: true, Event: []byte(`{"type":"message"}`)}
+	for _, volatile := range []bool{true, false, true} {
+		m.Volatile = volatile
+		_, err := a.send(m)
+		require.NoError(t, err)
+	}
+	require.Len(t, a.expect(t, 3), 3)
+	require.Equal(t, []string{"1-0", "3-0"}, logIDs(t, d, a.store))
+}
+
+// logIDs are the entries of the lobby's log.
+func logIDs(t *testing.T, d deployment, s *store.Store) []string {
+	t.Helper()
+	var ids []string
+	for _, entry := range d.do(t, "XRANGE", d.key(s, "log", lobby), "-", "+").([]any) {
+		ids = append(ids, entry.([]any)[0].(string))
+	}
+	return ids
+}
+
+func testLog(t *testing.T, d deployment) {
+	d.options.LogLength = 10
+	a, _ := twoNodes(t, d)
+	mustJoin(t, a, lobby, "alice")
+	m := store.Send{Seat: a.seat(lobby, "alice"), Type: "message", Echo: true, Event: []byte(`{"type":"message","n":"x"}`)}
+	const messages = 500
+	for range messages - 1 {
+		a.store.Send(m, func(int64, error) {})
+	}
+	_, err := a.send(m)
+	require.NoError(t, err)
+	events := a.expect(t, messages)
+	entries := d.do(t, "XRANGE", d.key(a.store, "log", lobby), "-", "+").([]any)
+	require.GreaterOrEqual(t, len(entries), 10)
+	require.Less(t, len(entries), messages/2, "the log is trimmed")
+	for i := range entries {
+		id, fields := entries[len(entries)-1-i].([]any)[0], entries[len(entries)-1-i].([]any)[1].([]any)
+		event := events[len(events)-1-i]
+		require.Equal(t, fmt.Sprintf("%d-0", event.Seq), id)
+		require.Equal(t, "e", fields[0])
+		logged, err := store.ParseRecord(fields[1].(string))
+		require.NoError(t, err)
+		logged.Partition = event.Partition
+		require.Equal(t, event, logged)
+	}
+	ttl := d.do(t, "PTTL", d.key(a.store, "log", lobby)).(int64)
+	require.Greater(t, ttl, int64(119_000), "twice the resume window of two minutes, less what has passed")
+	require.LessOrEqual(t, ttl, int64(240_000))
+}
+
+func testState(t *testing.T, d deployment) {
+	a, b := twoNodes(t, d)
+	mustJoin(t, a, lobby, "alice")
+	mustJoin(t, b, lobby, "bob")
+	a.expect(t, 1)
+	seat := a.seat(lobby, "alice")
+	steps := []struct {
+		change, want store.State
+	}{
+		{store.State{"mic": raw("true"), "name": raw(`"A\u00e9 / <b> \"q\""`)}, store.State{"mic": raw("true"), "name": raw(`"A\u00e9 / <b> \"q\""`)}},
+		{store.State{"mic": raw("false"), "n": raw("1e400"), "o": raw(`{}`), "l": raw(`[ ]`)}, store.State{
+			"mic": raw("false"), "name": raw(`"A\u00e9 / <b> \"q\""`), "n": raw("1e400"), "o": raw(`{}`), "l": raw(`[ ]`),
+		}},
+		{store.State{"name": raw(" null "), "n": raw("null"), "never": raw("null")}, store.State{"mic": raw("false"), "o": raw(`{}`), "l": raw(`[ ]`)}},
+		{store.State{}, store.State{"mic": raw("false"), "o": raw(`{}`), "l": raw(`[ ]`)}},
+		{store.State{"mic": raw("null"), "o": raw("null"), "l": raw("null")}, nil},
+		{store.State{"1": raw("1"), "2": raw("2")}, store.State{"1": raw("1"), "2": raw("2")}},
+	}
+	for i, step := range steps {
+		seq, err := a.setState(stateOf(seat, step.change))
+		require.NoError(t, err)
+		require.EqualValues(t, 3+i, seq)
+		require.Equal(t, []string{fmt.Sprintf(`%d state to= except=alice {"type":"state","peer":"alice"}`, seq)}, briefs(b.expect(t, 1)))
+		snapshot, err := b.snapshot(store.Look{Room: lobby, Members: true})
+		require.NoError(t, err)
+		require.Equal(t, step.want, snapshot.Members[0].State, "after step %d", i)
+	}
+	a.quiet(t, lobby)
+}
+
+func testStateRefused(t *testing.T, d deployment) {
+	a, _ := twoNodes(t, d)
+	mustJoin(t, a, lobby, "alice")
+	change := stateOf(a.seat(lobby, "alice"), store.State{"a": raw("1"), "b": raw("2")})
+	change.MaxKeys, change.MaxBytes = 2, 4
+	_, err := a.setState(change)
+	require.NoError(t, err, "exactly at both limits")
+
+	change.State = store.State{"c": raw("3")}
+	change.MaxBytes = 0
+	_, err = a.setState(change)
+	requireCode(t, wire.CodeTooLarge, err)
+	change.State = store.State{"b": raw("22")}
+	change.MaxKeys, change.MaxBytes = 0, 4
+	_, err = a.setState(change)
+	requireCode(t, wire.CodeTooLarge, err)
+	for _, key := range []string{store.StateMutedAudio, store.StateMutedVideo} {
+		for _, value := range []string{"true", "null"} {
+			_, err = a.setState(stateOf(a.seat(lobby, "alice"), store.State{key: raw(value)}))
+			requireCode(t, wire.CodeForbidden, err)
+		}
+	}
+	_, err = a.setState(stateOf(a.seat(lobby, "nobody"), store.State{"a": raw("1")}))
+	requireCode(t, wire.CodeNotMember, err)
+
+	// A moderator's mute must not use up the peer's own room.
+	_, err = a.control(muteOf(a.seat(lobby, "alice"), store.ActionMute, store.MediaAudio, "alice"))
+	require.NoError(t, err)
+	change.State, change.MaxKeys, change.MaxBytes = store.State{"a": raw("9")}, 2, 4
+	_, err = a.setState(change)
+	require.NoError(t, err)
+	snapshot, err := a.snapshot(store.Look{Room: lobby, Members: true})
+	require.NoError(t, err)
+	require.Equal(t, store.State{"a": raw("9"), "b": raw("2"), store.StateMutedAudio: raw("true")}, snapshot.Members[0].State)
+}
+
+func testBadNames(t *testing.T, d deployment) {
+	a, _ := twoNodes(t, d)
+	long := func(n int) string { return strings.Repeat("x", n) }
+	for _, tc := range []struct {
+		name string
+		seat store.Seat
+		to   string
+	}{
+		{"empty app", store.Seat{Room: store.Room{App: "", Name: "r"}, Peer: "p", Node: "n"}, "q"},
+		{"app in capitals", store.Seat{Room: store.Room{App: "Acme", Name: "r"}, Peer: "p", Node: "n"}, "q"},
+		{"app begins with a dash", store.Seat{Room: store.Room{App: "-a", Name: "r"}, Peer: "p", Node: "n"}, "q"},
+		{"long app", store.Seat{Room: store.Room{App: long(64), Name: "r"}, Peer: "p", Node: "n"}, "q"},
+		{"empty room", store.Seat{Room: store.Room{App: "a", Name: ""}, Peer: "p", Node: "n"}, "q"},
+		{"slash in room", store.Seat{Room: store.Room{App: "a", Name: "a/b"}, Peer: "p", Node: "n"}, "q"},
+		{"hash tag in room", store.Seat{Room: store.Room{App: "a", Name: "{x}"}, Peer: "p", Node: "n"}, "q"},
+		{"space in room", store.Seat{Room: store.Room{App: "a", Name: "a b"}, Peer: "p", Node: "n"}, "q"},
+		{"long room", store.Seat{Room: store.Room{App: "a", Name: long(129)}, Peer: "p", Node: "n"}, "q"},
+		{"empty peer", store.Seat{Room: lobby, Peer: "", Node: "n"}, "q"},
+		{"colon in peer", store.Seat{Room: lobby, Peer: "s:p", Node: "n"}, "q"},
+		{"star as peer", store.Seat{Room: lobby, Peer: "*", Node: "n"}, "q"},
+		{"dash as peer", store.Seat{Room: lobby, Peer: "-", Node: "n"}, "q"},
+		{"quote in peer", store.Seat{Room: lobby, Peer: `a"b`, Node: "n"}, "q"},
+		{"line break in peer", store.Seat{Room: lobby, Peer: "a\nb", Node: "n"}, "q"},
+		{"not ASCII", store.Seat{Room: lobby, Peer: "é", Node: "n"}, "q"},
+		{"long peer", store.Seat{Room: lobby, Peer: long(65), Node: "n"}, "q"},
+		{"space in node", store.Seat{Room: lobby, Peer: "p", Node: "n n"}, "q"},
+		{"star as receiver", store.Seat{Room: lobby, Peer: "p", Node: "n"}, "*"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			_, err := a.send(store.Send{Seat: tc.seat, To: tc.to, Type: "signal", Event: []byte(`{"type":"signal"}`)})
+			requireCode(t, wire.CodeBadRequest, err)
+			if tc.to != "q" {
+				return
+			}
+			_, err = a.join(tc.seat)
+			requireCode(t, wire.CodeBadRequest, err)
+			_, err = a.leave(tc.seat)
+			requireCode(t, wire.CodeBadRequest, err)
+			_, err = a.setState(stateOf(tc.seat, store.State{"a": raw("1")}))
+			requireCode(t, wire.CodeBadRequest, err)
+			_, err = a.updateRoom(updateOf(tc.seat, 1))
+			requireCode(t, wire.CodeBadRequest, err)
+			_, err = a.control(kickOf(tc.seat, ""))
+			requireCode(t, wire.CodeBadRequest, err)
+			_, err = a.snapshot(store.Look{Room: tc.seat.Room, As: &tc.seat})
+			requireCode(t, wire.CodeBadRequest, err)
+		})
+	}
+	t.Run("events that no record can carry", func(t *testing.T) {
+		seat := a.seat(lobby, "p")
+		for _, m := range []store.Send{
+			{Seat: seat, Type: "two words", Event: []byte(`{"type":"signal"}`)},
+			{Seat: seat, Type: "", Event: []byte(`{"type":"signal"}`)},
+		} {
+			_, err := a.send(m)
+			requireCode(t, wire.CodeBadRequest, err)
+		}
+		for _, event := range []string{"", "{}", `{"seq":1,"type":"signal"}`, `{"type":"signal"`} {
+			_, err := a.send(store.Send{Seat: seat, Type: "signal", Event: []byte(event)})
+			requireCode(t, wire.CodeInternal, err)
+		}
+	})
+	require.Empty(t, d.keys(t))
+}
+
+func testPartitionsAgree(t *testing.T, d deployment) {
+	a, _ := twoNodes(t, d)
+	other := d.options
+	other.Partitions = 7
+	_, err := store.Open(t.Context(), other)
+	var mismatch *store.PartitionsError
+	require.ErrorAs(t, err, &mismatch)
+	require.Equal(t, &store.PartitionsError{Ours: 7, Theirs: strconv.Itoa(a.store.Partitions())}, mismatch)
+	require.ErrorContains(t, err, "7")
+	require.ErrorContains(t, err, strconv.Itoa(a.store.Partitions()))
+}

@@ -1,0 +1,229 @@
+package store_test
+
+import (
+	"context"
+	"encoding/json"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/signalbox-rtc/signalbox/pkg/store"
+	"github.com/signalbox-rtc/signalbox/pkg/wire"
+)
+
+// node is one gateway's share of the cluster: a store, and an inbox whose events are kept.
+type node struct {
+	id    string
+	store *store.Store
+	inbox *store.Inbox
+	stop  func() // ends both Runs and closes the store; may be called twice
+
+	discard atomic.Bool // keep no events
+
+	mu     sync.Mutex
+	events []store.Event // guarded by mu
+}
+
+// startNode opens a store and runs it with an inbox until the test ends or stop is called.
+func startNode(tb testing.TB, opts store.Options, id string) *node {
+	tb.Helper()
+	n := openNode(tb, opts, id)
+	waiting, done := context.WithTimeout(context.Background(), 20*time.Second)
+	defer done()
+	require.NoError(tb, n.inbox.WaitReady(waiting))
+	return n
+}
+
+// openNode is startNode without waiting for the inbox.
+func openNode(tb testing.TB, opts store.Options, id string) *node {
+	tb.Helper()
+	s, err := store.Open(tb.Context(), opts)
+	require.NoError(tb, err)
+	n := &node{id: id, store: s}
+	n.inbox = s.Inbox(id, n)
+	ctx, cancel := context.WithCancel(context.Background())
+	failures := make(chan error, 2)
+	var running sync.WaitGroup
+	running.Go(func() { failures <- n.inbox.Run(ctx) })
+	running.Go(func() { failures <- s.Run(ctx) })
+	n.stop = sync.OnceFunc(func() {
+		cancel()
+		running.Wait()
+		require.NoError(tb, <-failures)
+		require.NoError(tb, <-failures)
+		require.NoError(tb, s.Close())
+	})
+	tb.Cleanup(n.stop)
+	return n
+}
+
+// Deliver keeps an event, unless they are discarded.
+func (n *node) Deliver(e store.Event) {
+	if n.discard.Load() {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.events = append(n.events, e)
+}
+
+// received returns what came in since the last call.
+func (n *node) received() []store.Event {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	events := n.events
+	n.events = nil
+	return events
+}
+
+// expect waits until the node has received a number of events since the last call, and returns them.
+func (n *node) expect(tb testing.TB, count int) []store.Event {
+	tb.Helper()
+	var events []store.Event
+	deadline := time.NewTimer(10 * time.Second)
+	defer deadline.Stop()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		events = append(events, n.received()...)
+		if len(events) >= count {
+			require.Len(tb, events, count, "events at %s", n.id)
+			return events
+		}
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			require.Failf(tb, "events are missing", "%s has %d of %d: %+v", n.id, len(events), count, events)
+		}
+	}
+}
+
+// quiet checks that no other event has come. It sends one to the node itself, in another room of the same
+// partition: a connection delivers in order, so whatever was published before has then arrived.
+func (n *node) quiet(tb testing.TB, room store.Room) {
+	tb.Helper()
+	probe := store.Room{App: "probe"}
+	for i := 0; probe.Name == "" || n.store.Partition(probe) != n.store.Partition(room); i++ {
+		probe.Name = n.id + "-" + strconv.Itoa(i)
+	}
+	seat := n.seat(probe, "probe")
+	_, err := n.join(seat)
+	require.NoError(tb, err)
+	_, err = n.send(store.Send{Seat: seat, To: seat.Peer, Type: "signal", Event: []byte(`{"type":"signal"}`)})
+	require.NoError(tb, err)
+	events := n.expect(tb, 1)
+	require.Equal(tb, probe, events[0].Room, "%+v", events)
+	_, err = n.leave(seat)
+	require.NoError(tb, err)
+}
+
+// seat is one of the node's seats.
+func (n *node) seat(room store.Room, peer string) store.Seat {
+	return store.Seat{Room: room, Peer: peer, Node: n.id}
+}
+
+func (n *node) join(seat store.Seat, changes ...func(*store.Join)) (*store.Snapshot, error) {
+	j := joinOf(seat)
+	for _, change := range changes {
+		change(&j)
+	}
+	return wait(func(done func(*store.Snapshot, error)) { n.store.Join(j, done) })
+}
+
+func (n *node) leave(seat store.Seat) (int64, error) {
+	return wait(func(done func(int64, error)) { n.store.Leave(leaveOf(seat), done) })
+}
+
+func (n *node) send(m store.Send) (int64, error) {
+	return wait(func(done func(int64, error)) { n.store.Send(m, done) })
+}
+
+func (n *node) setState(m store.SetState) (int64, error) {
+	return wait(func(done func(int64, error)) { n.store.SetState(m, done) })
+}
+
+func (n *node) snapshot(l store.Look) (*store.Snapshot, error) {
+	return wait(func(done func(*store.Snapshot, error)) { n.store.Snapshot(l, done) })
+}
+
+// updated and controlled are the two answers with a second number.
+type updated struct{ seq, version int64 }
+
+func (n *node) updateRoom(u store.UpdateRoom) (updated, error) {
+	return wait(func(done func(updated, error)) {
+		n.store.UpdateRoom(u, func(seq, version int64, err error) { done(updated{seq, version}, err) })
+	})
+}
+
+type controlled struct {
+	seq      int64
+	affected int
+}
+
+func (n *node) control(m store.Control) (controlled, error) {
+	return wait(func(done func(controlled, error)) {
+		n.store.Control(m, func(seq int64, affected int, err error) { done(controlled{seq, affected}, err) })
+	})
+}
+
+// wait makes an asynchronous call synchronous.
+func wait[T any](call func(done func(T, error))) (T, error) {
+	type answer struct {
+		value T
+		err   error
+	}
+	answers := make(chan answer, 1)
+	call(func(value T, err error) { answers <- answer{value, err} })
+	a := <-answers
+	return a.value, a.err
+}
+
+// requireCode checks a refusal.
+func requireCode(tb testing.TB, code wire.Code, err error) {
+	tb.Helper()
+	var refusal *wire.Error
+	require.ErrorAs(tb, err, &refusal)
+	require.Equal(tb, code, refusal.Code)
+}
+
+func joinOf(seat store.Seat) store.Join {
+	return store.Join{
+		Seat: seat, Profile: []byte(`{"user":"u-` + seat.Peer + `","name":"Name of ` + seat.Peer + `"}`), Capacity: 30,
+		EventHead: []byte(`{"type":"joined-peer","peer":"` + seat.Peer + `","order":`), EventTail: []byte(`}`),
+	}
+}
+
+func leaveOf(seat store.Seat) store.Leave {
+	return store.Leave{Seat: seat, Event: []byte(`{"type":"left-peer","peer":"` + seat.Peer + `"}`)}
+}
+
+func stateOf(seat store.Seat, state store.State) store.SetState {
+	return store.SetState{Seat: seat, State: state, Event: []byte(`{"type":"state","peer":"` + seat.Peer + `"}`)}
+}
+
+func updateOf(seat store.Seat, version int64) store.UpdateRoom {
+	return store.UpdateRoom{
+		Seat: seat, Version: version,
+		EventHead: []byte(`{"type":"room","by":"` + seat.Peer + `","version":`), EventTail: []byte(`}`),
+	}
+}
+
+func muteOf(seat store.Seat, action store.Action, media store.Media, target string) store.Control {
+	return store.Control{
+		Seat: seat, Action: action, Media: media, Target: target,
+		Event: []byte(`{"type":"control","action":"` + string(action) + `"}`),
+	}
+}
+
+func kickOf(seat store.Seat, target string) store.Control {
+	return store.Control{
+		Seat: seat, Action: store.ActionKick, Target: target,
+		EventHead: []byte(`{"type":"left-peer","peer":"`), EventTail: []byte(`","reason":"kicked"}`),
+	}
+}
+
+func raw(text string) json.RawMessage { return json.RawMessage(text) }
