@@ -51,41 +51,46 @@ func TestBadInputs(t *testing.T) {
 
 func notMessages() (rows []badInput) {
 	for name, message := range map[string]string{
-		"empty":               "",
-		"whitespace":          " \t\r\n ",
-		"null":                "null",
-		"array":               "[]",
-		"array of one":        `[{"id":1,"type":"ping"}]`,
-		"string":              `"x"`,
-		"number":              "1",
-		"true":                "true",
-		"NaN":                 "NaN",
-		"word":                "hello",
-		"byte order mark":     "\ufeff" + `{"id":1,"type":"ping"}`,
+		"empty":              "",
+		"whitespace":         " \t\r\n ",
+		"null":               "null",
+		"array":              "[]",
+		"array of one":       `[{"id":1,"type":"ping"}]`,
+		"string":             `"x"`,
+		"number":             "1",
+		"true":               "true",
+		"NaN":                "NaN",
+		"word":               "hello",
+		"byte order mark":    "\ufeff" + `{"id":1,"type":"ping"}`,
+		"single quotes":      `{'id':1,'type':'ping'}`,
+		"bare key":           `{id:1,type:"ping"}`,
+		"leading zero":       `{"id":01,"type":"ping"}`,
+		"invalid UTF-8":      "{\"id\":1,\"type\":\"publish\",\"room\":\"r\",\"data\":\"\xff\"}",
+		"overlong UTF-8":     "{\"id\":1,\"type\":\"publish\",\"room\":\"r\",\"data\":\"\xc0\x80\"}",
+		"surrogate in UTF-8": "{\"id\":1,\"type\":\"publish\",\"room\":\"r\",\"data\":\"\xed\xa0\x80\"}",
+	} {
+		rows = append(rows, badInput{name, message, wire.CodeBadRequest, 0})
+	}
+	// The id stands in front of the fault: the refusal can name it.
+	for name, message := range map[string]string{
 		"trailing data":       `{"id":1,"type":"ping"} x`,
 		"two messages":        `{"id":1,"type":"ping"}{"id":2,"type":"ping"}`,
 		"unclosed":            `{"id":1,"type":"ping"`,
 		"unclosed string":     `{"id":1,"type":"ping`,
 		"trailing comma":      `{"id":1,"type":"ping",}`,
-		"single quotes":       `{'id':1,'type':'ping'}`,
-		"bare key":            `{id:1,type:"ping"}`,
 		"comment":             `{"id":1,"type":"ping"/**/}`,
 		"NaN inside":          `{"id":1,"type":"publish","room":"r","data":NaN}`,
 		"Infinity inside":     `{"id":1,"type":"publish","room":"r","data":-Infinity}`,
-		"leading zero":        `{"id":01,"type":"ping"}`,
 		"raw NUL":             "{\"id\":1,\"type\":\"ping\x00\"}",
 		"raw line feed":       "{\"id\":1,\"type\":\"ping\n\"}",
 		"bad escape":          `{"id":1,"type":"\x70ing"}`,
 		"short escape":        `{"id":1,"type":"\u00"}`,
-		"invalid UTF-8":       "{\"id\":1,\"type\":\"publish\",\"room\":\"r\",\"data\":\"\xff\"}",
-		"overlong UTF-8":      "{\"id\":1,\"type\":\"publish\",\"room\":\"r\",\"data\":\"\xc0\x80\"}",
-		"surrogate in UTF-8":  "{\"id\":1,\"type\":\"publish\",\"room\":\"r\",\"data\":\"\xed\xa0\x80\"}",
 		"depth 17":            `{"id":1,"type":"publish","room":"r","data":` + strings.Repeat("[", 16) + strings.Repeat("]", 16) + `}`,
 		"depth 10k, unclosed": `{"id":1,"type":"publish","room":"r","data":` + strings.Repeat("[", 10_000),
 		"depth 10k, objects":  `{"id":1,"type":"publish","room":"r","data":` + strings.Repeat(`{"a":`, 10_000) + "1" + strings.Repeat("}", 10_001),
 		"65 fields":           `{"id":1,"type":"ping"` + manyFields(63) + `}`,
 	} {
-		rows = append(rows, badInput{name, message, wire.CodeBadRequest, 0})
+		rows = append(rows, badInput{name, message, wire.CodeBadRequest, 1})
 	}
 	return rows
 }
@@ -102,11 +107,11 @@ func badEnvelopes() []badInput {
 		{"case of ID", `{"ID":7,"type":"ping"}`, wire.CodeBadRequest, 0},
 		{"case of ping", `{"id":7,"type":"Ping"}`, wire.CodeBadRequest, 7},
 		{"case of Room", `{"id":7,"type":"leave","Room":"lobby"}`, wire.CodeBadRequest, 7},
-		{"duplicate id", `{"id":7,"id":8,"type":"ping"}`, wire.CodeBadRequest, 0},
-		{"duplicate type", `{"id":7,"type":"leave","type":"ping"}`, wire.CodeBadRequest, 0},
-		{"duplicate room", `{"id":7,"type":"leave","room":"a","room":"b"}`, wire.CodeBadRequest, 0},
-		{"duplicate by escape", `{"id":7,"type":"leave","room":"a","\u0072oom":"b"}`, wire.CodeBadRequest, 0},
-		{"duplicate unknown", `{"id":7,"type":"ping","x":1,"x":1}`, wire.CodeBadRequest, 0},
+		{"duplicate id", `{"id":7,"id":8,"type":"ping"}`, wire.CodeBadRequest, 7},
+		{"duplicate type", `{"id":7,"type":"leave","type":"ping"}`, wire.CodeBadRequest, 7},
+		{"duplicate room", `{"id":7,"type":"leave","room":"a","room":"b"}`, wire.CodeBadRequest, 7},
+		{"duplicate by escape", `{"id":7,"type":"leave","room":"a","\u0072oom":"b"}`, wire.CodeBadRequest, 7},
+		{"duplicate unknown", `{"id":7,"type":"ping","x":1,"x":1}`, wire.CodeBadRequest, 7},
 		{"duplicate state key", `{"id":7,"type":"state","room":"r","state":{"mic":true,"mic":false}}`, wire.CodeBadRequest, 7},
 	}
 }

@@ -23,24 +23,15 @@ type fields struct {
 // fieldsPool spares two allocations a message.
 var fieldsPool = sync.Pool{New: func() any { return &fields{list: make([]field, 0, 16)} }}
 
-// readFields splits a message. What it gives goes back with release.
-func readFields(message []byte, limits Limits) (*fields, error) {
-	f, err := scanFields(message, limits)
+// readFields splits an object. What it gives goes back with release, also beside an error.
+func readFields(object []byte, limits Limits) (f *fields, err error) {
+	f = fieldsPool.Get().(*fields)
+	f.limits = limits
+	f.list, err = scanObject(object, f.list, limits.Depth, limits.Keys)
 	if err != nil {
-		return nil, Errorf(CodeBadRequest, "%v", err)
+		f.fail(CodeBadRequest, "%v", err)
 	}
-	return f, nil
-}
-
-// scanFields is readFields with the scanner's own error.
-func scanFields(object []byte, limits Limits) (*fields, error) {
-	f := fieldsPool.Get().(*fields)
-	list, err := scanObject(object, f.list, limits.Depth, limits.Keys)
-	if err != nil {
-		return nil, err
-	}
-	f.list, f.limits = list, limits
-	return f, nil
+	return f, err
 }
 
 // release ends the use of f, but not of what was read from it.
@@ -164,6 +155,18 @@ func (f *fields) whole(key string, least, most int64) int64 {
 	return 0
 }
 
+// id reads a request's id, also from a message with a fault behind it, so that the refusal can say what it answers.
+func (f *fields) id() int64 {
+	fault := f.err
+	f.err = nil
+	f.need("id")
+	id := f.integer("id", 1)
+	if fault != nil {
+		f.err = fault
+	}
+	return id
+}
+
 // payload reads a value that must be there, as it came.
 func (f *fields) payload(key string) json.RawMessage {
 	f.need(key)
@@ -191,10 +194,10 @@ func (f *fields) object(key string) Object {
 		return nil
 	}
 	// A state outlives its message, whose bytes the transport uses again.
-	state, err := scanFields(bytes.Clone(raw), Limits{Depth: f.limits.Depth, Keys: f.limits.StateKeys})
+	state, err := readFields(bytes.Clone(raw), Limits{Depth: f.limits.Depth, Keys: f.limits.StateKeys})
+	defer state.release()
 	switch err {
 	case nil:
-		defer state.release()
 	case errKeys:
 		f.fail(CodeTooLarge, "%s has more than %d keys", key, f.limits.StateKeys)
 		return nil
@@ -241,13 +244,12 @@ func (f *fields) each(key string, read func(*fields)) {
 
 // inner calls read for the fields of raw, which belongs to the field key, and says in which field its fault is.
 func (f *fields) inner(key string, raw []byte, read func(*fields)) {
-	within, err := scanFields(raw, f.limits)
-	if err != nil {
-		f.fail(CodeBadRequest, "%s: %v", key, err)
-		return
-	}
+	within, _ := readFields(raw, f.limits)
 	defer within.release()
-	if read(within); within.err != nil {
+	if within.err == nil {
+		read(within)
+	}
+	if within.err != nil {
 		f.fail(within.err.Code, "%s: %s", key, within.err.Message)
 	}
 }

@@ -87,3 +87,16 @@ func TestEventFrameLeavesItsBody(t *testing.T) {
 	require.Equal(t, `{"seq":1,"type":"away-peer","room":"lobby","peer":"a81x"}`, string(first.Text()))
 	require.Equal(t, `{"seq":22,"type":"away-peer","room":"lobby","peer":"a81x"}`, string(second.Text()))
 }
+
+// Control frames of a server (RFC 6455, section 5.5): final, unmasked, up to 125 bytes.
+func TestControlFrames(t *testing.T) {
+	for _, op := range []byte{wire.OpPing, wire.OpPong} {
+		for _, size := range []int{0, 1, 125} {
+			payload := bytes.Repeat([]byte("p"), size)
+			frame := wire.ControlFrame(op, payload)
+			require.Equal(t, append([]byte{0x80 | op, byte(size)}, payload...), frame.WebSocket())
+			require.Equal(t, string(payload), string(frame.Text()))
+			require.Equal(t, size+2, frame.Size())
+		}
+	}
+}

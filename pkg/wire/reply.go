@@ -121,12 +121,12 @@ type Reply struct {
 // Decode reads the body of a reply that is no error; which type it has follows from the request. It needs the message
 // that the reply came in; the body does not.
 func (r *Reply) Decode(body ReplyBody) error {
-	f, err := readFields(r.ok, clientLimits)
-	if err != nil {
-		return err
-	}
+	f, _ := readFields(r.ok, clientLimits)
 	defer f.release()
-	if body.decode(f); f.err != nil {
+	if f.err == nil {
+		body.decode(f)
+	}
+	if f.err != nil {
 		return f.err
 	}
 	return nil

@@ -194,21 +194,18 @@ func newRequestBody(t Type) RequestBody {
 // client; the request's ID is set whenever it could be read, so that the error can answer it.
 func DecodeRequest(message []byte, limits Limits) (Request, error) {
 	var request Request
-	f, err := readFields(message, limits.withDefaults())
-	if err != nil {
-		return request, err
-	}
+	f, _ := readFields(message, limits.withDefaults())
 	defer f.release()
-	f.need("id")
-	request.ID = f.integer("id", 1)
+	request.ID = f.id()
 	f.need("type")
 	body := newRequestBody(Type(f.bytes("type")))
 	if body == nil {
 		f.fail(CodeBadRequest, "unknown type")
-	} else {
-		body.decode(f)
 	}
 	if f.err != nil {
+		return request, f.err
+	}
+	if body.decode(f); f.err != nil {
 		return request, f.err
 	}
 	request.Body = body

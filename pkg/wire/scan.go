@@ -27,18 +27,19 @@ type field struct {
 }
 
 // scanObject splits the one JSON object that b holds into its fields, checking the whole text (RFC 8259) but decoding
-// only the keys. list is where they are appended to, so that a caller can lend an array.
+// only the keys. list is where they are appended to, so that a caller can lend an array; beside an error it holds the
+// fields in front of the fault.
 func scanObject(b []byte, list []field, maxDepth, maxKeys int) ([]field, error) {
 	if !utf8.Valid(b) {
-		return nil, errUTF8
+		return list, errUTF8
 	}
 	s := scanner{b: b, maxDepth: maxDepth}
 	s.space()
 	if s.i >= len(s.b) || s.b[s.i] != '{' {
 		if err := s.value(); err != nil {
-			return nil, err
+			return list, err
 		}
-		return nil, errObject
+		return list, errObject
 	}
 	s.i++
 	s.depth++
@@ -48,15 +49,15 @@ func scanObject(b []byte, list []field, maxDepth, maxKeys int) ([]field, error) 
 			break
 		}
 		if n >= maxKeys {
-			return nil, errKeys
+			return list, errKeys
 		}
 		member, err := s.member()
 		if err != nil {
-			return nil, err
+			return list, err
 		}
 		for i := range list {
 			if bytes.Equal(list[i].key, member.key) {
-				return nil, errDuplicate
+				return list, errDuplicate
 			}
 		}
 		list = append(list, member)
@@ -65,13 +66,13 @@ func scanObject(b []byte, list []field, maxDepth, maxKeys int) ([]field, error) 
 			continue
 		}
 		if !s.eat('}') {
-			return nil, errSyntax
+			return list, errSyntax
 		}
 		break
 	}
 	s.space()
 	if s.i != len(s.b) {
-		return nil, errSyntax
+		return list, errSyntax
 	}
 	return list, nil
 }

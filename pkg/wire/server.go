@@ -7,23 +7,21 @@ var clientLimits = Limits{Depth: 64, Keys: 1024, StateKeys: 4096, StateBytes: 1 
 // has no body and no error: a client passes over it. The data of a [Signaled] or a [Message], and a reply's body
 // until [Reply.Decode], are slices of the message.
 func DecodeServer(message []byte) (*Reply, *Event, error) {
-	f, err := readFields(message, clientLimits)
-	if err != nil {
-		return nil, nil, err
-	}
+	f, _ := readFields(message, clientLimits)
 	defer f.release()
-	if f.get("re") != nil {
-		reply := decodeReply(f)
-		if f.err != nil {
-			return nil, nil, f.err
-		}
-		return reply, nil, nil
+	var reply *Reply
+	var event *Event
+	switch {
+	case f.err != nil:
+	case f.get("re") != nil:
+		reply = decodeReply(f)
+	default:
+		event = decodeEvent(f)
 	}
-	event := decodeEvent(f)
 	if f.err != nil {
 		return nil, nil, f.err
 	}
-	return nil, event, nil
+	return reply, event, nil
 }
 
 func decodeReply(f *fields) *Reply {
