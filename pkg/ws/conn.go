@@ -59,7 +59,7 @@ func (e *Ended) Error() string { return fmt.Sprintf("ws: connection ended: %v", 
 func (e *Ended) Unwrap() error { return e.err }
 
 // Ended gives the close code that was sent or received, 0 if there was none, and whether the client closed
-// with 1000, which means that it is done.
+// on purpose: with 1000, or with a close frame that gives no code, as close() in a browser sends it.
 func (e *Ended) Ended() (code wire.CloseCode, left bool) { return e.code, e.left }
 
 func newConn(u *Upgrader, conn *websocket.Conn) *Conn {
@@ -188,7 +188,7 @@ func (c *Conn) end(err error) error {
 	var closed *websocket.CloseError
 	switch {
 	case errors.As(err, &closed):
-		ended.code, ended.left = wire.CloseCode(closed.Code), closed.Code == websocket.CloseNormalClosure
+		ended.code, ended.left = received(closed.Code)
 	case errors.Is(err, websocket.ErrReadLimit):
 		ended.code = c.limit("message_bytes", wire.CloseTooLarge)
 	case errors.Is(err, errBinary):
@@ -215,6 +215,18 @@ func (c *Conn) end(err error) error {
 	c.mu.Unlock()
 	_ = c.conn.Close() // nobody is left to be told
 	return ended
+}
+
+// received gives what a client's close code means. gorilla's 1006 stands for no close frame at all, and 1005 for one
+// without a code (RFC 6455, section 7.1.5): neither is ever sent, nor echoed.
+func received(code int) (echo wire.CloseCode, left bool) {
+	switch code {
+	case websocket.CloseAbnormalClosure:
+		return 0, false
+	case websocket.CloseNoStatusReceived:
+		return wire.CloseCode(websocket.CloseNormalClosure), true
+	}
+	return wire.CloseCode(code), code == websocket.CloseNormalClosure
 }
 
 // limit counts a broken rule, unless the connection is on its way out already.
