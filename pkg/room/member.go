@@ -75,23 +75,11 @@ func (s *Service) NewMember(identity Identity, subscriber Subscriber) (*Member, 
 // Join takes a seat, or finds the one that the member has. Refusals: forbidden, limit, room_full, room_locked. When it
 // succeeds, done runs before the first event after the snapshot is delivered.
 func (m *Member) Join(request *wire.Join, done func(*wire.Snapshot, error)) {
-	permissions, ok := m.grant(request.Room)
-	switch {
-	case !ok:
-		done(nil, wire.Errorf(wire.CodeForbidden, "the token does not allow room %q", request.Room))
-		return
-	case request.Capacity > 0 && !permissions.SetCapacity:
-		done(nil, wire.Errorf(wire.CodeForbidden, "the token does not allow to choose the capacity"))
-		return
-	case request.Capacity > m.most:
-		done(nil, wire.Errorf(wire.CodeLimit, "a room has at most %d seats", m.most))
-		return
+	permissions, err := m.checkJoin(request)
+	var st *seat
+	if err == nil {
+		st, err = m.reserve(m.room(request.Room))
 	}
-	if err := m.checkState(request.State); err != nil {
-		done(nil, err)
-		return
-	}
-	st, err := m.reserve(m.room(request.Room))
 	if err != nil {
 		m.service.metrics.joins.WithLabelValues(string(err.Code)).Inc()
 		done(nil, err)
@@ -106,6 +94,20 @@ func (m *Member) Join(request *wire.Join, done func(*wire.Snapshot, error)) {
 		Seat: m.seat(st.room), Profile: m.profile, State: store.State(request.State), Capacity: capacity,
 		Moderator: permissions.Moderate, EventHead: head, EventTail: tail,
 	}, func(snapshot *store.Snapshot, err error) { m.joined(st, snapshot, err, done) })
+}
+
+// checkJoin refuses what the token does not allow, or no room can be.
+func (m *Member) checkJoin(request *wire.Join) (Permissions, *wire.Error) {
+	permissions, ok := m.grant(request.Room)
+	switch {
+	case !ok:
+		return permissions, wire.Errorf(wire.CodeForbidden, "the token does not allow room %q", request.Room)
+	case request.Capacity > 0 && !permissions.SetCapacity:
+		return permissions, wire.Errorf(wire.CodeForbidden, "the token does not allow to choose the capacity")
+	case request.Capacity > m.most:
+		return permissions, wire.Errorf(wire.CodeLimit, "a room has at most %d seats", m.most)
+	}
+	return permissions, m.checkState(request.State)
 }
 
 // checkState refuses a state that only a moderator can set; the wire has bounded its size.

@@ -200,9 +200,7 @@ func (c *Conn) end(err error) error {
 	case errors.Is(err, errControlFlood):
 		ended.code = c.limit("control", wire.ClosePolicy)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		if ended.code = wire.CloseHeartbeat; !c.isSilent() {
-			ended.code = c.limit("message_time", wire.ClosePolicy)
-		}
+		ended.code = c.late()
 	case !isNetwork(err):
 		ended.code = c.limit("protocol", wire.CloseProtocolError)
 	}
@@ -239,10 +237,19 @@ func (c *Conn) limit(name string, code wire.CloseCode) wire.CloseCode {
 	return code
 }
 
-func (c *Conn) isSilent() bool {
+// late tells which deadline has passed: that of the heartbeat, of a message, or, with code 0, of a connection that was
+// on its way out.
+func (c *Conn) late() wire.CloseCode {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.silent
+	silent, closing := c.silent, c.closing
+	c.mu.Unlock()
+	switch {
+	case silent:
+		return wire.CloseHeartbeat
+	case closing:
+		return 0
+	}
+	return c.limit("message_time", wire.ClosePolicy)
 }
 
 // isNetwork reports whether err is the network's, and not gorilla's about a frame that is not valid.

@@ -12,6 +12,14 @@ import (
 // write of all bytes together. gorilla's own control frames are single writes, too, so they come between frames and
 // never into one.
 func (c *Conn) Write(frames []*wire.Frame) error {
+	err := c.write(frames)
+	if err != nil {
+		c.abandon()
+	}
+	return err
+}
+
+func (c *Conn) write(frames []*wire.Frame) error {
 	if err := c.socket.SetWriteDeadline(time.Now().Add(c.upgrader.opts.WriteTimeout)); err != nil {
 		return err
 	}
@@ -23,6 +31,18 @@ func (c *Conn) Write(frames []*wire.Frame) error {
 		return writeVectored(tcp, frames)
 	}
 	return writeTogether(c.socket, frames)
+}
+
+// abandon ends a connection whose last write failed, perhaps in the middle of a frame: a close frame after that would
+// be read as a part of it.
+func (c *Conn) abandon() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing || c.gone {
+		return
+	}
+	c.closing = true
+	c.setReadDeadline(time.Now())
 }
 
 // vectors are reused: WriteTo consumes the slice that it is given, so the whole is kept beside it.
