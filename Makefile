@@ -28,7 +28,7 @@ build: ## static binaries of every service in bin/
 	@mkdir -p bin
 	@for service in $(SERVICES); do \
 		echo "bin/$$service ($(VERSION))"; \
-		CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o "bin/$$service" "./services/$$service"; \
+		CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X github.com/signalbox-rtc/signalbox/pkg/telemetry.version=$(VERSION)' -o "bin/$$service" "./services/$$service"; \
 	done
 
 .PHONY: deps

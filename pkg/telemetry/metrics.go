@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"cmp"
 	"runtime"
 	"runtime/debug"
 
@@ -15,6 +16,10 @@ type Build struct {
 	GoVersion string // of the compiler
 }
 
+// version is set by the linker, as `make build` does: -ldflags "-X <this package>.version=v1.2.3". It goes before the
+// module's version, which a build from a checkout does not have.
+var version string
+
 // ReadBuild returns what the linker wrote into this program.
 func ReadBuild() Build {
 	build := Build{GoVersion: runtime.Version()}
@@ -22,7 +27,7 @@ func ReadBuild() Build {
 	if !ok {
 		return build
 	}
-	build.Version = info.Main.Version
+	build.Version = cmp.Or(version, info.Main.Version)
 	dirty := ""
 	for _, setting := range info.Settings {
 		switch {
