@@ -38,12 +38,12 @@ func deployments(t *testing.T, test func(t *testing.T, d deployment)) {
 
 func single(tb testing.TB) deployment {
 	s := redistest.Single(tb)
-	return deployment{real: true, servers: []server{s}, options: store.Options{Addresses: []string{s.Addr()}}}
+	return deployment{real: true, servers: []server{s}, options: store.Options{Addresses: []string{s.Addr()}}.Patient()}
 }
 
 func cluster(tb testing.TB) deployment {
 	c := redistest.Cluster(tb, 3)
-	d := deployment{real: true, options: store.Options{Mode: store.ModeCluster, Addresses: c.Addrs(), Partitions: 16}}
+	d := deployment{real: true, options: store.Options{Mode: store.ModeCluster, Addresses: c.Addrs(), Partitions: 16}.Patient()}
 	for _, s := range c.Nodes() {
 		d.servers = append(d.servers, s)
 	}
@@ -59,7 +59,7 @@ func embedded(tb testing.TB) deployment {
 	})
 	tb.Cleanup(func() { require.NoError(tb, client.Close()) })
 	s := embeddedServer{client}
-	return deployment{servers: []server{s}, options: store.Options{Addresses: []string{m.Addr()}}}
+	return deployment{servers: []server{s}, options: store.Options{Addresses: []string{m.Addr()}}.Patient()}
 }
 
 // embeddedServer speaks to a miniredis.

@@ -1,8 +1,18 @@
 package store
 
+import "time"
+
 // WithLanes splits each primary's partitions over several pipelines.
 func (o Options) WithLanes(count int) Options {
 	o.lanesPerPrimary = count
+	return o
+}
+
+// Patient has nothing time out on a machine that is busy with other things.
+func (o Options) Patient() Options {
+	const long = 20 * time.Second
+	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = long, long, long
+	o.pingPeriod, o.maxWait = long, long
 	return o
 }
 

@@ -12,13 +12,10 @@ import (
 )
 
 const (
-	// pingPeriod is how often a subscription connection is asked for a PONG, and silence how long nothing may
-	// come over it: two periods. go-redis' own check only writes its PING: a connection whose packets are
-	// dropped then stays silent for minutes, while PUBLISH still counts it as a receiver.
-	pingPeriod = 1500 * time.Millisecond
-	silence    = 2 * pingPeriod
-	// stalePong is when an inbox calls itself not ready; a little more than silence, which ends the connection.
-	stalePong = silence + pingPeriod
+	// defaultPingPeriod is how often a subscription connection is asked for a PONG. One that brings nothing for
+	// two periods is given up. go-redis' own check only writes its PING: a connection whose packets are dropped
+	// then stays silent for minutes, while PUBLISH still counts it as a receiver.
+	defaultPingPeriod = 1500 * time.Millisecond
 
 	minBackoff = 50 * time.Millisecond
 	maxBackoff = 2 * time.Second
@@ -117,7 +114,8 @@ func (i *Inbox) Ready() error {
 	}
 	now := time.Now()
 	for _, sub := range i.subscriptions {
-		if age := now.Sub(sub.heard); age > stalePong {
+		// A period more than what ends a connection: this is about one that is not even given up.
+		if age := now.Sub(sub.heard); age > 3*i.store.opts.pingPeriod {
 			return fmt.Errorf("store: an inbox connection did not answer for %v", age.Round(time.Millisecond))
 		}
 	}
@@ -226,7 +224,7 @@ func (s *subscription) session(ctx context.Context) (reason string, err error) {
 	var pinging sync.WaitGroup
 	defer pinging.Wait()
 	defer cancel()
-	pinging.Go(func() { ping(ctx, pubsub) })
+	pinging.Go(func() { ping(ctx, pubsub, st.opts.pingPeriod) })
 
 	if st.opts.Mode == ModeCluster {
 		err = pubsub.SSubscribe(ctx, s.channels...)
@@ -238,7 +236,7 @@ func (s *subscription) session(ctx context.Context) (reason string, err error) {
 	}
 	confirmed := 0
 	for {
-		message, err := pubsub.ReceiveTimeout(ctx, silence)
+		message, err := pubsub.ReceiveTimeout(ctx, 2*st.opts.pingPeriod)
 		if err != nil {
 			return reasonOf(err), err
 		}
@@ -287,9 +285,9 @@ func (s *subscription) deliver(message *redis.Message) {
 }
 
 // ping asks for PONGs until ctx ends, and then closes the connection.
-func ping(ctx context.Context, pubsub *redis.PubSub) {
+func ping(ctx context.Context, pubsub *redis.PubSub, period time.Duration) {
 	defer func() { _ = pubsub.Close() }()
-	ticker := time.NewTicker(pingPeriod)
+	ticker := time.NewTicker(period)
 	defer ticker.Stop()
 	for {
 		select {

@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// maxWait is how long a call may wait for its pipeline. Its caller has then given up, or is about to.
-	maxWait = 3 * time.Second
+	// defaultMaxWait is how long a call may wait for its pipeline. Its caller has then given up, or is about to.
+	defaultMaxWait = 3 * time.Second
 	// maxBatchBytes keeps a batch of large calls from holding up the ones behind it.
 	maxBatchBytes = 512 << 10
 	// scriptLoads is how often a lane loads the scripts again for one batch before it gives up.

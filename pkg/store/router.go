@@ -19,6 +19,7 @@ type router struct {
 	// Immutable.
 	maxQueued, batchCalls int
 	lanesPerPrimary       int
+	maxWait               time.Duration
 	metrics               *metrics
 	log                   *quietLog
 	newLane               func(*redis.Client) *lane
@@ -50,7 +51,8 @@ type route struct {
 
 func newRouter(opts Options, m *metrics, log *quietLog) *router {
 	return &router{
-		maxQueued: opts.QueueCalls, batchCalls: opts.BatchCalls, lanesPerPrimary: opts.lanesPerPrimary, metrics: m, log: log,
+		maxQueued: opts.QueueCalls, batchCalls: opts.BatchCalls, lanesPerPrimary: opts.lanesPerPrimary, maxWait: opts.maxWait,
+		metrics: m, log: log,
 		stale:  make(chan struct{}, 1),
 		routes: make([]route, opts.Partitions),
 		lanes:  make(map[laneKey]*lane),
@@ -99,7 +101,7 @@ func (r *router) take(l *lane) (batch []*call, open bool) {
 		if size += c.size; n > 0 && size > maxBatchBytes {
 			break
 		}
-		if r.hurry || now.Sub(c.since) > maxWait {
+		if r.hurry || now.Sub(c.since) > r.maxWait {
 			c.err = errWaited
 		}
 		r.routes[c.partition].inFlight++

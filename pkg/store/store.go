@@ -67,6 +67,10 @@ type Options struct {
 	// lanesPerPrimary splits a primary's partitions over several pipelines, for a benchmark. It is 1: a second
 	// one gave 2 to 6 % more calls a second at saturation, and smaller batches at any other time.
 	lanesPerPrimary int
+	// pingPeriod is how often an inbox connection is asked for a PONG, see subscription.
+	pingPeriod time.Duration
+	// maxWait is how long a call may wait for its pipeline, see lane.
+	maxWait time.Duration
 }
 
 func (o Options) withDefaults() Options {
@@ -81,6 +85,8 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.QueueCalls, 65536)
 	setDefault(&o.BatchCalls, 256)
 	setDefault(&o.lanesPerPrimary, 1)
+	setDefault(&o.pingPeriod, defaultPingPeriod)
+	setDefault(&o.maxWait, defaultMaxWait)
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}

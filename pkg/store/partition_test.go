@@ -1,0 +1,174 @@
+package store_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/signalbox-rtc/signalbox/internal/redistest"
+	"github.com/signalbox-rtc/signalbox/pkg/store"
+)
+
+const slots = 16384
+
+func TestTagsLieInTheMiddleOfTheirShareOfTheSlots(t *testing.T) {
+	for _, count := range []int{1, 2, 3, 7, 64, 100, 1000, 4096} {
+		seen := map[string]bool{}
+		for i, tag := range store.PartitionTags(count) {
+			require.Regexp(t, `^[0-9a-z]{1,5}$`, tag)
+			require.False(t, seen[tag], "%s is the tag of two partitions", tag)
+			seen[tag] = true
+			require.Equal(t, (2*i+1)*slots/(2*count), int(store.CRC16(tag))%slots)
+		}
+		require.Len(t, seen, count)
+	}
+}
+
+func TestTagsAreEven(t *testing.T) {
+	// Primaries own equal runs of slots, as redis-cli deals them out.
+	for _, primaries := range []int{1, 2, 3, 5, 6, 12} {
+		owned := make([]int, primaries)
+		for _, tag := range store.PartitionTags(64) {
+			owned[int(store.CRC16(tag))%slots*primaries/slots]++
+		}
+		for _, n := range owned {
+			require.InDelta(t, 64/float64(primaries), n, 1, "%v", owned)
+		}
+	}
+}
+
+// Another tag or another partition is another place for the same room: a change here breaks every deployment.
+func TestTagsAndPartitionsStayWhatTheyAre(t *testing.T) {
+	require.EqualValues(t, 0x31C3, store.CRC16("123456789"), "the check value of CRC-16/XMODEM")
+	tags := store.PartitionTags(64)
+	require.Equal(t, []string{"53t", "j3j", "iu", "712", "he", "802"},
+		[]string{tags[0], tags[1], tags[31], tags[32], tags[62], tags[63]})
+
+	n := startNode(t, embedded(t).options, "n")
+	for room, want := range map[store.Room]int{
+		{App: "acme", Name: "lobby"}: 56, {App: "a", Name: "b"}: 33, {App: "demo", Name: "stand-up"}: 37, {App: "x9", Name: "A.b_~-"}: 10,
+	} {
+		require.Equal(t, want, n.store.Partition(room), "%v", room)
+	}
+}
+
+func TestServerAgreesOnTheSlots(t *testing.T) {
+	s := redistest.Cluster(t, 1).Nodes()[0]
+	for _, tag := range store.PartitionTags(64) {
+		slot, err := s.Do("CLUSTER", "KEYSLOT", "sb:{"+tag+"}:room:acme/lobby")
+		require.NoError(t, err)
+		require.EqualValues(t, int(store.CRC16(tag))%slots, slot)
+	}
+}
+
+func TestRoomsSpreadOverThePartitions(t *testing.T) {
+	n := startNode(t, embedded(t).options, "n")
+	rooms := make([]int, n.store.Partitions())
+	const perPartition = 200
+	for i := range perPartition * len(rooms) {
+		rooms[n.store.Partition(store.Room{App: "acme", Name: fmt.Sprintf("room-%d", i)})]++
+	}
+	for p, count := range rooms {
+		require.InDelta(t, perPartition, count, perPartition/2, "partition %d", p)
+	}
+}
+
+func TestRecordsRoundTrip(t *testing.T) {
+	id := rapid.StringMatching(`[!#-)+-9;-\[\]-~]{1,64}`).Filter(func(s string) bool { return s != "-" })
+	rapid.Check(t, func(t *rapid.T) {
+		want := store.Event{
+			Room:  store.Room{App: rapid.StringMatching(`[a-z0-9][a-z0-9-]{0,62}`).Draw(t, "app"), Name: rapid.StringMatching(`[A-Za-z0-9._~-]{1,128}`).Draw(t, "room")},
+			Epoch: id.Draw(t, "epoch"), Seq: rapid.Int64Min(1).Draw(t, "seq"), Type: rapid.StringMatching(`[a-z-]{1,32}`).Draw(t, "type"),
+			Body: []byte(`{"type":"` + rapid.String().Draw(t, "rest") + `}`),
+		}
+		to, except := "*", "-"
+		if rapid.Bool().Draw(t, "directed") {
+			want.To = id.Draw(t, "to")
+			to = want.To
+		}
+		if rapid.Bool().Draw(t, "excepted") {
+			want.Except = id.Draw(t, "except")
+			except = want.Except
+		}
+		record := fmt.Sprintf("1 %s %d %s/%s %s %s %s %s", want.Epoch, want.Seq, want.Room.App, want.Room.Name, want.Type, to, except, want.Body)
+		got, err := store.ParseRecord(record)
+		require.NoError(t, err)
+		require.Equal(t, want, got)
+	})
+}
+
+const goodRecord = `1 E 7 acme/lobby message * alice {"type":"message","data":"a b"}`
+
+func TestBadRecords(t *testing.T) {
+	_, err := store.ParseRecord(goodRecord)
+	require.NoError(t, err)
+	for name, record := range map[string]string{
+		"empty":              ``,
+		"other version":      `2 E 7 acme/lobby message * - {"type":"message"}`,
+		"no epoch":           `1  7 acme/lobby message * - {"type":"message"}`,
+		"seq 0":              `1 E 0 acme/lobby message * - {"type":"message"}`,
+		"seq with a sign":    `1 E +7 acme/lobby message * - {"type":"message"}`,
+		"seq with a zero":    `1 E 07 acme/lobby message * - {"type":"message"}`,
+		"seq too large":      `1 E 9223372036854775808 acme/lobby message * - {"type":"message"}`,
+		"seq a fraction":     `1 E 7.0 acme/lobby message * - {"type":"message"}`,
+		"no room":            `1 E 7 acme message * - {"type":"message"}`,
+		"app in capitals":    `1 E 7 Acme/lobby message * - {"type":"message"}`,
+		"two slashes":        `1 E 7 acme/a/b message * - {"type":"message"}`,
+		"type in capitals":   `1 E 7 acme/lobby Message * - {"type":"message"}`,
+		"no receiver":        `1 E 7 acme/lobby message  - {"type":"message"}`,
+		"receiver dash":      `1 E 7 acme/lobby message - - {"type":"message"}`,
+		"except star":        `1 E 7 acme/lobby message * * {"type":"message"}`,
+		"no body":            `1 E 7 acme/lobby message * -`,
+		"body not an event":  `1 E 7 acme/lobby message * - {"seq":1}`,
+		"body not an object": `1 E 7 acme/lobby message * - "type"`,
+		"body cut":           `1 E 7 acme/lobby message * - {"type":"message"`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := store.ParseRecord(record)
+			require.Error(t, err)
+		})
+	}
+}
+
+// FuzzParseRecord: no input panics, and what is taken for a record gives the same event when written again.
+func FuzzParseRecord(f *testing.F) {
+	f.Add(goodRecord)
+	f.Add(`1 E 7 acme/lobby signal bob - {"type":"signal"}`)
+	f.Add(`1 E 0 a/b c * - {}`)
+	f.Fuzz(func(t *testing.T, record string) {
+		e, err := store.ParseRecord(record)
+		if err != nil {
+			return
+		}
+		to, except := "*", "-"
+		if e.To != "" {
+			to = e.To
+		}
+		if e.Except != "" {
+			except = e.Except
+		}
+		again := fmt.Sprintf("1 %s %d %s/%s %s %s %s %s", e.Epoch, e.Seq, e.Room.App, e.Room.Name, e.Type, to, except, e.Body)
+		require.Equal(t, record, again)
+	})
+}
+
+// Every event of a node passes here: one allocation, for the body.
+func TestParseRecordAllocations(t *testing.T) {
+	allocations := testing.AllocsPerRun(100, func() {
+		_, err := store.ParseRecord(goodRecord)
+		require.NoError(t, err)
+	})
+	require.LessOrEqual(t, allocations, 1.0)
+}
+
+func BenchmarkParseRecord(b *testing.B) {
+	record := fmt.Sprintf(`1 ABCDEFGHIJKL 123456 acme/lobby signal bob - {"type":"signal","data":"%0550d"}`, 1)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := store.ParseRecord(record); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
