@@ -13,7 +13,7 @@ type metrics struct {
 	durations   prometheus.Histogram
 	requests    *requestCounters
 	refused     *prometheus.CounterVec
-	frames      prometheus.Counter
+	sent        map[wire.Type]prometheus.Counter
 	frameBytes  prometheus.Counter
 	batches     prometheus.Histogram
 	dropped     *prometheus.CounterVec
@@ -43,14 +43,13 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "signalbox_connection_duration_seconds", Help: "How long connections lasted.",
 			Buckets: []float64{1, 10, 60, 300, 900, 3600, 4 * 3600, 12 * 3600, 24 * 3600}}),
 		refused: counters("signalbox_requests_refused_total", "Requests that were answered with an error, by its code.", "code"),
-		frames:  counter("signalbox_messages_sent_total", "Messages written to clients."),
 		frameBytes: counter("signalbox_sent_bytes_total",
 			"Bytes of messages written to clients, with their WebSocket headers, without TLS and TCP."),
 		batches: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "signalbox_write_batch_messages", Help: "Messages in one vectored write.",
 			Buckets: []float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 512}}),
 		dropped: counters("signalbox_messages_dropped_total",
-			"Messages that were not written: queue_full (the session is closed with it) or ended (the session was over).", "reason"),
+			"Messages that were not written: queue_full (the session is closed with it), write (a write failed, which ends it, too) or ended (the session was over).", "reason"),
 		hellos: counters("signalbox_hellos_total", "Hellos by result: ok, or why they were refused.", "result"),
 		throttled: counter("signalbox_requests_throttled_total",
 			"Requests that were delayed because their session was over its rate."),
@@ -64,7 +63,13 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	}
 	received := counters("signalbox_messages_received_total", "Requests read from clients by type; invalid for those that could not be read.", "type")
 	m.requests = newRequestCounters(received)
-	reg.MustRegister(m.connections, m.sessions, m.closed, m.durations, received, m.refused, m.frames, m.frameBytes, m.batches,
+	sent := counters("signalbox_messages_sent_total",
+		"Frames written to clients by type: the event's, or reply, error, ping, pong.", "type")
+	m.sent = make(map[wire.Type]prometheus.Counter, len(wire.FrameKinds))
+	for _, kind := range wire.FrameKinds {
+		m.sent[kind] = sent.WithLabelValues(string(kind))
+	}
+	reg.MustRegister(m.connections, m.sessions, m.closed, m.durations, received, m.refused, sent, m.frameBytes, m.batches,
 		m.dropped, m.hellos, m.throttled, m.inFlight, m.reports, m.reportTime, m.panics)
 	return m
 }

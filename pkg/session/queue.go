@@ -1,6 +1,8 @@
 package session
 
 import (
+	"errors"
+	"os"
 	"sync"
 
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
@@ -31,6 +33,7 @@ type farewell struct {
 	code   wire.CloseCode
 	reason string
 	silent bool // the connection is gone or says goodbye itself
+	lost   bool // a write failed: the network's doing, not the server's
 }
 
 // batch is a reusable slice of frames.
@@ -60,8 +63,7 @@ func (q *queue) send(frame *wire.Frame) {
 		q.waiting = batches.Get().(*batch)
 	}
 	if len(q.waiting.frames) >= q.maxMessages || q.bytes+frame.Size() > q.maxBytes {
-		dropped := len(q.waiting.frames) + 1
-		q.drop()
+		dropped := q.drop() + 1
 		q.end = &farewell{code: wire.CloseSlowReceiver, reason: "the queue is full"}
 		q.start()
 		q.mu.Unlock()
@@ -84,20 +86,33 @@ func (q *queue) close(end farewell) {
 	}
 	q.end = &end
 	if end.silent {
-		q.drop()
+		q.metrics.dropped.WithLabelValues("ended").Add(float64(q.drop()))
 	}
 	q.start()
+}
+
+// fail ends the queue after a failed write of some frames. What waits cannot follow them: a part of a frame may have
+// been written.
+func (q *queue) fail(unsent int, end farewell) {
+	q.mu.Lock()
+	unsent += q.drop()
+	q.mu.Unlock()
+	q.metrics.dropped.WithLabelValues("write").Add(float64(unsent))
+	q.close(end)
 }
 
 // wait returns when nothing is being written any more. The queue must have been closed.
 func (q *queue) wait() { q.flushers.Wait() }
 
-// drop forgets what waits. mu is held.
-func (q *queue) drop() {
-	if q.waiting != nil {
-		q.waiting.release()
-		q.waiting, q.bytes = nil, 0
+// drop forgets what waits, and tells how many frames that were. mu is held.
+func (q *queue) drop() int {
+	if q.waiting == nil {
+		return 0
 	}
+	dropped := len(q.waiting.frames)
+	q.waiting.release()
+	q.waiting, q.bytes = nil, 0
+	return dropped
 }
 
 // start starts the flusher unless it runs. mu is held.
@@ -108,7 +123,7 @@ func (q *queue) start() {
 	}
 }
 
-// flush writes until nothing waits. After a failed write it drops what comes: the reader finds the connection broken.
+// flush writes until nothing waits, then says the farewell if there is one.
 func (q *queue) flush() {
 	for {
 		q.mu.Lock()
@@ -124,35 +139,37 @@ func (q *queue) flush() {
 		}
 		q.waiting, q.bytes = nil, 0
 		q.mu.Unlock()
-		err := q.conn.Write(work.frames)
-		if err == nil {
-			size := 0
-			for _, frame := range work.frames {
-				size += frame.Size()
-			}
-			q.metrics.batches.Observe(float64(len(work.frames)))
-			q.metrics.frames.Add(float64(len(work.frames)))
-			q.metrics.frameBytes.Add(float64(size))
-		}
-		work.release()
-		if err != nil {
-			q.close(farewell{code: wire.CloseGoingAway})
-		}
+		q.write(work)
 	}
+}
+
+// write hands one batch to the transport.
+func (q *queue) write(work *batch) {
+	defer work.release()
+	err := q.conn.Write(work.frames)
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		q.fail(len(work.frames), farewell{code: wire.CloseSlowReceiver, reason: "a write took too long"})
+		return
+	case err != nil:
+		q.fail(len(work.frames), farewell{code: wire.CloseGoingAway, reason: "a write failed", lost: true})
+		return
+	}
+	size := 0
+	for _, frame := range work.frames {
+		size += frame.Size()
+		q.metrics.sent[frame.Kind()].Inc()
+	}
+	q.metrics.batches.Observe(float64(len(work.frames)))
+	q.metrics.frameBytes.Add(float64(size))
 }
 
 // ended reports whether the queue was closed.
-func (q *queue) ended() bool {
-	_, ended := q.farewellCode()
-	return ended
-}
+func (q *queue) ended() bool { return q.farewell() != nil }
 
-// farewellCode gives the code that the queue was closed with, if it was and the code goes to the client.
-func (q *queue) farewellCode() (wire.CloseCode, bool) {
+// farewell is how the queue was closed; nil if it was not.
+func (q *queue) farewell() *farewell {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.end == nil {
-		return 0, false
-	}
-	return q.end.code, true
+	return q.end
 }

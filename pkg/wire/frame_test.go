@@ -100,3 +100,17 @@ func TestControlFrames(t *testing.T) {
 		}
 	}
 }
+
+func TestFrameKind(t *testing.T) {
+	for _, event := range wire.EventTypes {
+		body := []byte(`{"type":"` + string(event) + `","room":"r"}`)
+		require.Equal(t, event, wire.EventFrame(1, body).Kind())
+	}
+	require.Equal(t, wire.FrameReply, wire.ReplyFrame(1, &wire.Nothing{}).Kind())
+	require.Equal(t, wire.FrameError, wire.ErrorFrame(1, wire.Errorf(wire.CodeInternal, "x")).Kind())
+	require.Equal(t, wire.TypeGoAway, wire.MessageFrame(&wire.GoAway{}).Kind())
+	require.Equal(t, wire.FramePing, wire.ControlFrame(wire.OpPing, nil).Kind())
+	require.Equal(t, wire.FramePong, wire.ControlFrame(wire.OpPong, nil).Kind())
+	require.Equal(t, wire.Type("other"), wire.EventFrame(1, []byte(`{"type":"made-up"}`)).Kind())
+	require.Equal(t, wire.Type("other"), wire.EventFrame(1, []byte(`{}`)).Kind())
+}
