@@ -3,6 +3,8 @@ package store_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -26,6 +28,8 @@ type node struct {
 
 	mu     sync.Mutex
 	events []store.Event // guarded by mu
+
+	probes int // owned by the test's goroutine
 }
 
 // startNode opens a store and runs it with an inbox until the test ends or stop is called.
@@ -71,54 +75,73 @@ func (n *node) Deliver(e store.Event) {
 	n.events = append(n.events, e)
 }
 
-// received returns what came in since the last call.
-func (n *node) received() []store.Event {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	events := n.events
-	n.events = nil
-	return events
+// tester is the part of testing.TB that a property test's T has too.
+type tester interface {
+	require.TestingT
+	Helper()
 }
 
-// expect waits until the node has received a number of events since the last call, and returns them.
-func (n *node) expect(tb testing.TB, count int) []store.Event {
+// expect waits until the node has received a number of events since the last call, and returns these. What came
+// beyond stays for the next call.
+func (n *node) expect(tb tester, count int) []store.Event {
 	tb.Helper()
-	var events []store.Event
-	deadline := time.NewTimer(10 * time.Second)
+	deadline := time.NewTimer(20 * time.Second)
 	defer deadline.Stop()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for {
-		events = append(events, n.received()...)
-		if len(events) >= count {
-			require.Len(tb, events, count, "events at %s", n.id)
+		n.mu.Lock()
+		if len(n.events) >= count {
+			events := slices.Clone(n.events[:count])
+			n.events = n.events[count:]
+			n.mu.Unlock()
 			return events
 		}
+		here := briefs(n.events)
+		n.mu.Unlock()
 		select {
 		case <-tick.C:
 		case <-deadline.C:
-			require.Failf(tb, "events are missing", "%s has %d of %d: %+v", n.id, len(events), count, events)
+			require.Failf(tb, "events are missing", "%s has %d of %d: %v", n.id, len(here), count, here)
 		}
 	}
 }
 
-// quiet checks that no other event has come. It sends one to the node itself, in another room of the same
-// partition: a connection delivers in order, so whatever was published before has then arrived.
-func (n *node) quiet(tb testing.TB, room store.Room) {
+// quiet checks that no event has come since the last call.
+func (n *node) quiet(tb tester, room store.Room) {
 	tb.Helper()
-	probe := store.Room{App: "probe"}
-	for i := 0; probe.Name == "" || n.store.Partition(probe) != n.store.Partition(room); i++ {
-		probe.Name = n.id + "-" + strconv.Itoa(i)
+	require.Empty(tb, briefs(n.drain(tb, room)), "events at %s", n.id)
+}
+
+// drain returns all events of the rooms since the last call. It sends one to the node itself in another room of
+// each partition: a connection delivers in order, so whatever was published before has then arrived.
+func (n *node) drain(tb tester, rooms ...store.Room) []store.Event {
+	tb.Helper()
+	var events []store.Event
+	for _, room := range rooms {
+		probe := store.Room{App: "probe"}
+		for i := 0; probe.Name == "" || n.store.Partition(probe) != n.store.Partition(room); i++ {
+			probe.Name = n.id + "-" + strconv.Itoa(i)
+		}
+		n.probes++
+		body := fmt.Sprintf(`{"type":"signal","probe":%d}`, n.probes)
+		seat := n.seat(probe, "probe")
+		_, err := n.join(seat)
+		require.NoError(tb, err)
+		_, err = n.send(store.Send{Seat: seat, To: seat.Peer, Type: "signal", Event: []byte(body)})
+		require.NoError(tb, err)
+		_, err = n.leave(seat)
+		require.NoError(tb, err)
+		for arrived := false; !arrived; {
+			for _, e := range n.expect(tb, 1) {
+				if e.Room.App != "probe" {
+					events = append(events, e)
+				}
+				arrived = arrived || string(e.Body) == body
+			}
+		}
 	}
-	seat := n.seat(probe, "probe")
-	_, err := n.join(seat)
-	require.NoError(tb, err)
-	_, err = n.send(store.Send{Seat: seat, To: seat.Peer, Type: "signal", Event: []byte(`{"type":"signal"}`)})
-	require.NoError(tb, err)
-	events := n.expect(tb, 1)
-	require.Equal(tb, probe, events[0].Room, "%+v", events)
-	_, err = n.leave(seat)
-	require.NoError(tb, err)
+	return events
 }
 
 // seat is one of the node's seats.
