@@ -1,0 +1,97 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"time"
+
+	"github.com/signalbox-rtc/signalbox/pkg/wire"
+)
+
+// Options says where to connect, as whom, and what to do with what comes.
+type Options struct {
+	// URL is the gateway's: ws, wss, http or https; the path is /v1/connect where it has none.
+	URL string
+	// Token is a JWT of the app's backend. TokenSource fetches one for each connection instead, since tokens expire;
+	// without both, App names an app that lets anonymous clients in, and Name is the display name.
+	Token       string
+	TokenSource func(ctx context.Context) (string, error)
+	App, Name   string
+	// Software names the client's software, for the gateway's log; client-go if empty.
+	Software string
+
+	// NetDialContext makes the network connections; a [net.Dialer]'s and the environment's proxy if nil.
+	NetDialContext func(ctx context.Context, network, addr string) (net.Conn, error)
+	// TLS is for wss and https; the system's roots if nil.
+	TLS *tls.Config
+	// Origin is sent as a browser sends it; none if empty.
+	Origin string
+	// OpenTimeout is how long one attempt to connect and to say hello may take; 10 s if 0.
+	OpenTimeout time.Duration
+
+	// Reconnect makes the client come back when it loses its connection, and take its seats again.
+	Reconnect bool
+	// Backoff spreads the attempts to come back.
+	Backoff Backoff
+
+	// OnEvent gets every event, in order, from the one goroutine that reads: it must not wait for the client's own
+	// calls ([Client.Go] is fine), and the longer it takes the later comes what follows. After a reconnect a
+	// [wire.Resync] stands for each room that was joined again, in front of the room's new events; a [wire.Closed]
+	// with [wire.ReasonClosed] for one that could not be.
+	OnEvent func(wire.Event)
+	// OnState gets every change of state, from the same goroutine; the first comes from within [Dial].
+	OnState func(State)
+	// Logger gets losses and reconnects; nothing is logged if nil.
+	Logger *slog.Logger
+}
+
+func (o *Options) validate() error {
+	target, err := url.Parse(o.URL)
+	if err != nil {
+		return fmt.Errorf("client: %w", err)
+	}
+	switch target.Scheme {
+	case "ws", "wss":
+	case "http":
+		target.Scheme = "ws"
+	case "https":
+		target.Scheme = "wss"
+	default:
+		return fmt.Errorf("client: the scheme of %q is none of ws, wss, http, https", o.URL)
+	}
+	if target.Host == "" {
+		return fmt.Errorf("client: %q has no host", o.URL)
+	}
+	if target.Path == "" || target.Path == "/" {
+		target.Path = "/v1/connect"
+	}
+	target.Fragment = ""
+	o.URL = target.String()
+	if o.Token != "" && o.TokenSource != nil {
+		return errors.New("client: both a token and a source of tokens are given")
+	}
+	if o.OpenTimeout < 0 {
+		return fmt.Errorf("client: the open timeout is negative: %v", o.OpenTimeout)
+	}
+	if o.OpenTimeout == 0 {
+		o.OpenTimeout = 10 * time.Second
+	}
+	if o.Software == "" {
+		o.Software = "client-go"
+	}
+	if o.OnEvent == nil {
+		o.OnEvent = func(wire.Event) {}
+	}
+	if o.OnState == nil {
+		o.OnState = func(State) {}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o.Backoff.validate()
+}

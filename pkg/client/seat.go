@@ -1,0 +1,191 @@
+package client
+
+import (
+	"bytes"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/signalbox-rtc/signalbox/pkg/wire"
+)
+
+// oldSeatPatience is how long a full room is not believed when a seat is taken again: until its gateway has noticed
+// that the lost connection is dead, it may be the client's own old seat that fills the room.
+const oldSeatPatience = 90 * time.Second
+
+// seat is a room that the client is in, and how to get in again.
+type seat struct {
+	join wire.Join // guarded by the client's mu; the state is replaced, never changed
+
+	// Owned by the reader, while the seat is being taken again.
+	attempt  int
+	patience time.Time // until when a full room is not believed
+}
+
+// keeping wraps done, which the reader calls, so that the client knows its seats.
+func (c *Client) keeping(body wire.RequestBody, done func(*wire.Reply, error)) func(*wire.Reply, error) {
+	var keep func(*wire.Reply, error)
+	switch body := body.(type) {
+	case *wire.Join:
+		keep = func(reply *wire.Reply, err error) {
+			if err == nil && reply.Err == nil {
+				c.keepSeat(body)
+			}
+		}
+	case *wire.Leave:
+		keep = func(reply *wire.Reply, err error) {
+			if err != nil || reply.Err == nil || reply.Err.Code == wire.CodeNotMember { // lost is left, too
+				c.forgetSeat(body.Room)
+			}
+		}
+	case *wire.SetState:
+		keep = func(reply *wire.Reply, err error) {
+			if err == nil && reply.Err == nil {
+				c.keepState(body)
+			}
+		}
+	default:
+		return done
+	}
+	return func(reply *wire.Reply, err error) {
+		keep(reply, err)
+		done(reply, err)
+	}
+}
+
+// unwanted is what is done with a reply that nobody waits for any more.
+func (c *Client) unwanted(l *link, body wire.RequestBody) func(*wire.Reply, error) {
+	join, ok := body.(*wire.Join)
+	if !ok {
+		return c.keeping(body, ignore)
+	}
+	return func(reply *wire.Reply, err error) {
+		if err == nil && reply.Err == nil && c.seat(join.Room) == nil && !l.joining(join.Room) {
+			_, _ = l.send(c.ctx, &wire.Leave{Room: join.Room}, ignore) // else the seat goes with the connection
+		}
+	}
+}
+
+func ignore(*wire.Reply, error) {}
+
+func (c *Client) seat(room string) *seat {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.seats[room]
+}
+
+// keepSeat remembers a join. A join of a room that one is in changes the state and nothing else.
+func (c *Client) keepSeat(join *wire.Join) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.seats[join.Room]
+	if s == nil {
+		s = &seat{join: wire.Join{Room: join.Room, Capacity: join.Capacity}}
+		c.seats[join.Room] = s
+	}
+	s.merge(join.State)
+}
+
+func (c *Client) keepState(change *wire.SetState) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s := c.seats[change.Room]; s != nil {
+		s.merge(change.State)
+	}
+}
+
+// forgetSeat is called by the reader.
+func (c *Client) forgetSeat(room string) {
+	delete(c.held, room)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.seats, room)
+}
+
+// merge changes the state as the gateway does: null deletes a key.
+func (s *seat) merge(change wire.Object) {
+	if len(change) == 0 {
+		return
+	}
+	state := make(wire.Object, len(s.join.State)+len(change))
+	maps.Copy(state, s.join.State)
+	for key, value := range change {
+		if bytes.Equal(value, []byte("null")) {
+			delete(state, key)
+		} else {
+			state[key] = value
+		}
+	}
+	s.join.State = state
+}
+
+// rejoin asks for every seat again, on a connection that nobody else uses yet. Events of the rooms wait for the
+// snapshots, which tell what they build on.
+func (c *Client) rejoin(l *link) {
+	c.mu.Lock()
+	seats := maps.Clone(c.seats)
+	c.mu.Unlock()
+	c.held = make(map[string][]wire.Event, len(seats))
+	patience := time.Now().Add(oldSeatPatience)
+	for _, room := range slices.Sorted(maps.Keys(seats)) {
+		c.held[room] = nil
+		seats[room].attempt, seats[room].patience = 0, patience
+		c.takeAgain(l, seats[room])
+	}
+}
+
+// takeAgain sends the join of one seat. The reply is handled by the reader.
+func (c *Client) takeAgain(l *link, s *seat) {
+	c.mu.Lock()
+	join := s.join
+	wanted := c.seats[join.Room] == s
+	c.mu.Unlock()
+	if !wanted {
+		return
+	}
+	_, _ = l.send(c.ctx, &join, func(reply *wire.Reply, err error) { // an error is the link's end, after which all begins anew
+		if err == nil {
+			c.takenAgain(l, s, join.Room, reply)
+		}
+	})
+}
+
+func (c *Client) takenAgain(l *link, s *seat, room string, reply *wire.Reply) {
+	wanted := c.seat(room) == s
+	snapshot := new(wire.Snapshot)
+	err := decode(reply, snapshot)
+	switch {
+	case err == nil && wanted:
+		c.resync(snapshot)
+	case err == nil: // left meanwhile
+		delete(c.held, room)
+		_, _ = l.send(c.ctx, &wire.Leave{Room: room}, ignore)
+	case !wanted:
+		delete(c.held, room)
+	case Retryable(err), isFull(err) && time.Now().Before(s.patience):
+		pause := max(c.opts.Backoff.pause(s.attempt), retryAfter(err))
+		s.attempt++
+		l.after(pause, func() { c.takeAgain(l, s) })
+	default:
+		c.opts.Logger.Warn("seat lost", "room", room, "error", err)
+		delete(c.held, room)
+		c.deliver(wire.Event{Room: room, Body: &wire.Closed{Reason: wire.ReasonClosed}})
+	}
+}
+
+// resync tells the application what the room is now, and what has happened in it since.
+func (c *Client) resync(snapshot *wire.Snapshot) {
+	held := c.held[snapshot.Room]
+	delete(c.held, snapshot.Room)
+	c.deliver(wire.Event{Room: snapshot.Room, Seq: snapshot.Seq, Body: &wire.Resync{Snapshot: *snapshot}})
+	for _, event := range held {
+		if event.Seq > snapshot.Seq {
+			c.deliver(event)
+		}
+	}
+}
+
+func isFull(err error) bool {
+	refusal, ok := err.(*wire.Error)
+	return ok && refusal.Code == wire.CodeRoomFull
+}
