@@ -162,25 +162,17 @@ func (m *Member) finishJoin(st *seat, snapshot *store.Snapshot, err error, done 
 	}
 	if err == nil {
 		answer := func() { done(m.snapshot(snapshot), nil) }
-		switch {
-		case st.removed, st.seated && st.epoch == snapshot.Epoch:
-			answer() // left or ended meanwhile, or a member already: events go on as they were
-		default:
+		if st.removed {
+			answer() // left or ended meanwhile
+		} else {
 			m.service.open(sh, st, snapshot, answer)
 		}
 		sh.mu.Unlock()
 		return "ok"
 	}
 	refusal := m.refusal(err)
-	// Whether a call that Redis did not answer took effect is not known: make sure that it leaves no seat behind.
-	undo := refusal.Code == wire.CodeUnavailable && !st.seated && st.joins == 0 && !st.removed
-	if !st.seated && st.joins == 0 {
-		m.service.remove(sh, st)
-	}
+	m.service.refused(sh, st, refusal.Code)
 	sh.mu.Unlock()
-	if undo {
-		m.service.leave(m.leaveCall(st.room, wire.ReasonDisconnected))
-	}
 	done(nil, refusal)
 	return string(refusal.Code)
 }

@@ -120,7 +120,7 @@ func (s *Service) Run(ctx context.Context) error {
 		case <-time.After(pause):
 		}
 		for _, again := range s.leaves.takeFailed() {
-			s.leave(again)
+			s.repeat(again)
 		}
 	}
 }
@@ -128,9 +128,26 @@ func (s *Service) Run(ctx context.Context) error {
 // Settled waits until every leave of an ended session was answered, or ctx ends.
 func (s *Service) Settled(ctx context.Context) error { return s.leaves.settled(ctx) }
 
-// leave gives up the seat of a session that has ended.
+// leave gives up a seat that nobody has any more.
 func (s *Service) leave(call store.Leave) {
 	s.leaves.begin()
+	s.send(call)
+}
+
+// repeat sends a leave again, unless its peer has asked for a seat in the room meanwhile: that join finds the seat or
+// takes another one, and the leave would take it away. The lock keeps a join from coming in between.
+func (s *Service) repeat(call store.Leave) {
+	sh := s.table.shard(call.Room)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if sh.rooms[call.Room][call.Peer] != nil {
+		s.leaves.end()
+		return
+	}
+	s.send(call)
+}
+
+func (s *Service) send(call store.Leave) {
 	s.opts.Store.Leave(call, func(_ int64, err error) {
 		var refusal *wire.Error
 		if errors.As(err, &refusal) && refusal.Code == wire.CodeUnavailable {
@@ -141,7 +158,7 @@ func (s *Service) leave(call store.Leave) {
 	})
 }
 
-// leaves counts the leaves under way and keeps those to repeat.
+// leaves counts the leaves that are not answered yet and keeps those to repeat.
 type leaves struct {
 	changed chan struct{}
 
@@ -178,12 +195,12 @@ func (l *leaves) fail(call store.Leave) {
 	}
 }
 
+// takeFailed gives the leaves to repeat, which stay open.
 func (l *leaves) takeFailed() []store.Leave {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	failed := l.failed
 	l.failed = nil
-	l.open -= len(failed)
 	return failed
 }
 

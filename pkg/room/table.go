@@ -29,16 +29,21 @@ type seat struct {
 	joins int
 	// leaving is set while a leave is under way: a join after it starts a new seat.
 	leaving bool
-	// seated is set by the first join's reply. Until then what arrives waits, because only the reply's snapshot
-	// tells which of it the peer knows already.
+	// seated is set while events go to the peer as they come. Before the first join's reply they wait, because only
+	// the reply's snapshot tells which of them the peer knows already. They wait again when the seat is taken away
+	// while another join is under way, because only its reply tells which of the two came first.
 	seated  bool
 	waiting []store.Event
 	// overrun is set when more waited than maxWaiting: the join fails then, because a gap would be silent.
 	overrun bool
+	// unsure is set when a join was not answered: it may have taken a seat.
+	unsure bool
 	// removed is set once the seat is out of the table.
 	removed bool
-	// epoch and last are of the snapshot, then of the last event that was delivered.
+	// epoch is the room's life that the peer has seen; since is the number of the snapshot with which it got its
+	// present seat, and last that of the last event that was delivered.
 	epoch string
+	since int64
 	last  int64
 }
 
@@ -156,8 +161,15 @@ func (s *Service) deliverLoss(sh *shard, seats map[string]*seat, d *delivery) {
 			d.give(st)
 			continue
 		}
-		if d.due(st) {
-			s.remove(sh, st)
+		if st.joins > 0 {
+			st.seated = false
+		}
+		switch {
+		case !d.due(st):
+		case d.event.Seq <= st.since: // the loss of an earlier seat: the peer has come back since
+			d.seen++
+		default:
+			s.lose(sh, st)
 			body := wire.AppendEventBody(nil, d.event.Room.Name, &wire.Closed{Reason: left.Reason, By: left.By})
 			st.member.subscriber.Deliver(wire.EventFrame(d.event.Seq, body))
 			d.given++
@@ -197,11 +209,49 @@ func (s *Service) remove(sh *shard, st *seat) {
 	st.member.forget(st)
 }
 
+// lose takes a seat out of the table that its peer has no more, and sees to it that a join which was not answered leaves
+// none behind. The shard is locked, so that a join after this comes after the leave in Redis, too.
+func (s *Service) lose(sh *shard, st *seat) {
+	s.remove(sh, st)
+	if st.unsure {
+		s.leave(st.member.leaveCall(st.room, wire.ReasonDisconnected))
+	}
+}
+
 // open marks a seat as seated as of a snapshot, gives the join its answer, and then delivers what has waited and is
 // newer. The shard is locked, so that nothing comes in between.
 func (s *Service) open(sh *shard, st *seat, snapshot *store.Snapshot, answer func()) {
-	st.seated, st.epoch, st.last = true, snapshot.Epoch, snapshot.Seq
+	if snapshot.New || st.epoch != snapshot.Epoch {
+		st.since = snapshot.Seq
+	}
+	if st.epoch != snapshot.Epoch {
+		st.epoch, st.last = snapshot.Epoch, snapshot.Seq
+	}
+	st.unsure = false
 	answer()
+	s.catchUp(sh, st)
+}
+
+// refused takes a join's refusal: what cannot become a seat any more goes, and a member stays one. The shard is locked.
+func (s *Service) refused(sh *shard, st *seat, code wire.Code) {
+	switch code {
+	case wire.CodeUnavailable:
+		st.unsure = true
+	case wire.CodeRoomFull, wire.CodeRoomLocked:
+		st.unsure = false // an earlier join has left no seat either: this one would have found it
+	}
+	switch {
+	case st.removed || st.seated || st.joins > 0:
+	case st.epoch == "":
+		s.lose(sh, st)
+	default:
+		s.catchUp(sh, st)
+	}
+}
+
+// catchUp delivers what has waited, and goes on with what comes. The shard is locked.
+func (s *Service) catchUp(sh *shard, st *seat) {
+	st.seated = true
 	waiting := st.waiting
 	st.waiting = nil
 	for _, event := range waiting {
