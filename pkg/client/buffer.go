@@ -1,6 +1,7 @@
 package client
 
 import (
+	"errors"
 	"io"
 	"slices"
 	"sync"
@@ -30,7 +31,7 @@ func (b *buffer) readFrom(r io.Reader) error {
 		b.bytes = slices.Grow(b.bytes, 512)
 		n, err := r.Read(b.bytes[len(b.bytes):cap(b.bytes)])
 		b.bytes = b.bytes[:len(b.bytes)+n]
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

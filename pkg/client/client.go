@@ -9,6 +9,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -126,7 +127,7 @@ func (c *Client) run(l *link) {
 			c.attempt = 0
 		}
 		if !c.opts.Reconnect || c.final(err) {
-			if _, ok := err.(*CloseError); !ok {
+			if _, ok := errors.AsType[*CloseError](err); !ok {
 				err = lost(err)
 			}
 			c.end(err)
@@ -138,7 +139,7 @@ func (c *Client) run(l *link) {
 
 // lost is what requests get that waited when a connection ended.
 func lost(err error) error {
-	if err == ErrClosed {
+	if errors.Is(err, ErrClosed) {
 		return err
 	}
 	return &LostError{Cause: err}

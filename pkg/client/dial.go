@@ -103,6 +103,9 @@ func (c *Client) handshake(ctx context.Context, watch *watch) (*websocket.Conn, 
 		header.Set("Origin", c.opts.Origin)
 	}
 	conn, response, err := dialer.DialContext(ctx, c.opts.URL, header)
+	if response != nil {
+		defer func() { _ = response.Body.Close() }()
+	}
 	if err != nil {
 		if errors.Is(err, websocket.ErrBadHandshake) && response != nil {
 			return nil, handshakeError(response)

@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -186,6 +187,6 @@ func (c *Client) resync(snapshot *wire.Snapshot) {
 }
 
 func isFull(err error) bool {
-	refusal, ok := err.(*wire.Error)
+	refusal, ok := errors.AsType[*wire.Error](err)
 	return ok && refusal.Code == wire.CodeRoomFull
 }

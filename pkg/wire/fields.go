@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"math"
 	"slices"
 	"strconv"
@@ -196,9 +197,9 @@ func (f *fields) object(key string) Object {
 	// A state outlives its message, whose bytes the transport uses again.
 	state, err := readFields(bytes.Clone(raw), Limits{Depth: f.limits.Depth, Keys: f.limits.StateKeys})
 	defer state.release()
-	switch err {
-	case nil:
-	case errKeys:
+	switch {
+	case err == nil:
+	case errors.Is(err, errKeys):
 		f.fail(CodeTooLarge, "%s has more than %d keys", key, f.limits.StateKeys)
 		return nil
 	default:

@@ -2,6 +2,7 @@ package wire_test
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -67,15 +68,15 @@ func FuzzScanAgreesWithEncodingJSON(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		const enough = 1 << 20
 		members, err := wire.Scan(text, enough, enough)
-		switch err {
-		case nil:
+		switch {
+		case err == nil:
 			require.True(t, json.Valid(text), "%q", text)
 			compareMembers(t, text, members)
-		case wire.ErrSyntax:
+		case errors.Is(err, wire.ErrSyntax):
 			require.False(t, json.Valid(text), "%q", text)
-		case wire.ErrUTF8:
+		case errors.Is(err, wire.ErrUTF8):
 			require.False(t, utf8.Valid(text), "%q", text)
-		case wire.ErrDuplicate, wire.ErrObject:
+		case errors.Is(err, wire.ErrDuplicate), errors.Is(err, wire.ErrObject):
 		default:
 			require.NoError(t, err)
 		}
