@@ -11,11 +11,23 @@ import { PeerConnection } from './peer-connection.js';
  * @property {RTCConfiguration} [configuration] beside the gateway's ICE servers
  * @property {new (configuration?: RTCConfiguration) => RTCPeerConnection} [RTCPeerConnection] where the platform has none
  *
+ * @typedef {object} PeerLink
+ * @property {PeerConnection} connection
+ * @property {Promise<void>} described ends when the last description has arrived
+ * @property {boolean} sends           whether the tracks were added
+ * @property {ReturnType<typeof setTimeout>} [waiting] for the other side's first offer
+ *
  * @typedef {object} CallEvents
  * @property {{peer: Peer, connection: PeerConnection, track: MediaStreamTrack, streams: readonly MediaStream[], transceiver: RTCRtpTransceiver}} track
  * @property {{peer: Peer, connection: PeerConnection, state: RTCPeerConnectionState}} connection
  * @property {{peer: Peer, error: unknown}} error a step of a negotiation failed
  */
+
+/**
+ * How long the polite side waits for the other's first offer before it makes its own, in milliseconds. If both began at
+ * once, every call would begin with a collision, and one side would throw away what it has gathered.
+ */
+const FIRST_OFFER = 1_000;
 
 /** How often a signal that was refused for the moment is sent. */
 const SIGNAL_ATTEMPTS = 6;
@@ -31,7 +43,7 @@ export class Call extends TypedTarget {
   #room;
   #options;
   #selfID;
-  /** By peer id; `described` ends when the last description has arrived. @type {Map<string, {connection: PeerConnection, described: Promise<void>}>} */
+  /** By peer id. @type {Map<string, PeerLink>} */
   #links = new Map();
   /** @type {Map<MediaStreamTrack, MediaStream[]>} */
   #tracks = new Map();
@@ -74,7 +86,9 @@ export class Call extends TypedTarget {
    */
   addTrack(track, ...streams) {
     this.#tracks.set(track, streams);
-    for (const { connection } of this.#links.values()) connection.addTrack(track, streams);
+    for (const { connection, sends } of this.#links.values()) {
+      if (sends) connection.addTrack(track, streams);
+    }
   }
 
   /** @param {MediaStreamTrack} track */
@@ -116,26 +130,41 @@ export class Call extends TypedTarget {
   /** @param {Peer} peer */
   #open(peer) {
     if (peer.id === this.#selfID || this.#links.has(peer.id)) return;
+    const polite = this.#room.self.order > peer.order;
     const connection = new PeerConnection({
-      polite: this.#room.self.order > peer.order,
+      polite,
       send: (data) => this.#send(peer.id, data),
       report: (outcome) => this.#room.report({ peer: peer.id, ...outcome }).catch(() => {}),
+      beforeAnswer: () => this.#sendTracks(link),
       configuration: this.#configuration(),
       RTCPeerConnection: this.#options.RTCPeerConnection,
     });
-    this.#links.set(peer.id, { connection, described: Promise.resolve() });
+    /** @type {PeerLink} */
+    const link = { connection, described: Promise.resolve(), sends: false };
+    this.#links.set(peer.id, link);
     const latest = () => this.#room.peers.get(peer.id) ?? peer;
     connection.addEventListener('track', ({ detail }) => this.emit('track', { peer: latest(), connection, ...detail }));
     connection.addEventListener('connection', ({ detail }) => this.emit('connection', { peer: latest(), connection, ...detail }));
     connection.addEventListener('error', ({ detail }) => this.emit('error', { peer: latest(), ...detail }));
-    for (const [track, streams] of this.#tracks) connection.addTrack(track, streams);
+    if (polite) link.waiting = setTimeout(() => this.#sendTracks(link), FIRST_OFFER);
+    else this.#sendTracks(link);
+  }
+
+  /** @param {PeerLink} link */
+  #sendTracks(link) {
+    if (link.sends) return;
+    link.sends = true;
+    clearTimeout(link.waiting);
+    for (const [track, streams] of this.#tracks) link.connection.addTrack(track, streams);
   }
 
   /** @param {string} id */
   #drop(id) {
     const link = this.#links.get(id);
+    if (!link) return;
     this.#links.delete(id);
-    link?.connection.close();
+    clearTimeout(link.waiting);
+    link.connection.close();
   }
 
   /** Makes the connections fit who is there. */

@@ -7,6 +7,8 @@ import { TypedTarget } from './events.js';
  * @property {boolean} polite whether one gives way when both make an offer at once
  * @property {(data: {description: RTCSessionDescription} | {candidate: RTCIceCandidateInit}) => void} send
  * @property {(outcome: Omit<ICEReport, 'peer'>) => void} report
+ * @property {() => void} [beforeAnswer] called when an offer is set and not answered yet: a track that is added now goes
+ *   into the answer
  * @property {RTCConfiguration} configuration
  * @property {new (configuration?: RTCConfiguration) => RTCPeerConnection} [RTCPeerConnection]
  *
@@ -26,6 +28,7 @@ export class PeerConnection extends TypedTarget {
   #polite;
   #send;
   #report;
+  #beforeAnswer;
   #makingOffer = false;
   #ignoreOffer = false;
   #isSettingRemoteAnswerPending = false;
@@ -37,11 +40,12 @@ export class PeerConnection extends TypedTarget {
   #closed = false;
 
   /** @param {PeerConnectionOptions} options */
-  constructor({ polite, send, report, configuration, RTCPeerConnection = globalThis.RTCPeerConnection }) {
+  constructor({ polite, send, report, beforeAnswer, configuration, RTCPeerConnection = globalThis.RTCPeerConnection }) {
     super();
     this.#polite = polite;
     this.#send = send;
     this.#report = report;
+    this.#beforeAnswer = beforeAnswer;
     /** The connection itself, for statistics, data channels and the like. */
     this.pc = new RTCPeerConnection(configuration);
     this.pc.onnegotiationneeded = () => this.#offer();
@@ -149,6 +153,7 @@ export class PeerConnection extends TypedTarget {
     }
     this.#addWaitingCandidates();
     if (description.type === 'offer') {
+      this.#beforeAnswer?.();
       await this.pc.setLocalDescription();
       this.#sendDescription();
     }

@@ -1,0 +1,48 @@
+// Package web holds the demo pages: a two-person call, a chat, and a landing page that leads to them.
+package web
+
+import "embed"
+
+// Files holds the pages at its root, index.html among them. They are plain files without a build step; their scripts
+// import the JavaScript client (package sdkjs) from /sdk/ of the same server.
+//
+//go:embed *.html *.css *.js *.svg
+var Files embed.FS
+
+// ContentSecurityPolicy is the Content-Security-Policy header to serve [Files] with (W3C CSP Level 3). The pages have
+// no inline script and no inline style; they open WebSockets, to their own server, and play media of WebRTC.
+const ContentSecurityPolicy = "default-src 'self'; " +
+	"script-src 'self'; " +
+	"style-src 'self'; " +
+	"connect-src 'self' ws: wss:; " +
+	"media-src 'self' blob: mediastream:; " +
+	"img-src 'self' data:; " +
+	"object-src 'none'; " +
+	"frame-ancestors 'none'; " +
+	"base-uri 'none'; " +
+	"form-action 'none'"
+
+// The other security headers to serve [Files] with.
+const (
+	// PermissionsPolicy gives camera, microphone and loudspeaker to the pages themselves, and nothing to anybody else.
+	PermissionsPolicy = "camera=(self), microphone=(self), speaker-selection=(self), autoplay=(self), clipboard-write=(self), " +
+		"geolocation=(), payment=(), usb=(), serial=(), hid=(), midi=(), browsing-topics=()"
+	// ReferrerPolicy keeps room names, which are in the pages' addresses, from other sites.
+	ReferrerPolicy = "no-referrer"
+	// ContentTypeOptions stops browsers from guessing what a file is.
+	ContentTypeOptions = "nosniff"
+	// CrossOriginOpenerPolicy cuts the pages off from windows of other sites.
+	CrossOriginOpenerPolicy = "same-origin"
+	// CrossOriginResourcePolicy keeps other sites from embedding the files.
+	CrossOriginResourcePolicy = "same-origin"
+)
+
+// SecurityHeaders lists the header lines of this package by name, for a server to set on every response with [Files].
+var SecurityHeaders = map[string]string{
+	"Content-Security-Policy":      ContentSecurityPolicy,
+	"Permissions-Policy":           PermissionsPolicy,
+	"Referrer-Policy":              ReferrerPolicy,
+	"X-Content-Type-Options":       ContentTypeOptions,
+	"Cross-Origin-Opener-Policy":   CrossOriginOpenerPolicy,
+	"Cross-Origin-Resource-Policy": CrossOriginResourcePolicy,
+}

@@ -1,0 +1,2 @@
+// The one place that knows where the gateway serves the JavaScript client.
+export * from '/sdk/index.js';
