@@ -6,7 +6,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,7 +32,7 @@ type Conn struct {
 	lastRead atomic.Int64 // when a frame was last read, in Unix nanoseconds
 
 	mu      sync.Mutex
-	closing bool // a close frame was sent or tried: only its echo is waited for
+	closing bool // a close frame was sent or tried, or a write failed: nothing more is written
 	silent  bool // the heartbeat has given up
 	gone    bool // the socket is closed
 	timer   *time.Timer
@@ -44,6 +43,12 @@ const closeTimeout = 5 * time.Second
 
 // closeWriteTimeout is how long a close frame may take to write.
 const closeWriteTimeout = time.Second
+
+// How long, and for how many bytes, a client that broke a rule is listened to after its close frame.
+const (
+	lingerTimeout = time.Second
+	lingerBytes   = 1 << 20
+)
 
 // Ended is how a connection ended.
 type Ended struct {
@@ -162,6 +167,7 @@ func (c *Conn) Read() (wire.Request, error) {
 	if err := c.message.fill(reader); err != nil {
 		return wire.Request{}, c.end(err)
 	}
+	c.lastRead.Store(time.Now().UnixNano()) // a long message is a sign of life to its end
 	c.armReadDeadline(time.Time{})
 	if !utf8.Valid(c.message.bytes) {
 		return wire.Request{}, c.end(errUTF8)
@@ -185,9 +191,10 @@ func (c *Conn) setReadDeadline(deadline time.Time) { _ = c.conn.SetReadDeadline(
 // code; a client that closed gets its echo (RFC 6455, section 5.5.1).
 func (c *Conn) end(err error) error {
 	ended := &Ended{err: err}
-	var closed *websocket.CloseError
+	closed := new(websocket.CloseError)
+	byClient := errors.As(err, &closed)
 	switch {
-	case errors.As(err, &closed):
+	case byClient:
 		ended.code, ended.left = received(closed.Code)
 	case errors.Is(err, websocket.ErrReadLimit):
 		ended.code = c.limit("message_bytes", wire.CloseTooLarge)
@@ -199,20 +206,33 @@ func (c *Conn) end(err error) error {
 		ended.code = c.limit("fragments", wire.ClosePolicy)
 	case errors.Is(err, errControlFlood):
 		ended.code = c.limit("control", wire.ClosePolicy)
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	case isTimeout(err):
 		ended.code = c.late()
 	case !isNetwork(err):
 		ended.code = c.limit("protocol", wire.CloseProtocolError)
 	}
-	c.goodbye(ended.code, err.Error())
+	told := c.goodbye(ended.code, err.Error())
 	c.mu.Lock()
 	c.gone = true
 	if c.timer != nil {
 		c.timer.Stop()
 	}
 	c.mu.Unlock()
+	if told && !byClient && ended.code != wire.CloseHeartbeat {
+		c.linger()
+	}
 	_ = c.conn.Close() // nobody is left to be told
 	return ended
+}
+
+// linger takes what the client still sends, so that it can read its close frame: closing a socket with unread bytes
+// resets it, and the reset may overtake what was written before (RFC 9112, section 9.6, says the same of HTTP).
+func (c *Conn) linger() {
+	half, ok := c.socket.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil || c.socket.SetReadDeadline(time.Now().Add(lingerTimeout)) != nil {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, c.socket, lingerBytes) // however it ends, the socket is closed next
 }
 
 // received gives what a client's close code means. gorilla's 1006 stands for no close frame at all, and 1005 for one
@@ -252,6 +272,12 @@ func (c *Conn) late() wire.CloseCode {
 	return c.limit("message_time", wire.ClosePolicy)
 }
 
+// isTimeout reports whether a deadline has passed. gorilla wraps the error such that errors.Is does not find it.
+func isTimeout(err error) bool {
+	var network net.Error
+	return errors.As(err, &network) && network.Timeout()
+}
+
 // isNetwork reports whether err is the network's, and not gorilla's about a frame that is not valid.
 func isNetwork(err error) bool {
 	var network net.Error
@@ -260,32 +286,39 @@ func isNetwork(err error) bool {
 }
 
 // Close sends a close frame and gives the client closeTimeout to answer; Read meanwhile goes on.
-func (c *Conn) Close(code wire.CloseCode, reason string) { c.goodbye(code, reason) }
+func (c *Conn) Close(code wire.CloseCode, reason string) { _ = c.goodbye(code, reason) }
 
-// goodbye sends the one close frame of the connection. Code 0 sends none.
-func (c *Conn) goodbye(code wire.CloseCode, reason string) {
+// goodbye sends the one close frame of the connection, and reports whether it did. Code 0 sends none.
+func (c *Conn) goodbye(code wire.CloseCode, reason string) bool {
 	c.mu.Lock()
 	said := c.closing || c.gone
 	c.closing = true
 	c.mu.Unlock()
 	if said || code == 0 {
-		return
+		return false
 	}
+	sent := c.writeClose(code, reason)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gone {
+		return sent
+	}
+	wait := time.Now()
+	if sent {
+		wait = wait.Add(closeTimeout)
+	}
+	c.setReadDeadline(wait)
+	return sent
+}
+
+// writeClose reports whether a close frame went out. gorilla sends its own after a frame that RFC 6455 does not allow.
+func (c *Conn) writeClose(code wire.CloseCode, reason string) bool {
 	if len(reason) > maxReason {
 		reason = reason[:maxReason]
 	}
 	frame := websocket.FormatCloseMessage(int(code), reason)
 	err := c.conn.WriteControl(websocket.CloseMessage, frame, time.Now().Add(closeWriteTimeout))
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.gone {
-		return
-	}
-	wait := time.Now().Add(closeTimeout)
-	if err != nil {
-		wait = time.Now() // it will not be answered
-	}
-	c.setReadDeadline(wait)
+	return err == nil || errors.Is(err, websocket.ErrCloseSent)
 }
 
 // maxReason is the longest reason of a close frame (RFC 6455, section 5.5: 125 bytes with the code).

@@ -1,6 +1,7 @@
 package ws
 
 import (
+	"errors"
 	"net"
 	"sync"
 	"time"
@@ -8,10 +9,19 @@ import (
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
 
+// errClosing refuses frames after the close frame (RFC 6455, section 5.5.1), or after a write that failed.
+var errClosing = errors.New("ws: the connection is being closed")
+
 // Write sends frames in their order: over TCP in one vectored write (writev), over anything else, TLS above all, in one
 // write of all bytes together. gorilla's own control frames are single writes, too, so they come between frames and
-// never into one.
+// never into one. An error is the end: nothing is written after it.
 func (c *Conn) Write(frames []*wire.Frame) error {
+	c.mu.Lock()
+	over := c.closing || c.gone
+	c.mu.Unlock()
+	if over {
+		return errClosing
+	}
 	err := c.write(frames)
 	if err != nil {
 		c.abandon()

@@ -1,0 +1,100 @@
+package ws_test
+
+import (
+	"fmt"
+	"io"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/signalbox-rtc/signalbox/pkg/wire"
+	"github.com/signalbox-rtc/signalbox/pkg/ws"
+)
+
+// publish is a message of the usual size.
+const publish = `{"id":1,"type":"publish","room":"lobby","topic":"chat","data":{"text":"hello to everybody in the room"}}`
+
+// readerPair gives a function that sends one message over TCP and reads it at the other end.
+func readerPair(tb testing.TB) (read func()) {
+	tb.Helper()
+	s := overTCP(tb, ws.Options{})
+	c, conn := s.connect()
+	conn.Bind(func(*wire.Frame) {})
+	tb.Cleanup(func() {
+		require.NoError(tb, c.Close())
+		readBound(conn)
+	})
+	message := frame(opText, publish)
+	return func() {
+		if _, err := c.Write(message); err != nil {
+			tb.Fatal(err)
+		}
+		if _, err := conn.Read(); err != nil {
+			tb.Fatal(err)
+		}
+	}
+}
+
+// writerPair gives a function that writes a batch over TCP and takes it at the other end.
+func writerPair(tb testing.TB, frames int) (write func(), size int) {
+	tb.Helper()
+	s := overTCP(tb, ws.Options{})
+	c, conn := s.connect()
+	conn.Bind(func(*wire.Frame) {})
+	tb.Cleanup(func() {
+		require.NoError(tb, c.Close())
+		readBound(conn)
+	})
+	batch := make([]*wire.Frame, frames)
+	for i := range batch {
+		batch[i] = message(0, i, 100)
+		size += batch[i].Size()
+	}
+	into := make([]byte, size)
+	return func() {
+		if err := conn.Write(batch); err != nil {
+			tb.Fatal(err)
+		}
+		if _, err := io.ReadFull(c.reader, into); err != nil {
+			tb.Fatal(err)
+		}
+	}, size
+}
+
+// The budgets: a message is read into a pooled buffer, so that what it costs is its decoding (three) and gorilla's
+// reader (one). A batch costs nothing but what the kernel is told, whatever its size.
+func TestAllocations(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector allocates")
+	}
+	read := readerPair(t)
+	read()
+	require.LessOrEqual(t, testing.AllocsPerRun(2000, read), 4.0, "reading a message")
+	for _, frames := range []int{1, 16} {
+		write, _ := writerPair(t, frames)
+		write()
+		require.LessOrEqual(t, testing.AllocsPerRun(2000, write), 0.0, "writing a batch of %d", frames)
+	}
+}
+
+func BenchmarkRead(b *testing.B) {
+	read := readerPair(b)
+	b.SetBytes(int64(len(publish)))
+	b.ReportAllocs()
+	for b.Loop() {
+		read()
+	}
+}
+
+func BenchmarkWrite(b *testing.B) {
+	for _, frames := range []int{1, 16} {
+		b.Run(fmt.Sprintf("frames=%d", frames), func(b *testing.B) {
+			write, size := writerPair(b, frames)
+			b.SetBytes(int64(size))
+			b.ReportAllocs()
+			for b.Loop() {
+				write()
+			}
+		})
+	}
+}
