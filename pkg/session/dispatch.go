@@ -83,13 +83,14 @@ func (s *Session) open(identity *auth.Identity) error {
 	if err != nil {
 		return err
 	}
-	s.identity, s.member = identity, member
+	s.member = member
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.identity = identity
 	if !identity.Expires.IsZero() {
-		s.mu.Lock()
 		s.expiry = time.AfterFunc(time.Until(identity.Expires), func() {
 			s.queue.close(farewell{code: wire.CloseExpired, reason: "the token has expired"})
 		})
-		s.mu.Unlock()
 	}
 	return nil
 }

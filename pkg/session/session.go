@@ -25,7 +25,6 @@ type Session struct {
 	id     string
 
 	// owned by the reader
-	identity  *auth.Identity // nil before hello
 	member    *room.Member
 	lastID    int64
 	bad       int
@@ -38,6 +37,7 @@ type Session struct {
 	answered sync.Cond // signalled when inFlight falls
 	inFlight int
 	expiry   *time.Timer
+	identity *auth.Identity // nil before hello; written by the reader, which alone reads it without mu
 }
 
 var _ room.Subscriber = (*Session)(nil)
@@ -67,9 +67,9 @@ type cause struct {
 	left            bool // the client meant to go
 }
 
-// run reads requests until the connection ends. Whatever happens, the seats are given up and the writer has ended
-// when it returns.
-func (s *Session) run(ctx context.Context) (end cause) {
+// run serves the connection until it ends. Whatever happens, the seats are given up and the writer has ended when it
+// returns.
+func (s *Session) run(ctx context.Context) cause {
 	s.conn.Bind(s.queue.send)
 	hello := time.AfterFunc(s.server.opts.HelloTimeout, func() {
 		s.queue.close(farewell{code: wire.CloseHelloTimeout, reason: "no hello in time"})
@@ -77,16 +77,28 @@ func (s *Session) run(ctx context.Context) (end cause) {
 	stop := context.AfterFunc(ctx, func() {
 		s.queue.close(farewell{code: wire.CloseMoved, reason: "the gateway is going away"})
 	})
+	end, panicked := s.serve(ctx, hello)
+	if panicked {
+		// What was answered before the fault is still written, then goodbye. Reading goes on to see the client's own,
+		// and only a transport that panics again keeps the rest from being awaited.
+		s.queue.close(farewell{code: wire.CloseInternal, reason: "internal error"})
+		end, _ = s.serve(ctx, hello)
+	}
+	hello.Stop()
+	stop()
+	s.finish(end)
+	return end
+}
+
+// serve reads and handles requests until the connection ends, or one of them panics: that is the end of its session,
+// and of nobody else's.
+func (s *Session) serve(ctx context.Context, hello *time.Timer) (end cause, panicked bool) {
 	defer func() {
 		if fault := recover(); fault != nil {
 			s.server.metrics.panics.Inc()
 			s.logger().Error("panic in a session", "panic", fault, "stack", string(debug.Stack()))
-			s.queue.close(farewell{code: wire.CloseInternal, reason: "internal error"})
-			end = cause{word: wire.CloseInternal.String(), initiator: "server"}
+			end, panicked = cause{word: wire.CloseInternal.String(), initiator: "server"}, true
 		}
-		hello.Stop()
-		stop()
-		s.finish(end)
 	}()
 	for {
 		request, err := s.conn.Read()
@@ -97,7 +109,7 @@ func (s *Session) run(ctx context.Context) (end cause) {
 			}
 		}
 		if err != nil && !s.refuseMessage(request.ID, err) {
-			return s.explain(err)
+			return s.explain(err), false
 		}
 		if err != nil || !s.admit(ctx) {
 			continue
@@ -133,8 +145,8 @@ func (s *Session) finish(end cause) {
 
 // explain tells why reading has ended.
 func (s *Session) explain(err error) cause {
-	if code, ok := s.queue.farewellCode(); ok {
-		return cause{word: code.String(), initiator: "server"}
+	if said := s.queue.farewell(); said != nil && !said.lost {
+		return cause{word: said.code.String(), initiator: "server"}
 	}
 	var ended Ended
 	if errors.As(err, &ended) {
@@ -142,8 +154,11 @@ func (s *Session) explain(err error) cause {
 		switch {
 		case left:
 			return cause{word: "normal", initiator: "client", left: true}
-		case code != 0:
+		case code == 0:
+		case code == wire.CloseGoingAway || wire.CloseCodes[code] == "":
 			return cause{word: code.String(), initiator: "client"}
+		default: // a code of the transport's own: a rule was broken, or there was no sign of life
+			return cause{word: code.String(), initiator: "server"}
 		}
 	}
 	return cause{word: "lost", initiator: "network"}
@@ -220,9 +235,12 @@ func (s *Session) refuse(id int64, refusal *wire.Error) {
 }
 
 func (s *Session) logger() *slog.Logger {
+	s.mu.Lock()
+	identity := s.identity
+	s.mu.Unlock()
 	logger := s.server.opts.Logger.With("session", s.id, "transport", s.client.Transport)
-	if s.identity != nil {
-		logger = logger.With("app", s.identity.App)
+	if identity != nil {
+		logger = logger.With("app", identity.App)
 	}
 	return logger
 }
