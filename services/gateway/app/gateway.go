@@ -267,8 +267,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 	defer cancel()
 
 	publicLife()
-	_ = g.publicHTTP.Shutdown(end) // no new connections; pages under way are finished
-	g.endSessions()                // each is told to come back elsewhere and gives up its seats
+	g.endPublic(end) // no new connections; pages under way are finished
+	g.endSessions()  // each is told to come back elsewhere and gives up its seats
 	if err := g.awaitSessions(end); err != nil {
 		g.logger.Warn("sessions did not end in time", "error", err, "connections", g.connections.Load())
 	} else if err := g.rooms.Settled(end); err != nil {
@@ -283,6 +283,15 @@ func (g *Gateway) Run(ctx context.Context) error {
 	parts.wait()
 	g.logger.Info("gateway has ended")
 	return failure
+}
+
+// endPublic closes the public address, and leaves most of the time to the sessions, whatever a slow page takes.
+func (g *Gateway) endPublic(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, g.config.Shutdown.Timeout/4)
+	defer cancel()
+	if g.publicHTTP.Shutdown(ctx) != nil {
+		_ = g.publicHTTP.Close()
+	}
 }
 
 // awaitSessions waits until every session has given up its seats.

@@ -51,8 +51,11 @@ func (g *Gateway) connect(w http.ResponseWriter, r *http.Request) {
 		g.upgrader.Refuse(w, http.StatusServiceUnavailable, "connections", "the gateway has all the connections that it takes", 5*time.Second)
 		return
 	}
+	// Counted before the upgrade: up to then the end of the HTTP server waits for this request, and so cannot miss it.
+	g.serving.Add(1)
 	conn, err := g.upgrader.Upgrade(w, r)
 	if err != nil {
+		g.serving.Done()
 		g.connections.Add(-1)
 		g.logger.Debug("handshake refused", "remote", r.RemoteAddr, "error", err)
 		return
@@ -61,10 +64,11 @@ func (g *Gateway) connect(w http.ResponseWriter, r *http.Request) {
 	if origin := r.Header.Get("Origin"); !sameHost(origin, r.Host) {
 		client.Origin = origin
 	}
-	g.serving.Go(func() {
+	go func() {
+		defer g.serving.Done()
 		defer g.connections.Add(-1)
 		g.sessions.Serve(g.sessionsLife, conn, client)
-	})
+	}()
 }
 
 // checkOrigin decides whether a page may connect at all; the session looks again once it knows the app. Browsers
