@@ -1,0 +1,229 @@
+package app_test
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+	"net/http"
+	"runtime"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/gorilla/websocket"
+	"github.com/stretchr/testify/require"
+
+	"github.com/signalbox-rtc/signalbox/internal/memnet"
+	"github.com/signalbox-rtc/signalbox/pkg/client"
+	"github.com/signalbox-rtc/signalbox/pkg/wire"
+	"github.com/signalbox-rtc/signalbox/services/gateway/app"
+)
+
+// world is a whole cluster on fake time: Redis, gateways and clients in one process, over a network in memory.
+type world struct {
+	network *memnet.Network
+	redis   *miniredis.Miniredis
+
+	mu    sync.Mutex
+	links map[string][]*memnet.Conn // of clients, by name; guarded by mu
+}
+
+// inMemory runs a test in a world of its own. go-redis keeps the timers of callers that wait for a connection in a
+// sync.Pool of the process, and a timer of one bubble must not be used in another: two collections empty it.
+func inMemory(t *testing.T, test func(t *testing.T, w *world)) {
+	t.Helper()
+	runtime.GC()
+	runtime.GC()
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{network: new(memnet.Network), redis: miniredis.NewMiniRedis(), links: make(map[string][]*memnet.Conn)}
+		w.redis.ClockTTL(true)
+		starter, err := w.redis.Dial() // brings the server up without a socket
+		require.NoError(t, err)
+		require.NoError(t, starter.Close())
+		listener, err := w.network.Listen("redis:6379")
+		require.NoError(t, err)
+		var serving sync.WaitGroup
+		serving.Go(func() {
+			for {
+				conn, err := listener.Accept()
+				if err != nil {
+					return
+				}
+				w.redis.Server().ServeConn(conn)
+			}
+		})
+		t.Cleanup(func() {
+			require.NoError(t, listener.Close())
+			serving.Wait()
+			w.redis.Close()
+		})
+		test(t, w)
+	})
+}
+
+// gateway starts a gateway that listens on <name>:80 and <name>:90.
+func (w *world) gateway(t *testing.T, name string, configure ...func(*app.Config)) *gateway {
+	t.Helper()
+	config := demoConfig(name, backend{mode: app.RedisSingle, addresses: []string{"redis:6379"}})
+	for _, change := range configure {
+		change(config)
+	}
+	public, err := w.network.Listen(name + ":80")
+	require.NoError(t, err)
+	operations, err := w.network.Listen(name + ":90")
+	require.NoError(t, err)
+	return openGateway(t, app.Options{Config: config, Public: public, Operations: operations, RedisDialer: w.network.DialContext})
+}
+
+// dialer dials for a client, whose links can be told apart by its name.
+func (w *world) dialer(name string) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := w.network.DialContext(ctx, network, addr)
+		if err == nil {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.links[name] = append(w.links[name], conn.(*memnet.Conn))
+		}
+		return conn, err
+	}
+}
+
+// link is a client's latest connection.
+func (w *world) link(name string) *memnet.Conn {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	links := w.links[name]
+	return links[len(links)-1]
+}
+
+func (w *world) connect(t *testing.T, g *gateway, name string, change ...func(*client.Options)) *peer {
+	t.Helper()
+	return connect(t, g, name, append(change, func(o *client.Options) {
+		o.URL, o.NetDialContext = "ws://"+g.Name()+":80", w.dialer(name)
+	})...)
+}
+
+// status asks a page of a gateway's operations address.
+func (w *world) status(t *testing.T, g *gateway, path string) int {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+g.Name()+":90"+path, nil)
+	require.NoError(t, err)
+	transport := &http.Transport{DialContext: w.network.DialContext, DisableKeepAlives: true}
+	response, err := (&http.Client{Transport: transport}).Do(request)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	return response.StatusCode
+}
+
+// A whole cluster on fake time. Whatever is left running at the end of a bubble fails its test.
+func TestWholeClusterInMemory(t *testing.T) {
+	t.Run("a call", func(t *testing.T) {
+		inMemory(t, func(t *testing.T, w *world) {
+			w.network.SetLatency(5 * time.Millisecond)
+			one, two := w.gateway(t, "one"), w.gateway(t, "two")
+			require.Equal(t, http.StatusOK, w.status(t, one, "/readyz"))
+			ada, bob := w.connect(t, one, "ada"), w.connect(t, two, "bob")
+			begin := time.Now()
+			ada.mustJoin(t, "r")
+			require.Equal(t, 20*time.Millisecond, time.Since(begin), "a round trip to the gateway, and one to Redis")
+			bob.mustJoin(t, "r")
+			ada.await(t, wire.TypeJoinedPeer)
+			for i := range 10 {
+				_, err := ada.Signal(t.Context(), wire.Signal{Room: "r", To: bob.id(), Data: []byte(`{"n":` + strconv.Itoa(i) + `}`)})
+				require.NoError(t, err)
+				var got struct{ N int }
+				require.NoError(t, json.Unmarshal(bob.await(t, wire.TypeSignal).Body.(*wire.Signaled).Data, &got))
+				require.Equal(t, i, got.N)
+			}
+			time.Sleep(time.Hour) // heartbeats keep it alive
+			require.NoError(t, ada.publish(t.Context(), "r", "an hour later"))
+			bob.await(t, wire.TypeMessage)
+			bob.Close()
+			require.Equal(t, wire.ReasonLeft, ada.await(t, wire.TypeLeftPeer).Body.(*wire.LeftPeer).Reason)
+			_, err := ada.Leave(t.Context(), "r")
+			require.NoError(t, err)
+			require.Equal(t, []string{"sb:partitions"}, w.redis.Keys(), "nothing is left behind")
+		})
+	})
+
+	t.Run("no hello", func(t *testing.T) {
+		inMemory(t, func(t *testing.T, w *world) {
+			one := w.gateway(t, "one", func(c *app.Config) { c.Session.HelloTimeout = 5 * time.Second })
+			dialer := websocket.Dialer{NetDialContext: w.network.DialContext, Subprotocols: []string{wire.Subprotocol}}
+			conn, _, err := dialer.DialContext(t.Context(), "ws://one:80/v1/connect", nil)
+			require.NoError(t, err)
+			defer conn.Close()
+			begin := time.Now()
+			_, _, err = conn.ReadMessage()
+			require.True(t, websocket.IsCloseError(err, int(wire.CloseHelloTimeout)), "%v", err)
+			require.Equal(t, 5*time.Second, time.Since(begin))
+			require.NoError(t, conn.Close())
+			require.NoError(t, one.end())
+		})
+	})
+
+	t.Run("a frozen client", func(t *testing.T) {
+		inMemory(t, func(t *testing.T, w *world) {
+			const heartbeat, timeout = 25 * time.Second, 10 * time.Second
+			configure := func(c *app.Config) { c.Session.Heartbeat, c.Session.HeartbeatTimeout = heartbeat, timeout }
+			one, two := w.gateway(t, "one", configure), w.gateway(t, "two", configure)
+			ada, bob := w.connect(t, one, "ada"), w.connect(t, two, "bob")
+			ada.mustJoin(t, "r")
+			bob.mustJoin(t, "r")
+			w.link("bob").Freeze()
+			frozen := time.Now()
+			left := ada.await(t, wire.TypeLeftPeer).Body.(*wire.LeftPeer)
+			require.Equal(t, &wire.LeftPeer{Peer: bob.id(), Reason: wire.ReasonDisconnected}, left)
+			require.LessOrEqual(t, time.Since(frozen), heartbeat+timeout+6*time.Second, "a heartbeat, its timeout, and a goodbye that nobody answers")
+			require.GreaterOrEqual(t, time.Since(frozen), timeout)
+			// The client notices, too, and by itself.
+			<-bob.Done()
+			require.LessOrEqual(t, time.Since(frozen), 3*heartbeat)
+			require.NoError(t, ada.publish(t.Context(), "r", "the gateway serves the others"))
+		})
+	})
+
+	t.Run("a client that comes back", func(t *testing.T) {
+		inMemory(t, func(t *testing.T, w *world) {
+			one := w.gateway(t, "one")
+			ada := w.connect(t, one, "ada")
+			bob := w.connect(t, one, "bob", func(o *client.Options) { o.Reconnect = true })
+			ada.mustJoin(t, "r")
+			bob.mustJoin(t, "r")
+			first := bob.id()
+			ada.await(t, wire.TypeJoinedPeer)
+			w.link("bob").Sever()
+			require.Equal(t, first, ada.await(t, wire.TypeLeftPeer).Body.(*wire.LeftPeer).Peer)
+			again := ada.await(t, wire.TypeJoinedPeer).Body.(*wire.JoinedPeer).Peer
+			require.NotEqual(t, first, again.ID, "a new session, until sessions can be resumed")
+			require.Equal(t, again.ID, bob.id())
+			require.NoError(t, ada.publish(t.Context(), "r", "welcome back"))
+			bob.await(t, wire.TypeMessage)
+		})
+	})
+
+	t.Run("an orderly end", func(t *testing.T) {
+		inMemory(t, func(t *testing.T, w *world) {
+			one, two := w.gateway(t, "one"), w.gateway(t, "two")
+			ada, bob := w.connect(t, one, "ada"), w.connect(t, two, "bob")
+			ada.mustJoin(t, "r")
+			bob.mustJoin(t, "r")
+			begin := time.Now()
+			require.NoError(t, two.end())
+			require.Less(t, time.Since(begin), time.Second, "nothing is waited for that is not there")
+			require.Equal(t, wire.CloseMoved, closeCode(t, bob))
+			require.Equal(t, bob.id(), ada.await(t, wire.TypeLeftPeer).Body.(*wire.LeftPeer).Peer)
+			require.Equal(t, 1, ada.snapshot(t, "r").Count)
+		})
+	})
+}
+
+func (p *peer) snapshot(t *testing.T, room string) *wire.Snapshot {
+	t.Helper()
+	snapshot, err := p.Snapshot(t.Context(), room)
+	require.NoError(t, err)
+	return snapshot
+}
