@@ -214,29 +214,35 @@ func (s *subscription) run(ctx context.Context) {
 	}
 }
 
-// session subscribes over a new connection and delivers until that fails. A go-redis PubSub reconnects by
-// itself and says nothing; so that no gap goes unseen, it is given up at its first error.
+// session subscribes over a new connection and delivers until that fails.
+//
+// A go-redis PubSub makes a new connection by itself when it meets an error, says nothing, and holds its lock for
+// as long as that takes. A gap must not go unseen, so the connection is given up at its first error, and a context
+// that has ended already keeps the PubSub from dialing: its methods look at the context when they dial alone.
 func (s *subscription) session(ctx context.Context) (reason string, err error) {
 	st := s.inbox.store
-	// The context of no PubSub method ends a read that waits; closing the connection does.
-	ctx, cancel := context.WithCancel(ctx)
 	pubsub := st.client.Subscribe(ctx) // dials nothing yet
-	var pinging sync.WaitGroup
-	defer pinging.Wait()
-	defer cancel()
-	pinging.Go(func() { ping(ctx, pubsub, st.opts.pingPeriod) })
-
+	subscribing, done := context.WithTimeout(ctx, st.opts.DialTimeout+st.opts.WriteTimeout+st.opts.ReadTimeout)
 	if st.opts.Mode == ModeCluster {
-		err = pubsub.SSubscribe(ctx, s.channels...)
+		err = pubsub.SSubscribe(subscribing, s.channels...)
 	} else {
-		err = pubsub.Subscribe(ctx, s.channels...)
+		err = pubsub.Subscribe(subscribing, s.channels...)
 	}
+	done()
 	if err != nil {
+		_ = pubsub.Close()
 		return reasonDial, err
 	}
+	noDial, cancel := context.WithCancel(ctx)
+	cancel()
+	ended, end := context.WithCancel(ctx)
+	var pinging sync.WaitGroup
+	pinging.Go(func() { ping(ended, noDial, pubsub, st.opts.pingPeriod) })
+	defer pinging.Wait()
+	defer end()
 	confirmed := 0
 	for {
-		message, err := pubsub.ReceiveTimeout(ctx, 2*st.opts.pingPeriod)
+		message, err := pubsub.ReceiveTimeout(noDial, 2*st.opts.pingPeriod)
 		if err != nil {
 			return reasonOf(err), err
 		}
@@ -284,8 +290,8 @@ func (s *subscription) deliver(message *redis.Message) {
 	s.inbox.receiver.Deliver(event)
 }
 
-// ping asks for PONGs until ctx ends, and then closes the connection.
-func ping(ctx context.Context, pubsub *redis.PubSub, period time.Duration) {
+// ping asks for PONGs until ctx ends, and then closes the connection: a read that waits sees nothing of a context.
+func ping(ctx, noDial context.Context, pubsub *redis.PubSub, period time.Duration) {
 	defer func() { _ = pubsub.Close() }()
 	ticker := time.NewTicker(period)
 	defer ticker.Stop()
@@ -294,7 +300,7 @@ func ping(ctx context.Context, pubsub *redis.PubSub, period time.Duration) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			if pubsub.Ping(ctx) != nil {
+			if pubsub.Ping(noDial) != nil {
 				return
 			}
 		}

@@ -1,0 +1,194 @@
+package store_test
+
+import (
+	"context"
+	"net"
+	"runtime"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/signalbox-rtc/signalbox/internal/memnet"
+	"github.com/signalbox-rtc/signalbox/pkg/store"
+	"github.com/signalbox-rtc/signalbox/pkg/wire"
+)
+
+// bubble is a Redis and its network in memory, on fake time.
+type bubble struct {
+	network *memnet.Network
+	options store.Options
+
+	mu     sync.Mutex
+	links  []*memnet.Conn // the stores' ends
+	frozen bool           // new links are frozen too
+}
+
+// inBubble runs a test on fake time. go-redis keeps the timers of callers that wait for a connection in a
+// sync.Pool of the process, and a timer of one bubble must not be used in another: two collections empty it.
+func inBubble(t *testing.T, test func(t *testing.T, b *bubble)) {
+	runtime.GC()
+	runtime.GC()
+	synctest.Test(t, func(t *testing.T) {
+		b := &bubble{network: new(memnet.Network)}
+		server := miniredis.NewMiniRedis()
+		starter, err := server.Dial() // brings the server up without a socket
+		require.NoError(t, err)
+		require.NoError(t, starter.Close())
+		listener, err := b.network.Listen("redis:6379")
+		require.NoError(t, err)
+		var serving sync.WaitGroup
+		serving.Go(func() {
+			for {
+				conn, err := listener.Accept()
+				if err != nil {
+					return
+				}
+				server.Server().ServeConn(conn)
+			}
+		})
+		t.Cleanup(func() {
+			require.NoError(t, listener.Close())
+			serving.Wait()
+			server.Close()
+		})
+		b.options = store.Options{Addresses: []string{"redis:6379"}, Dialer: b.dial, Logger: quietLogger()}
+		test(t, b)
+	})
+}
+
+func (b *bubble) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	conn, err := b.network.DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	link := conn.(*memnet.Conn)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.links = append(b.links, link)
+	if b.frozen {
+		link.Freeze()
+	}
+	return link, nil
+}
+
+// freeze has every packet lost from now on, thaw ends that.
+func (b *bubble) freeze() { b.set(true, (*memnet.Conn).Freeze) }
+func (b *bubble) thaw()   { b.set(false, (*memnet.Conn).Thaw) }
+
+func (b *bubble) set(frozen bool, change func(*memnet.Conn)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.frozen = frozen
+	for _, link := range b.links {
+		change(link)
+	}
+}
+
+func TestClusterInABubble(t *testing.T) {
+	signal := []byte(`{"type":"signal"}`)
+
+	t.Run("join, send, receive", func(t *testing.T) {
+		inBubble(t, func(t *testing.T, bubble *bubble) {
+			bubble.network.SetLatency(5 * time.Millisecond)
+			a, b := startNode(t, bubble.options, "a"), startNode(t, bubble.options, "b")
+			begin := time.Now()
+			joined, err := a.join(a.seat(lobby, "alice"))
+			require.NoError(t, err)
+			require.Equal(t, 10*time.Millisecond, time.Since(begin), "one round trip")
+			require.Equal(t, begin.Add(5*time.Millisecond).UnixMilli(), joined.Created.UnixMilli(), "Redis' clock is the bubble's")
+			mustJoin(t, b, lobby, "bob")
+			_, err = a.send(store.Send{Seat: a.seat(lobby, "alice"), To: "bob", Type: "signal", Event: signal})
+			require.NoError(t, err)
+			require.Equal(t, `3 signal to=bob except= {"type":"signal"}`, brief(b.expect(t, 1)[0]))
+		})
+	})
+
+	t.Run("a frozen network", func(t *testing.T) {
+		inBubble(t, func(t *testing.T, bubble *bubble) {
+			registry := prometheus.NewRegistry()
+			bubble.options.Registerer = registry
+			a := startNode(t, bubble.options, "a")
+			mustJoin(t, a, lobby, "alice")
+			bubble.freeze()
+			frozen := time.Now()
+			_, err := a.send(store.Send{Seat: a.seat(lobby, "alice"), To: "alice", Type: "signal", Event: signal})
+			requireCode(t, wire.CodeUnavailable, err)
+			require.Equal(t, time.Second, time.Since(frozen), "the read timeout")
+			require.NoError(t, a.inbox.Ready(), "a second without a PONG is nothing yet")
+			time.Sleep(3 * time.Second)
+			require.Error(t, a.inbox.Ready(), "silence must end a subscription: nothing else would")
+			require.EqualValues(t, 1, metric(t, registry, "signalbox_redis_inbox_reconnects_total", "silent"))
+			require.EqualValues(t, 1, metric(t, registry, "signalbox_redis_errors_total", "timeout"))
+
+			time.Sleep(time.Minute)
+			bubble.thaw()
+			time.Sleep(10 * time.Second)
+			require.NoError(t, a.inbox.Ready())
+			seq, err := a.send(store.Send{Seat: a.seat(lobby, "alice"), To: "alice", Type: "signal", Event: signal})
+			require.NoError(t, err)
+			events := a.expect(t, 1)
+			for events[len(events)-1].Seq != seq { // the first message may have arrived with the thaw
+				events = append(events, a.expect(t, 1)...)
+			}
+		})
+	})
+
+	t.Run("calls do not wait for ever", func(t *testing.T) {
+		inBubble(t, func(t *testing.T, bubble *bubble) {
+			bubble.options.BatchCalls = 1
+			a := startNode(t, bubble.options, "a")
+			bubble.freeze()
+			begin := time.Now()
+			var answers sync.WaitGroup
+			for range 50 {
+				answers.Add(1)
+				a.store.Snapshot(store.Look{Room: lobby}, func(_ *store.Snapshot, err error) {
+					assert.ErrorContains(t, err, "unavailable")
+					answers.Done()
+				})
+			}
+			answers.Wait()
+			// Batches of one time out each second (a new connection needs longer, its greeting times out as well);
+			// what has then waited for three is not sent any more.
+			require.LessOrEqual(t, time.Since(begin), 7*time.Second)
+			require.GreaterOrEqual(t, time.Since(begin), 3*time.Second)
+		})
+	})
+
+	t.Run("the end comes within a bound", func(t *testing.T) {
+		inBubble(t, func(t *testing.T, bubble *bubble) {
+			bubble.options.BatchCalls = 1
+			a := startNode(t, bubble.options, "a")
+			bubble.freeze()
+			var answers sync.WaitGroup
+			for range 50 {
+				answers.Add(1)
+				a.store.Snapshot(store.Look{Room: lobby}, func(*store.Snapshot, error) { answers.Done() })
+			}
+			begin := time.Now()
+			a.stop()
+			require.LessOrEqual(t, time.Since(begin), 6*time.Second, "two seconds of draining and what is under way")
+			answers.Wait()
+		})
+	})
+
+	t.Run("a severed link", func(t *testing.T) {
+		inBubble(t, func(t *testing.T, bubble *bubble) {
+			a := startNode(t, bubble.options, "a")
+			bubble.set(false, (*memnet.Conn).Sever)
+			time.Sleep(time.Second)
+			require.NoError(t, a.inbox.Ready(), "subscribed again")
+			_, err := a.join(a.seat(lobby, "alice"))
+			if err != nil { // the pool's connection was the broken one
+				_, err = a.join(a.seat(lobby, "alice"))
+			}
+			require.NoError(t, err)
+		})
+	})
+}
