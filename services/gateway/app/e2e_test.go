@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strconv"
@@ -86,6 +87,7 @@ type gateway struct {
 	*app.Gateway
 	registry *prometheus.Registry
 	log      *lockedBuffer
+	dial     func(ctx context.Context, network, addr string) (net.Conn, error)
 	// end ends it, as SIGTERM does, and waits for it. It may be called twice.
 	end func() error
 }
@@ -106,7 +108,7 @@ func demoConfig(name string, redis backend) *app.Config {
 // openGateway opens and runs a gateway; it ends with the test at the latest.
 func openGateway(tb testing.TB, opts app.Options) *gateway {
 	tb.Helper()
-	g := &gateway{log: new(lockedBuffer), registry: telemetry.NewRegistry(telemetry.Build{})}
+	g := &gateway{log: new(lockedBuffer), registry: newRegistry(), dial: new(net.Dialer).DialContext}
 	opts.Logger = telemetry.NewLogger(g.log, nil, telemetry.FormatJSON)
 	opts.Registry = g.registry
 	var err error
@@ -147,23 +149,32 @@ func startGateways(tb testing.TB, count int, redis backend, configure ...func(*a
 	return gateways
 }
 
+func newRegistry() *prometheus.Registry { return telemetry.NewRegistry(telemetry.Build{}) }
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
 // get fetches a page of the operations address: its status and its body.
 func (g *gateway) get(tb testing.TB, path string) (int, string) {
 	tb.Helper()
-	return fetch(tb, "http://"+g.OperationsAddr().String()+path)
+	response, text := g.fetch(tb, http.MethodGet, "http://"+g.OperationsAddr().String()+path, nil)
+	return response.StatusCode, text
 }
 
-func fetch(tb testing.TB, url string) (int, string) {
+// fetch makes a request over a connection of its own.
+func (g *gateway) fetch(tb testing.TB, method, url string, header http.Header) (*http.Response, string) {
 	tb.Helper()
-	request, err := http.NewRequestWithContext(tb.Context(), http.MethodGet, url, nil)
+	request, err := http.NewRequestWithContext(tb.Context(), method, url, nil)
 	require.NoError(tb, err)
-	transport := &http.Transport{DisableKeepAlives: true}
+	if header != nil {
+		request.Header = header
+	}
+	transport := &http.Transport{DialContext: g.dial, DisableKeepAlives: true}
 	response, err := (&http.Client{Transport: transport, Timeout: patience}).Do(request)
 	require.NoError(tb, err)
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	require.NoError(tb, err)
-	return response.StatusCode, string(text)
+	return response, string(text)
 }
 
 // peer is a client with a record of its events.
@@ -186,7 +197,7 @@ func connect(tb testing.TB, g *gateway, name string, change ...func(*client.Opti
 func dial(ctx context.Context, g *gateway, name string, change ...func(*client.Options)) (*peer, error) {
 	p := new(peer)
 	opts := client.Options{
-		URL: "ws://" + g.PublicAddr().String(), App: "demo", Name: name, OpenTimeout: patience, NetDialContext: new(net.Dialer).DialContext,
+		URL: "ws://" + g.PublicAddr().String(), App: "demo", Name: name, OpenTimeout: patience, NetDialContext: g.dial,
 		OnEvent: func(event wire.Event) {
 			p.mu.Lock()
 			defer p.mu.Unlock()

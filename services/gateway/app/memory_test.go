@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net"
-	"net/http"
 	"runtime"
 	"strconv"
 	"sync"
@@ -75,7 +74,9 @@ func (w *world) gateway(t *testing.T, name string, configure ...func(*app.Config
 	require.NoError(t, err)
 	operations, err := w.network.Listen(name + ":90")
 	require.NoError(t, err)
-	return openGateway(t, app.Options{Config: config, Public: public, Operations: operations, RedisDialer: w.network.DialContext})
+	g := openGateway(t, app.Options{Config: config, Public: public, Operations: operations, RedisDialer: w.network.DialContext})
+	g.dial = w.network.DialContext
+	return g
 }
 
 // dialer dials for a client, whose links can be told apart by its name.
@@ -102,20 +103,8 @@ func (w *world) link(name string) *memnet.Conn {
 func (w *world) connect(t *testing.T, g *gateway, name string, change ...func(*client.Options)) *peer {
 	t.Helper()
 	return connect(t, g, name, append(change, func(o *client.Options) {
-		o.URL, o.NetDialContext = "ws://"+g.Name()+":80", w.dialer(name)
+		o.NetDialContext = w.dialer(name)
 	})...)
-}
-
-// status asks a page of a gateway's operations address.
-func (w *world) status(t *testing.T, g *gateway, path string) int {
-	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+g.Name()+":90"+path, nil)
-	require.NoError(t, err)
-	transport := &http.Transport{DialContext: w.network.DialContext, DisableKeepAlives: true}
-	response, err := (&http.Client{Transport: transport}).Do(request)
-	require.NoError(t, err)
-	require.NoError(t, response.Body.Close())
-	return response.StatusCode
 }
 
 // A whole cluster on fake time. Whatever is left running at the end of a bubble fails its test.
@@ -124,7 +113,7 @@ func TestWholeClusterInMemory(t *testing.T) {
 		inMemory(t, func(t *testing.T, w *world) {
 			w.network.SetLatency(5 * time.Millisecond)
 			one, two := w.gateway(t, "one"), w.gateway(t, "two")
-			require.Equal(t, http.StatusOK, w.status(t, one, "/readyz"))
+			require.Empty(t, readyz(t, one))
 			ada, bob := w.connect(t, one, "ada"), w.connect(t, two, "bob")
 			begin := time.Now()
 			ada.mustJoin(t, "r")
