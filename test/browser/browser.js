@@ -63,17 +63,23 @@ export function people(browser) {
   };
 }
 
-/** In the page: keeps its peer connections, and says aloud what the content security policy stopped. */
+/** In the page: keeps its peer connections, counts the offers that they roll back, and says aloud what the content security policy stopped. */
 function watch() {
   addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI }) => {
     console.error(`security policy: ${violatedDirective} stopped ${blockedURI}`);
   });
   const Real = window.RTCPeerConnection;
   window.peerConnections = [];
+  window.rollbacks = 0;
   window.RTCPeerConnection = class extends Real {
     constructor(...args) {
       super(...args);
       window.peerConnections.push(this);
+    }
+
+    setRemoteDescription(description) {
+      if (description.type === 'offer' && this.signalingState === 'have-local-offer') window.rollbacks += 1;
+      return super.setRemoteDescription(description);
     }
   };
 }

@@ -24,8 +24,10 @@ import { PeerConnection } from './peer-connection.js';
  */
 
 /**
- * How long the polite side waits for the other's first offer before it makes its own, in milliseconds. If both began at
- * once, every call would begin with a collision, and one side would throw away what it has gathered.
+ * How long the impolite side, which was here first, waits for the newcomer's first offer before it makes its own, in
+ * milliseconds. If both began at once, every call would begin with a collision, and one side would throw away what it
+ * has gathered. It is the polite side that begins, because Chromium shows no more video of a connection that it has
+ * answered first, once an offer of its own is rolled back; the polite side is the one that rolls back.
  */
 const FIRST_OFFER = 1_000;
 
@@ -146,8 +148,8 @@ export class Call extends TypedTarget {
     connection.addEventListener('track', ({ detail }) => this.emit('track', { peer: latest(), connection, ...detail }));
     connection.addEventListener('connection', ({ detail }) => this.emit('connection', { peer: latest(), connection, ...detail }));
     connection.addEventListener('error', ({ detail }) => this.emit('error', { peer: latest(), ...detail }));
-    if (polite) link.waiting = setTimeout(() => this.#sendTracks(link), FIRST_OFFER);
-    else this.#sendTracks(link);
+    if (polite) this.#sendTracks(link);
+    else link.waiting = setTimeout(() => this.#sendTracks(link), FIRST_OFFER);
   }
 
   /** @param {PeerLink} link */
