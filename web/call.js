@@ -62,6 +62,8 @@ async function preview() {
   media = opened;
   $('media').value = opened.kind;
   $('preview').srcObject = opened.stream;
+  // People know their own face from the mirror; a generated picture has text.
+  for (const video of [$('preview'), $('local-video')]) video.classList.toggle('mirror', opened.kind === 'devices');
   $('preview-note').textContent = opened.note;
 }
 
@@ -95,7 +97,6 @@ async function join() {
       $('full-room').textContent = room;
       show('full');
       $('full-title').focus();
-      say('This room is full.', 'bad');
     } else {
       show('entrance');
       if (error.name !== 'AbortError') complain(words(error));
@@ -197,9 +198,9 @@ function update() {
   const { room } = session;
   applyTracks();
   const self = looks(room.self, wanted);
-  button('mic', !self.mic, self.mic ? 'Mute' : 'Unmute', self.mic ? 'mic' : 'mic-off', room.self.state.mutedAudio);
-  button('camera', !self.camera, self.camera ? 'Camera off' : 'Camera on', self.camera ? 'camera' : 'camera-off', room.self.state.mutedVideo);
-  button('hand', self.hand, self.hand ? 'Lower hand' : 'Raise hand', 'hand', false);
+  button('mic', !self.mic, self.mic ? 'mic' : 'mic-off', room.self.state.mutedAudio);
+  button('camera', !self.camera, self.camera ? 'camera' : 'camera-off', room.self.state.mutedVideo);
+  button('hand', self.hand, 'hand', false);
   $('local').dataset.camera = self.camera ? 'on' : 'off';
 
   $('count').textContent = `${room.peers.size} of ${room.capacity}`;
@@ -251,12 +252,12 @@ function showConnection() {
   $('ice').textContent = connection?.pc.iceConnectionState ?? '–';
 }
 
-function button(id, pressed, text, symbol, isLocked) {
+/** Shows a switch. Its label says what it does when pressed, and stays. */
+function button(id, pressed, symbol, isLocked) {
   const element = $(id);
   element.setAttribute('aria-pressed', String(pressed));
   element.disabled = Boolean(isLocked);
   element.title = isLocked ? 'A moderator has switched this off' : '';
-  element.querySelector('span').textContent = text;
   element.querySelector('use').setAttribute('href', `icons.svg#${symbol}`);
 }
 

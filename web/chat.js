@@ -180,9 +180,9 @@ function showForm() {
   $('connect').hidden = isIn;
   $('connect').disabled = isBusy;
   $('leave').hidden = !isIn && !isBusy;
-  $('leave').querySelector('span')?.remove();
   $('leave').textContent = isBusy ? 'Cancel' : 'Leave';
   $('about').hidden = !isIn;
+  document.body.classList.toggle('inside', isIn);
   const canWrite = session?.room.status === 'joined';
   $('text').disabled = !isIn;
   $('send').disabled = !canWrite;

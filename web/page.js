@@ -174,7 +174,12 @@ export function personLine(peer, isSelf, notes) {
   name.className = 'person';
   name.textContent = isSelf ? `${nameOf(peer)} (you)` : nameOf(peer);
   line.append(face, name);
-  for (const [icon, text] of notes) line.append(badge(icon, text));
+  if (notes.length > 0) {
+    const badges = document.createElement('span');
+    badges.className = 'badges';
+    badges.append(...notes.map(([icon, text]) => badge(icon, text)));
+    line.append(badges);
+  }
   line.classList.toggle('away', peer.away);
   return line;
 }

@@ -46,7 +46,11 @@ export function people(browser) {
         if (message.type() === 'error' || message.type() === 'warning') troubles.push({ who, what: message.text() });
       });
       page.on('pageerror', (error) => troubles.push({ who, what: String(error) }));
-      page.on('requestfailed', (request) => troubles.push({ who, what: `${request.url()}: ${request.failure()?.errorText}` }));
+      page.on('requestfailed', (request) => {
+        const why = request.failure()?.errorText;
+        // Who leaves a page ends its requests.
+        if (why !== 'net::ERR_ABORTED') troubles.push({ who, what: `${request.url()}: ${why}` });
+      });
       page.on('response', (response) => {
         if (response.status() >= 400) troubles.push({ who, what: `${response.url()}: ${response.status()}` });
       });

@@ -138,7 +138,7 @@ test('a lost connection is shown, nothing is sent into the void, and writing goe
     road.mend();
     await sees(ada, '.note', /You were away for a moment/);
     await ada.press('#text', 'Enter');
-    await sees(bob, '.message-text', 'kept');
+    for (const page of [ada, bob]) await sees(page, '.message-text', 'kept');
     assert.deepEqual(await messages(ada), [['Ada', 'kept']]);
     all.assertNoTrouble(CUT);
   } finally {
