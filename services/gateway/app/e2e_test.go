@@ -344,3 +344,6 @@ line:
 	}
 	return sum
 }
+
+// anonymousOf changes the app that a client asks for.
+func anonymousOf(app string) func(*client.Options) { return func(o *client.Options) { o.App = app } }
