@@ -1,0 +1,201 @@
+package session_test
+
+import (
+	"context"
+	"log/slog"
+	"runtime"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+
+	"github.com/signalbox-rtc/signalbox/internal/memnet"
+	"github.com/signalbox-rtc/signalbox/internal/redistest"
+	"github.com/signalbox-rtc/signalbox/pkg/auth"
+	"github.com/signalbox-rtc/signalbox/pkg/room"
+	"github.com/signalbox-rtc/signalbox/pkg/session"
+	"github.com/signalbox-rtc/signalbox/pkg/store"
+	"github.com/signalbox-rtc/signalbox/pkg/wire"
+)
+
+// gateway is all that is below the transports: sessions, rooms, a store, and a Redis.
+type gateway struct {
+	tb       testing.TB
+	sessions *session.Server
+	rooms    *room.Service
+	registry *prometheus.Registry
+	key      auth.SigningKey
+	life     context.Context // of the sessions
+	end      context.CancelFunc
+	serving  sync.WaitGroup
+}
+
+// inBubble runs a test on fake time with an embedded Redis. go-redis keeps the timers of callers that wait for a
+// connection in a sync.Pool of the process, and a timer of one bubble must not be used in another: two collections
+// empty it.
+func inBubble(t *testing.T, opts session.Options, test func(t *testing.T, g *gateway)) {
+	t.Helper()
+	inBubbleFarFromRedis(t, opts, 0, test)
+}
+
+// inBubbleFarFromRedis has Redis a distance away.
+func inBubbleFarFromRedis(t *testing.T, opts session.Options, oneWay time.Duration, test func(t *testing.T, g *gateway)) {
+	t.Helper()
+	runtime.GC()
+	runtime.GC()
+	synctest.Test(t, func(t *testing.T) {
+		network := new(memnet.Network)
+		network.SetLatency(oneWay)
+		server := miniredis.NewMiniRedis()
+		server.ClockTTL(true)
+		starter, err := server.Dial() // brings the server up without a socket
+		require.NoError(t, err)
+		require.NoError(t, starter.Close())
+		listener, err := network.Listen("redis:6379")
+		require.NoError(t, err)
+		var serving sync.WaitGroup
+		serving.Go(func() {
+			for {
+				conn, err := listener.Accept()
+				if err != nil {
+					return
+				}
+				server.Server().ServeConn(conn)
+			}
+		})
+		t.Cleanup(func() {
+			require.NoError(t, listener.Close())
+			serving.Wait()
+			server.Close()
+		})
+		test(t, newGateway(t, opts, store.Options{Addresses: []string{"redis:6379"}, Dialer: network.DialContext}))
+	})
+}
+
+// onRedis makes a gateway on a real Redis.
+func onRedis(tb testing.TB, opts session.Options) *gateway {
+	tb.Helper()
+	const patience = 20 * time.Second
+	return newGateway(tb, opts, store.Options{
+		Addresses: []string{redistest.Single(tb).Addr()}, DialTimeout: patience, ReadTimeout: patience, WriteTimeout: patience})
+}
+
+// newGateway runs the parts until the test ends.
+func newGateway(tb testing.TB, opts session.Options, redis store.Options) *gateway {
+	tb.Helper()
+	g := &gateway{tb: tb, registry: prometheus.NewRegistry()}
+	redis.Logger, redis.Registerer, redis.Partitions = slog.New(slog.DiscardHandler), g.registry, 4
+	stored, err := store.Open(tb.Context(), redis)
+	require.NoError(tb, err)
+	g.rooms, err = room.New(room.Options{Store: stored, Node: "node1", MaxCapacity: 2000, Registerer: g.registry})
+	require.NoError(tb, err)
+	inbox := stored.Inbox("node1", g.rooms)
+
+	key, signing, err := auth.GenerateKey("k1", auth.HS256)
+	require.NoError(tb, err)
+	g.key = signing
+	opts.Auth, err = auth.New(auth.Options{Apps: []auth.App{
+		{ID: "acme", Keys: []auth.Key{key}, Origins: []string{"https://acme.example"}},
+		{ID: "open", Anonymous: true, Origins: []string{"*"}},
+		{ID: "off", Anonymous: true, Disabled: true},
+	}})
+	require.NoError(tb, err)
+	opts.Rooms, opts.Node, opts.Registerer = g.rooms, "gateway-1", g.registry
+	if opts.Origin == nil {
+		opts.Origin = opts.Auth.AppOriginAllowed
+	}
+	g.sessions, err = session.NewServer(opts)
+	require.NoError(tb, err)
+
+	var parts sync.WaitGroup
+	life, cancel := context.WithCancel(context.Background())
+	parts.Go(func() { _ = stored.Run(life) })
+	parts.Go(func() { _ = inbox.Run(life) })
+	parts.Go(func() { _ = g.rooms.Run(life) })
+	waiting, stopWaiting := context.WithTimeout(tb.Context(), time.Minute)
+	defer stopWaiting()
+	require.NoError(tb, inbox.WaitReady(waiting))
+
+	g.life, g.end = context.WithCancel(context.Background())
+	tb.Cleanup(func() {
+		g.end()
+		g.serving.Wait()
+		settled, done := context.WithTimeout(context.Background(), time.Minute)
+		defer done()
+		require.NoError(tb, g.rooms.Settled(settled))
+		cancel()
+		parts.Wait()
+		require.NoError(tb, stored.Close())
+	})
+	return g
+}
+
+// serve runs a session on a conn.
+func (g *gateway) serve(conn *conn, who session.Client) *client {
+	c := &client{conn: conn, tb: g.tb, served: make(chan struct{})}
+	g.serving.Go(func() {
+		g.sessions.Serve(g.life, conn, who)
+		close(c.served)
+	})
+	return c
+}
+
+func (g *gateway) connect() *client {
+	return g.serve(newConn(), session.Client{Transport: "test", Remote: "192.0.2.1:1234"})
+}
+
+const helloOpen = `{"id":1,"type":"hello","app":"open","name":"Ada"}`
+
+// enter gives a session that has said hello.
+func (g *gateway) enter() (*client, *wire.Welcome) {
+	g.tb.Helper()
+	c := g.connect()
+	welcome := new(wire.Welcome)
+	c.ok(helloOpen, welcome)
+	return c, welcome
+}
+
+// token is one of acme's, with what claims changes.
+func (g *gateway) token(change func(*auth.Claims)) string {
+	g.tb.Helper()
+	claims := auth.Claims{
+		App: "acme", User: "ada", Name: "Ada", Expires: time.Now().Add(time.Hour),
+		Grants: []auth.Grant{{Room: "team-*", Can: auth.Permissions{Publish: true}}},
+	}
+	if change != nil {
+		change(&claims)
+	}
+	token, err := auth.Sign(g.key, claims)
+	require.NoError(g.tb, err)
+	return token
+}
+
+// metric gives the value of a metric: a gauge, a counter, or the count of a histogram. The labels' values are those that
+// it must have, in the order of their names.
+func (g *gateway) metric(name string, labels ...string) float64 {
+	g.tb.Helper()
+	families, err := g.registry.Gather()
+	require.NoError(g.tb, err)
+	for _, family := range families {
+		if family.GetName() != name {
+			continue
+		}
+	metrics:
+		for _, metric := range family.GetMetric() {
+			if len(metric.GetLabel()) != len(labels) {
+				continue
+			}
+			for i, label := range metric.GetLabel() {
+				if label.GetValue() != labels[i] {
+					continue metrics
+				}
+			}
+			return metric.GetGauge().GetValue() + metric.GetCounter().GetValue() + float64(metric.GetHistogram().GetSampleCount())
+		}
+	}
+	return 0
+}
