@@ -1,0 +1,339 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Call, PeerConnection, SignalboxError } from '../src/index.js';
+import { until } from './gateway.js';
+import { record } from './support.js';
+
+/** A connection that does as it is told, one step after the other, and writes down what it was asked for. */
+class ScriptedConnection {
+  /** @type {string[]} */
+  log = [];
+  signalingState = 'stable';
+  connectionState = 'new';
+  iceConnectionState = 'new';
+  /** @type {{type: string, sdp: string} | null} */
+  localDescription = null;
+  /** @type {{type: string, sdp: string} | null} */
+  remoteDescription = null;
+  /** @type {{track: any, streams: any[]}[]} */
+  senders = [];
+  /** @type {(() => void) | null} */
+  onnegotiationneeded = null;
+  /** @type {((event: any) => void) | null} */
+  onicecandidate = null;
+  /** @type {(() => void) | null} */
+  onconnectionstatechange = null;
+  ontrack = null;
+  #chain = Promise.resolve();
+  #offers = 0;
+
+  /** @param {any} configuration */
+  constructor(configuration) {
+    this.configuration = configuration;
+    ScriptedConnection.made.push(this);
+  }
+
+  /** @type {ScriptedConnection[]} */
+  static made = [];
+
+  /** @param {() => void} step */
+  #step(step) {
+    this.#chain = this.#chain.then(() => new Promise((resolve) => setImmediate(resolve))).then(step);
+    return this.#chain;
+  }
+
+  setLocalDescription() {
+    return this.#step(() => {
+      const answers = this.signalingState === 'have-remote-offer';
+      this.localDescription = answers ? { type: 'answer', sdp: 'answer' } : { type: 'offer', sdp: `offer ${++this.#offers}` };
+      this.signalingState = answers ? 'stable' : 'have-local-offer';
+      this.log.push(`local ${this.localDescription.type}`);
+    });
+  }
+
+  /** @param {any} description */
+  setRemoteDescription(description) {
+    return this.#step(() => {
+      this.log.push(`remote ${description.type}${this.signalingState === 'have-local-offer' && description.type === 'offer' ? ' with rollback' : ''}`);
+      this.remoteDescription = description;
+      this.signalingState = description.type === 'offer' ? 'have-remote-offer' : 'stable';
+    });
+  }
+
+  /** @param {any} candidate */
+  addIceCandidate(candidate) {
+    return this.#step(() => void this.log.push(`candidate ${candidate.candidate}`));
+  }
+
+  /**
+   * @param {any} track
+   * @param {...any} streams
+   */
+  addTrack(track, ...streams) {
+    this.senders.push({ track, streams });
+    this.log.push(`track ${track.id}`);
+    if (this.signalingState === 'stable') setImmediate(() => this.onnegotiationneeded?.());
+  }
+
+  getSenders() {
+    return this.senders.map((sender) => ({
+      ...sender,
+      setStreams: (/** @type {any[]} */ ...streams) => this.log.push(`streams of ${sender.track.id}: ${streams.join()}`),
+      replaceTrack: async (/** @type {any} */ other) => void this.log.push(`${other.id} for ${sender.track.id}`),
+    }));
+  }
+
+  /** @param {any} sender */
+  removeTrack(sender) {
+    this.log.push(`no track ${sender.track.id}`);
+  }
+
+  /** @param {any} configuration */
+  setConfiguration(configuration) {
+    this.configuration = configuration;
+  }
+
+  async getStats() {
+    return new Map(Object.entries({
+      t: { type: 'transport', selectedCandidatePairId: 'p' },
+      p: { type: 'candidate-pair', localCandidateId: 'l', remoteCandidateId: 'r' },
+      l: { type: 'local-candidate', candidateType: 'relay', protocol: 'udp', relayProtocol: 'tls' },
+      r: { type: 'remote-candidate', candidateType: 'srflx' },
+    }));
+  }
+
+  restartIce() {
+    this.log.push('restart');
+  }
+
+  close() {
+    this.log.push('close');
+  }
+
+  /** @param {string} state */
+  become(state) {
+    this.connectionState = state;
+    this.iceConnectionState = state;
+    this.onconnectionstatechange?.();
+  }
+}
+
+const Scripted = /** @type {any} */ (ScriptedConnection);
+const offer = (ufrag = 'A') => ({ type: /** @type {const} */ ('offer'), sdp: `v=0\r\na=ice-ufrag:${ufrag}\r\n` });
+const candidate = (name = 'c', ufrag = 'A') => ({ candidate: { candidate: name, usernameFragment: ufrag } });
+
+/** @param {boolean} polite */
+function connection(polite) {
+  /** @type {any[]} */
+  const sent = [];
+  /** @type {any[]} */
+  const reports = [];
+  const peer = new PeerConnection({
+    polite, configuration: {}, RTCPeerConnection: Scripted,
+    send: (data) => sent.push(data), report: (outcome) => reports.push(outcome),
+  });
+  return { peer, pc: /** @type {ScriptedConnection} */ (/** @type {any} */ (peer.pc)), sent, reports };
+}
+
+test('an offer is answered', async () => {
+  const { peer, pc, sent } = connection(false);
+  await peer.receive({ description: offer() });
+  assert.deepEqual(pc.log, ['remote offer', 'local answer']);
+  assert.deepEqual(sent, [{ description: { type: 'answer', sdp: 'answer' } }]);
+});
+
+test('candidates wait for the description that they belong to', async () => {
+  const { peer, pc } = connection(true);
+  await peer.receive(candidate('early'));
+  await peer.receive(candidate('of the next', 'B'));
+  await peer.receive({ description: offer('A') });
+  await until(() => pc.log.includes('candidate early'));
+  assert.ok(!pc.log.includes('candidate of the next'));
+  await peer.receive({ description: offer('B') });
+  await until(() => pc.log.includes('candidate of the next'));
+});
+
+test('when both make an offer', async (t) => {
+  await t.test('the polite side gives way', async () => {
+    const { peer, pc, sent } = connection(true);
+    pc.onnegotiationneeded?.();
+    await until(() => pc.signalingState === 'have-local-offer');
+    await peer.receive({ description: offer() });
+    assert.deepEqual(pc.log, ['local offer', 'remote offer with rollback', 'local answer']);
+    assert.deepEqual(sent.map(({ description }) => description.type), ['offer', 'answer']);
+  });
+
+  await t.test('the other one ignores the offer and its candidates, until there is another', async () => {
+    const { peer, pc } = connection(false);
+    pc.onnegotiationneeded?.();
+    await peer.receive({ description: offer('X') }); // while the own offer is being made
+    await until(() => pc.signalingState === 'have-local-offer');
+    await peer.receive(candidate('ignored', 'X'));
+    await peer.receive({ description: offer('X') }); // and afterwards
+    await peer.receive({ description: /** @type {any} */ ({ ...offer('Y'), type: 'answer' }) });
+    await peer.receive(candidate('good', 'Y'));
+    assert.deepEqual(pc.log, ['local offer', 'remote answer', 'candidate good']);
+  });
+});
+
+test('an error of the negotiation is told', async () => {
+  const { peer, pc } = connection(true);
+  const errors = record(peer, 'error');
+  pc.setRemoteDescription = () => Promise.reject(new Error('bad SDP'));
+  await peer.receive({ description: offer() });
+  assert.equal(errors[0][1].error.message, 'bad SDP');
+  await peer.receive({});
+  await peer.receive(/** @type {any} */ ({ chat: 'not for us' }));
+  assert.equal(errors.length, 1);
+});
+
+test('outcomes are reported once a negotiation', async () => {
+  const { peer, pc, reports } = connection(true);
+  const states = record(peer, 'connection');
+  for (const state of ['connected', 'disconnected', 'connected']) pc.become(state);
+  await until(() => reports.length === 1);
+  pc.become('failed');
+  pc.become('connected');
+  await until(() => reports.length === 3);
+  assert.deepEqual(reports.map(({ ms, ...report }) => [Number.isInteger(ms), report]), [
+    [true, { outcome: 'connected', local: 'relay', remote: 'srflx', protocol: 'tls' }],
+    [true, { outcome: 'failed', reason: 'ice' }],
+    [true, { outcome: 'connected', local: 'relay', remote: 'srflx', protocol: 'tls' }],
+  ]);
+  assert.deepEqual(pc.log, ['restart']);
+  peer.close();
+  peer.close();
+  pc.become('failed');
+  assert.deepEqual(states.map(([, { state }]) => state), ['connected', 'disconnected', 'connected', 'failed', 'connected', 'closed']);
+});
+
+/**
+ * A room of Ada (order 1), oneself (order 2) and Bob (order 3), and a call in it.
+ *
+ * @param {import('node:test').TestContext} t
+ * @param {object} [roomMethods]
+ */
+function callIn(t, roomMethods = {}) {
+  ScriptedConnection.made = [];
+  const peers = ['ada', 'me', 'bob'].map((id, n) => ({ id, order: n + 1, name: id, user: id, state: {}, away: false }));
+  /** @type {[string, any][]} */
+  const signals = [];
+  const room = /** @type {any} */ (Object.assign(new EventTarget(), {
+    self: peers[1],
+    peers: new Map(peers.map((peer) => [peer.id, peer])),
+    signal: async (/** @type {string} */ to, /** @type {any} */ data) => signals.push([to, data]),
+    report: async () => {},
+    ...roomMethods,
+  }));
+  const client = /** @type {any} */ (Object.assign(new EventTarget(), { iceServers: [{ urls: 'stun:one' }] }));
+  const tell = (/** @type {EventTarget} */ target, /** @type {string} */ type, /** @type {any} */ detail) => target.dispatchEvent(new CustomEvent(type, { detail }));
+  const track = /** @type {any} */ ({ id: 'mic', kind: 'audio' });
+  const stream = /** @type {any} */ ({ getTracks: () => [track], toString: () => 'stream' });
+  const call = new Call(client, room, { stream, configuration: { bundlePolicy: 'max-bundle' }, RTCPeerConnection: Scripted });
+  t.after(() => call.close());
+  const of = (/** @type {string} */ id) => /** @type {ScriptedConnection} */ (/** @type {any} */ (call.connections.get(id)?.pc));
+  return { call, client, room, peers, signals, tell, track, of };
+}
+
+test('the newcomer begins, who was there first answers with its own tracks', async (t) => {
+  const { call, room, signals, tell, of } = callIn(t);
+  assert.deepEqual([...call.connections].map(([id, { polite }]) => [id, polite]), [['ada', true], ['bob', false]]);
+  assert.deepEqual(of('ada').configuration, { bundlePolicy: 'max-bundle', iceServers: [{ urls: 'stun:one' }] });
+  await until(() => signals.length === 1);
+  assert.deepEqual([signals[0][0], signals[0][1].description.type], ['ada', 'offer']);
+  tell(room, 'signal', { from: 'bob', data: { description: offer() } });
+  await until(() => signals.length === 2);
+  assert.deepEqual(of('bob').log, ['remote offer', 'track mic', 'local answer']);
+});
+
+test('a newcomer that has nothing to send gets an offer all the same', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const { of } = callIn(t);
+  assert.deepEqual(of('bob').log, []);
+  t.mock.timers.tick(1_000);
+  assert.deepEqual(of('bob').log, ['track mic']);
+});
+
+test('who comes is connected, who leaves is closed, and all are when one\'s own seat is another', async (t) => {
+  const { call, room, tell, of } = callIn(t);
+  const states = record(call, 'connection');
+  const bob = of('bob');
+  room.peers.delete('bob');
+  tell(room, 'peer-left', { peer: { id: 'bob' } });
+  assert.deepEqual(bob.log, ['close']);
+  const carol = { id: 'carol', order: 4, name: 'carol' };
+  room.peers.set('carol', carol);
+  tell(room, 'peer-joined', { peer: carol });
+  assert.deepEqual([...call.connections.keys()], ['ada', 'carol']);
+
+  const before = of('ada');
+  tell(room, 'resync', {});
+  assert.equal(of('ada'), before, 'with the same seat, what is negotiated stays');
+  room.peers.delete('carol');
+  tell(room, 'resync', {});
+  assert.deepEqual([...call.connections.keys()], ['ada']);
+
+  room.peers.delete('me');
+  room.self = { id: 'me again', order: 9 };
+  room.peers.set('me again', room.self);
+  tell(room, 'resync', {});
+  assert.ok(before.log.includes('close'));
+  assert.notEqual(of('ada'), before);
+  tell(room, 'closed', {});
+  assert.equal(call.connections.size, 0);
+  assert.equal(states.filter(([, { state }]) => state === 'closed').length, 4);
+});
+
+test('tracks, streams and ICE servers change everywhere', async (t) => {
+  const { call, client, tell, track, of } = callIn(t);
+  const camera = /** @type {any} */ ({ id: 'camera', kind: 'video' });
+  const screen = /** @type {any} */ ({ id: 'screen', kind: 'video' });
+  call.addTrack(camera, /** @type {any} */ ('s1'));
+  await call.replaceTrack(camera, screen);
+  call.setStreams(track, /** @type {any} */ ('s2'));
+  call.removeTrack(track);
+  assert.deepEqual(of('ada').log, ['track mic', 'track camera', 'screen for camera', 'streams of mic: s2', 'no track mic']);
+  client.iceServers = [{ urls: 'turn:two' }];
+  tell(client, 'ice', {});
+  assert.deepEqual(of('bob').configuration.iceServers, [{ urls: 'turn:two' }]);
+});
+
+test('signals', async (t) => {
+  await t.test('that are refused for the moment are sent again', async (t) => {
+    let attempts = 0;
+    const { call } = callIn(t, {
+      signal: async () => {
+        attempts += 1;
+        if (attempts === 1) throw new SignalboxError('unavailable', 'Redis is away', { retryable: true });
+      },
+    });
+    const errors = record(call, 'error');
+    await until(() => attempts === 2);
+    assert.equal(errors.length, 0);
+  });
+
+  await t.test('to a peer that is gone are not', async (t) => {
+    let attempts = 0;
+    const { call } = callIn(t, {
+      signal: async () => {
+        attempts += 1;
+        throw new SignalboxError('peer_gone', 'gone');
+      },
+    });
+    const errors = record(call, 'error');
+    await until(() => attempts === 1);
+    assert.equal(errors.length, 0);
+  });
+
+  await t.test('that are refused for good are told', async (t) => {
+    const { call } = callIn(t, {
+      signal: async () => {
+        throw new SignalboxError('forbidden', 'no');
+      },
+    });
+    const errors = record(call, 'error');
+    await until(() => errors.length === 1);
+    assert.equal(errors[0][1].error.code, 'forbidden');
+    assert.equal(errors[0][1].peer.id, 'ada');
+  });
+});
