@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -175,6 +178,48 @@ func TestClusterInABubble(t *testing.T) {
 			a.stop()
 			require.LessOrEqual(t, time.Since(begin), 6*time.Second, "two seconds of draining and what is under way")
 			answers.Wait()
+		})
+	})
+
+	t.Run("a partition moves while a call is under way", func(t *testing.T) {
+		inBubble(t, func(t *testing.T, bubble *bubble) {
+			a := startNode(t, bubble.options, "a")
+			mustJoin(t, a, lobby, "alice")
+			bubble.set(false, (*memnet.Conn).Freeze) // the old primary hangs, new links work
+			var mu sync.Mutex
+			var answers []string // guarded by mu
+			requireAnswers := func(message string, want ...string) {
+				t.Helper()
+				synctest.Wait()
+				mu.Lock()
+				defer mu.Unlock()
+				require.Equal(t, strings.Join(want, " "), strings.Join(answers, " "), message)
+			}
+			send := func() {
+				m := store.Send{Seat: a.seat(lobby, "alice"), Type: "message", Event: signal}
+				a.store.Send(m, func(seq int64, err error) {
+					mu.Lock()
+					defer mu.Unlock()
+					answers = append(answers, replyLine(err, "%d", seq))
+				})
+			}
+			send()
+			synctest.Wait() // under way
+			send()          // waits in the lane
+			other := redis.NewClient(&redis.Options{
+				Addr: "redis:6379", Dialer: bubble.dial, Protocol: 2, DisableIdentity: true,
+				MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+			})
+			t.Cleanup(func() { a.stop(); require.NoError(t, other.Close()) })
+			a.store.MoveTo(other)
+			send()
+			time.Sleep(900 * time.Millisecond)
+			requireAnswers("nothing may overtake the call that is under way")
+			time.Sleep(200 * time.Millisecond)
+			requireAnswers("what waited went along, in order", "unavailable", "2", "3")
+			a.store.MoveTo(other)
+			send()
+			requireAnswers("a move to the same place is none", "unavailable", "2", "3", "4")
 		})
 	})
 

@@ -1,6 +1,11 @@
 package store
 
-import "time"
+import (
+	"slices"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
 
 // WithLanes splits each primary's partitions over several pipelines.
 func (o Options) WithLanes(count int) Options {
@@ -21,3 +26,8 @@ func PartitionTags(count int) []string { return partitionTags(count) }
 
 // CRC16 gives tests the checksum behind the tags.
 func CRC16(s string) uint16 { return crc16(s) }
+
+// MoveTo makes a server the primary of every partition, as when the topology has changed.
+func (s *Store) MoveTo(client *redis.Client) {
+	s.router.assign(slices.Repeat([]*redis.Client{client}, len(s.partitions)))
+}
