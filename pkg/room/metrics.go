@@ -23,6 +23,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		discarded: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "signalbox_events_discarded_total", Help: "Room events that reached this node without a receiver for them: no_room, no_peer, or seen (known from the snapshot)."}, []string{"reason"}),
 	}
+	for _, reason := range []string{"no_room", "no_peer", "seen"} {
+		m.discarded.WithLabelValues(reason)
+	}
 	reg.MustRegister(m.rooms, m.seats, m.joins, m.delivered, m.discarded)
 	return m
 }
