@@ -70,6 +70,13 @@ func TestSleepRuleFindsWhatItShould(t *testing.T) {
 			0,
 		},
 		{
+			"in a bubble that a helper makes through another",
+			"func inner(t *testing.T, f func(*testing.T)) { synctest.Test(t, f) }\n" +
+				"func outer(t *testing.T, f func(*testing.T)) { inner(t, f) }\n" +
+				"func TestX(t *testing.T) { outer(t, func(t *testing.T) { time.Sleep(1) }) }",
+			0,
+		},
+		{
 			"in a bubble that a variable makes",
 			"func TestX(t *testing.T) { run := func(f func(*testing.T)) { synctest.Test(t, f) }\n" +
 				"run(func(t *testing.T) { time.Sleep(1) }) }",
@@ -102,7 +109,13 @@ func sleepFindings(sources map[string][]byte) ([]string, error) {
 			return nil, err
 		}
 		files = append(files, file)
-		markBubbles(file, bubbles)
+	}
+	// A helper may make its bubble through another one: mark until nothing is new.
+	for known := 0; known < len(bubbles); {
+		known = len(bubbles)
+		for _, file := range files {
+			markBubbles(file, bubbles)
+		}
 	}
 	var findings []string
 	for _, file := range files {
@@ -121,18 +134,19 @@ func sleepFindings(sources map[string][]byte) ([]string, error) {
 	return findings, nil
 }
 
-// markBubbles notes the functions of a file, declared or assigned to a variable, that make a bubble.
+// markBubbles notes the functions of a file, declared or assigned to a variable, that make a bubble, by themselves or
+// through a function that is noted already.
 func markBubbles(file *ast.File, bubbles map[string]bool) {
 	ast.Inspect(file, func(node ast.Node) bool {
 		switch node := node.(type) {
 		case *ast.FuncDecl:
-			if calls(node, "synctest.Test") {
+			if callsAny(node, bubbles) {
 				bubbles[node.Name.Name] = true
 			}
 		case *ast.AssignStmt:
 			name, isName := node.Lhs[0].(*ast.Ident)
 			function, isFunction := node.Rhs[0].(*ast.FuncLit)
-			if isName && isFunction && calls(function, "synctest.Test") {
+			if isName && isFunction && callsAny(function, bubbles) {
 				bubbles[name.Name] = true
 			}
 		}
@@ -140,10 +154,10 @@ func markBubbles(file *ast.File, bubbles map[string]bool) {
 	})
 }
 
-func calls(within ast.Node, name string) bool {
+func callsAny(within ast.Node, names map[string]bool) bool {
 	found := false
 	ast.Inspect(within, func(node ast.Node) bool {
-		if call, ok := node.(*ast.CallExpr); ok && callee(call) == name {
+		if call, ok := node.(*ast.CallExpr); ok && names[callee(call)] {
 			found = true
 		}
 		return !found
