@@ -78,6 +78,10 @@ fuzz: ## every fuzz target for FUZZTIME=10s
 bench: ## benchmarks with allocations (BENCH=Fanout PKG=./pkg/room)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem $(PKG)
 
+.PHONY: bench-docs
+bench-docs: ## measure anew what docs/benchmarks.md shows (minutes; leave the machine alone meanwhile)
+	scripts/benchmarks.sh
+
 .PHONY: cover
 cover: ## test coverage of all packages together, as coverage/index.html
 	@mkdir -p coverage

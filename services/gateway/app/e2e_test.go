@@ -109,7 +109,9 @@ func demoConfig(name string, redis backend) *app.Config {
 func openGateway(tb testing.TB, opts app.Options) *gateway {
 	tb.Helper()
 	g := &gateway{log: new(lockedBuffer), registry: newRegistry(), dial: new(net.Dialer).DialContext}
-	opts.Logger = telemetry.NewLogger(g.log, nil, telemetry.FormatJSON)
+	level := new(slog.LevelVar)
+	level.Set(opts.Config.Log.SlogLevel())
+	opts.Logger = telemetry.NewLogger(g.log, level, telemetry.FormatJSON)
 	opts.Registry = g.registry
 	var err error
 	g.Gateway, err = app.Open(tb.Context(), opts)
