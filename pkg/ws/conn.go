@@ -32,7 +32,8 @@ type Conn struct {
 	lastRead atomic.Int64 // when a frame was last read, in Unix nanoseconds
 
 	mu      sync.Mutex
-	closing bool // a close frame was sent or tried, or a write failed: nothing more is written
+	closing bool // a close frame was sent or tried: only its echo is waited for
+	torn    bool // a write failed, perhaps in the middle of a frame: a close frame would be read as a part of it
 	silent  bool // the heartbeat has given up
 	gone    bool // the socket is closed
 	timer   *time.Timer
@@ -291,13 +292,13 @@ func (c *Conn) Close(code wire.CloseCode, reason string) { _ = c.goodbye(code, r
 // goodbye sends the one close frame of the connection, and reports whether it did. Code 0 sends none.
 func (c *Conn) goodbye(code wire.CloseCode, reason string) bool {
 	c.mu.Lock()
-	said := c.closing || c.gone
+	said, torn := c.closing || c.gone, c.torn
 	c.closing = true
 	c.mu.Unlock()
 	if said || code == 0 {
 		return false
 	}
-	sent := c.writeClose(code, reason)
+	sent := !torn && c.writeClose(code, reason)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.gone {

@@ -14,17 +14,19 @@ var errClosing = errors.New("ws: the connection is being closed")
 
 // Write sends frames in their order: over TCP in one vectored write (writev), over anything else, TLS above all, in one
 // write of all bytes together. gorilla's own control frames are single writes, too, so they come between frames and
-// never into one. An error is the end: nothing is written after it.
+// never into one. An error is the end: nothing can be written after it, and Close then makes Read return at once.
 func (c *Conn) Write(frames []*wire.Frame) error {
 	c.mu.Lock()
-	over := c.closing || c.gone
+	over := c.closing || c.torn || c.gone
 	c.mu.Unlock()
 	if over {
 		return errClosing
 	}
 	err := c.write(frames)
 	if err != nil {
-		c.abandon()
+		c.mu.Lock()
+		c.torn = true
+		c.mu.Unlock()
 	}
 	return err
 }
@@ -41,18 +43,6 @@ func (c *Conn) write(frames []*wire.Frame) error {
 		return writeVectored(tcp, frames)
 	}
 	return writeTogether(c.socket, frames)
-}
-
-// abandon ends a connection whose last write failed, perhaps in the middle of a frame: a close frame after that would
-// be read as a part of it.
-func (c *Conn) abandon() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closing || c.gone {
-		return
-	}
-	c.closing = true
-	c.setReadDeadline(time.Now())
 }
 
 // vectors are reused: WriteTo consumes the slice that it is given, so the whole is kept beside it.
