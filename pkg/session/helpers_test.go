@@ -34,46 +34,55 @@ type gateway struct {
 	serving  sync.WaitGroup
 }
 
-// inBubble runs a test on fake time with an embedded Redis. go-redis keeps the timers of callers that wait for a
-// connection in a sync.Pool of the process, and a timer of one bubble must not be used in another: two collections
-// empty it.
+// inBubble runs a test on fake time with an embedded Redis.
 func inBubble(t *testing.T, opts session.Options, test func(t *testing.T, g *gateway)) {
 	t.Helper()
-	inBubbleFarFromRedis(t, opts, 0, test)
+	emptyPools()
+	synctest.Test(t, func(t *testing.T) { test(t, onEmbedded(t, opts, 0)) })
 }
 
 // inBubbleFarFromRedis has Redis a distance away.
 func inBubbleFarFromRedis(t *testing.T, opts session.Options, oneWay time.Duration, test func(t *testing.T, g *gateway)) {
 	t.Helper()
+	emptyPools()
+	synctest.Test(t, func(t *testing.T) { test(t, onEmbedded(t, opts, oneWay)) })
+}
+
+// emptyPools makes one bubble forget the other: go-redis keeps the timers of callers that wait for a connection in a
+// sync.Pool of the process, and a timer of one bubble must not be used in another. Two collections empty it.
+func emptyPools() {
 	runtime.GC()
 	runtime.GC()
-	synctest.Test(t, func(t *testing.T) {
-		network := new(memnet.Network)
-		network.SetLatency(oneWay)
-		server := miniredis.NewMiniRedis()
-		server.ClockTTL(true)
-		starter, err := server.Dial() // brings the server up without a socket
-		require.NoError(t, err)
-		require.NoError(t, starter.Close())
-		listener, err := network.Listen("redis:6379")
-		require.NoError(t, err)
-		var serving sync.WaitGroup
-		serving.Go(func() {
-			for {
-				conn, err := listener.Accept()
-				if err != nil {
-					return
-				}
-				server.Server().ServeConn(conn)
+}
+
+// onEmbedded makes a gateway in a bubble, on a Redis of its own.
+func onEmbedded(t *testing.T, opts session.Options, oneWay time.Duration) *gateway {
+	t.Helper()
+	network := new(memnet.Network)
+	network.SetLatency(oneWay)
+	server := miniredis.NewMiniRedis()
+	server.ClockTTL(true)
+	starter, err := server.Dial() // brings the server up without a socket
+	require.NoError(t, err)
+	require.NoError(t, starter.Close())
+	listener, err := network.Listen("redis:6379")
+	require.NoError(t, err)
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
 			}
-		})
-		t.Cleanup(func() {
-			require.NoError(t, listener.Close())
-			serving.Wait()
-			server.Close()
-		})
-		test(t, newGateway(t, opts, store.Options{Addresses: []string{"redis:6379"}, Dialer: network.DialContext}))
+			server.Server().ServeConn(conn)
+		}
 	})
+	t.Cleanup(func() {
+		require.NoError(t, listener.Close())
+		serving.Wait()
+		server.Close()
+	})
+	return newGateway(t, opts, store.Options{Addresses: []string{"redis:6379"}, Dialer: network.DialContext})
 }
 
 // onRedis makes a gateway on a real Redis.
