@@ -110,8 +110,8 @@ type RoomsConfig struct {
 	LogLength    int           `koanf:"log_length" default:"256" min:"16" max:"100000" doc:"Events of a room that are kept for those who come back."`
 	ResumeWindow time.Duration `koanf:"resume_window" default:"2m" min:"5s" max:"24h" doc:"How long events are kept for those who come back."`
 	PerSession   int           `koanf:"per_session" default:"16" min:"1" max:"1024" doc:"Rooms that one session may be in at once."`
-	StateBytes   int           `koanf:"state_bytes" default:"4096" min:"0" max:"1048576" doc:"Greatest size of a peer's own state, in bytes of JSON."`
-	StateKeys    int           `koanf:"state_keys" default:"32" min:"0" max:"1024" doc:"Greatest number of keys in a peer's own state."`
+	StateBytes   int           `koanf:"state_bytes" default:"4096" min:"2" max:"1048576" doc:"Greatest size of a peer's own state, in bytes of JSON."`
+	StateKeys    int           `koanf:"state_keys" default:"32" min:"1" max:"1024" doc:"Greatest number of keys in a peer's own state."`
 }
 
 // SessionConfig bounds a session in time and in memory.
@@ -133,7 +133,7 @@ type LimitsConfig struct {
 	MessageReadTimeout time.Duration `koanf:"message_read_timeout" default:"10s" min:"100ms" max:"5m" doc:"How long a message may take from its first byte to its last."`
 	RequestsPerSecond  int           `koanf:"requests_per_second" default:"50" min:"1" max:"100000" doc:"Requests a second that a connection may make for long."`
 	RequestsBurst      int           `koanf:"requests_burst" default:"100" min:"1" max:"1000000" doc:"Requests that a connection may make at once after a pause."`
-	RequestsWait       time.Duration `koanf:"requests_wait" default:"5s" min:"0s" max:"5m" doc:"How far a connection over its rate is slowed down before it is closed instead."`
+	RequestsWait       time.Duration `koanf:"requests_wait" default:"5s" min:"10ms" max:"5m" doc:"How far a connection over its rate is slowed down before it is closed instead."`
 	BadMessages        int           `koanf:"bad_messages" default:"50" min:"1" max:"1000000" doc:"Messages that are not valid that a session may send before its connection is closed."`
 	PingsPerSecond     int           `koanf:"pings_per_second" default:"10" min:"1" max:"10000" doc:"WebSocket pings and pongs a second that a connection may send."`
 	Connections        int           `koanf:"connections" default:"0" min:"0" max:"10000000" doc:"Connections that this gateway takes; further ones are refused. 0: no limit."`
