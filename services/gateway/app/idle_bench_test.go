@@ -1,0 +1,112 @@
+package app_test
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/signalbox-rtc/signalbox/services/gateway/app"
+)
+
+const idleSessions = 2000
+
+// BenchmarkIdleSession measures what a session costs that has said hello, has a seat, and waits: the memory of heap and
+// stacks, and goroutines. The clients' ends are in this process, too; as bare sockets they cost what the ends of pairs
+// without any session do, which are measured first and taken off.
+func BenchmarkIdleSession(b *testing.B) {
+	g := newTarget(b, func(c *app.Config) {
+		c.Session.Heartbeat, c.Limits.HeaderTimeout = 10*time.Minute, time.Minute
+		c.Demo.Capacity = 10
+	})
+	for b.Loop() {
+		pairs := socketPairs(b)
+		socket := pairs / (2 * idleSessions)
+
+		memory, goroutines := inUse(), runtime.NumGoroutine()
+		clients := make([]net.Conn, idleSessions)
+		for i := range clients {
+			clients[i] = g.idle(b, i)
+		}
+		used, running := inUse()-memory, runtime.NumGoroutine()-goroutines
+		b.ReportMetric(float64(used)/idleSessions-socket, "bytes/session")
+		b.ReportMetric(float64(running)/idleSessions, "goroutines/session")
+		for _, conn := range clients {
+			require.NoError(b, conn.Close())
+		}
+		until(b, func() bool { return g.counted(b, "signalbox_connections") == 0 }, "all have ended")
+	}
+}
+
+// idle opens a session with a seat and leaves it alone.
+func (g *target) idle(b *testing.B, number int) net.Conn {
+	b.Helper()
+	conn, err := new(net.Dialer).DialContext(b.Context(), "tcp", g.PublicAddr().String())
+	require.NoError(b, err)
+	room := string(rune('a'+number%26)) + string(rune('a'+number/26%26))
+	reader := bufio.NewReader(conn)
+	for _, step := range []struct{ send, until string }{
+		{upgrade("/v1/connect", "gateway"), "\r\n\r\n"},
+		{textFrame(`{"id":1,"type":"hello","app":"demo"}`), `"re":1,`},
+		{textFrame(`{"id":2,"type":"join","room":"` + room + `"}`), `"re":2,`},
+	} {
+		_, err = io.WriteString(conn, step.send)
+		require.NoError(b, err)
+		readPast(b, reader, step.until)
+	}
+	return conn
+}
+
+// textFrame frames a short text under a mask of zeros.
+func textFrame(text string) string {
+	return string([]byte{0x81, 0x80 | byte(len(text)), 0, 0, 0, 0}) + text
+}
+
+// readPast reads until a text has come.
+func readPast(b *testing.B, reader *bufio.Reader, end string) {
+	b.Helper()
+	last := make([]byte, 0, len(end))
+	for string(last) != end {
+		c, err := reader.ReadByte()
+		require.NoError(b, err)
+		if len(last) == len(end) {
+			last = append(last[:0], last[1:]...)
+		}
+		last = append(last, c)
+	}
+}
+
+// socketPairs gives the memory of as many connections as there are sessions, both ends, with nobody at them.
+func socketPairs(b *testing.B) float64 {
+	b.Helper()
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	require.NoError(b, err)
+	before := inUse()
+	ends := make([]io.Closer, 0, 2*idleSessions)
+	for range idleSessions {
+		near, err := new(net.Dialer).DialContext(b.Context(), "tcp", listener.Addr().String())
+		require.NoError(b, err)
+		far, err := listener.Accept()
+		require.NoError(b, err)
+		ends = append(ends, near, far)
+	}
+	used := inUse() - before
+	for _, end := range append(ends, listener) {
+		require.NoError(b, end.Close())
+	}
+	return float64(used)
+}
+
+// inUse is the memory of heap and stacks after what is not needed was given back.
+func inUse() int64 {
+	var stats runtime.MemStats
+	runtime.GC()
+	runtime.GC() // the first one only sets what is pooled aside
+	runtime.ReadMemStats(&stats)
+	return int64(stats.HeapAlloc + stats.StackInuse)
+}
