@@ -69,6 +69,15 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	for _, kind := range wire.FrameKinds {
 		m.sent[kind] = sent.WithLabelValues(string(kind))
 	}
+	// Series that exist before their first event: a rate over one that appears with it would miss it.
+	for _, reason := range []string{"queue_full", "ended"} {
+		m.dropped.WithLabelValues(reason)
+	}
+	for _, word := range wire.CloseCodes {
+		m.closed.WithLabelValues(word, "server")
+	}
+	m.closed.WithLabelValues("normal", "client")
+	m.closed.WithLabelValues("lost", "network")
 	reg.MustRegister(m.connections, m.sessions, m.closed, m.durations, received, m.refused, sent, m.frameBytes, m.batches,
 		m.dropped, m.hellos, m.throttled, m.inFlight, m.reports, m.reportTime, m.panics)
 	return m

@@ -62,7 +62,7 @@ func (q *queue) send(frame *wire.Frame) {
 	if q.waiting == nil {
 		q.waiting = batches.Get().(*batch)
 	}
-	if len(q.waiting.frames) >= q.maxMessages || q.bytes+frame.Size() > q.maxBytes {
+	if q.full(frame) {
 		dropped := q.drop() + 1
 		q.end = &farewell{code: wire.CloseSlowReceiver, reason: "the queue is full"}
 		q.start()
@@ -75,6 +75,13 @@ func (q *queue) send(frame *wire.Frame) {
 	q.bytes += frame.Size()
 	q.start()
 	q.mu.Unlock()
+}
+
+// full reports whether a frame is over the bounds. One frame always fits when nothing waits: the snapshot of a large room
+// may be larger than all the queue, and a client that came back for it would be closed over it again. mu is held.
+func (q *queue) full(frame *wire.Frame) bool {
+	waiting := len(q.waiting.frames)
+	return waiting >= q.maxMessages || waiting > 0 && q.bytes+frame.Size() > q.maxBytes
 }
 
 // close ends the queue: what waits is still written, then the connection is closed. Only the first call counts.

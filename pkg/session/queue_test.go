@@ -72,6 +72,25 @@ func TestQueueOverflow(t *testing.T) {
 	}
 }
 
+// A snapshot larger than the queue would close the session, and again each time the client came back for it.
+func TestQueueTakesOneLargeFrame(t *testing.T) {
+	inBubble(t, session.Options{QueueBytes: 5000}, func(t *testing.T, g *gateway) {
+		c, _ := g.enter()
+		c.send(event(1, 50_000))
+		synctest.Wait()
+		require.EqualValues(t, 1, c.event().Seq)
+		require.Zero(t, g.metric("signalbox_messages_dropped_total", "queue_full"))
+
+		c.hold()
+		c.send(event(2, 10))
+		synctest.Wait()
+		c.send(event(3, 50_000)) // nothing waits: it is taken
+		c.send(event(4, 10))     // behind it there is no room
+		c.release()
+		c.requireClosed(wire.CloseSlowReceiver)
+	})
+}
+
 // Frames keep their order, and what comes during a write is the next batch.
 func TestQueueOrderAndBatches(t *testing.T) {
 	inBubble(t, session.Options{}, func(t *testing.T, g *gateway) {

@@ -121,7 +121,7 @@ type SessionConfig struct {
 	HeartbeatTimeout time.Duration `koanf:"heartbeat_timeout" default:"10s" min:"100ms" max:"5m" doc:"How long the answer to a ping may take before the connection counts as lost."`
 	WriteTimeout     time.Duration `koanf:"write_timeout" default:"10s" min:"100ms" max:"5m" doc:"How long one write to a client may take."`
 	QueueMessages    int           `koanf:"queue_messages" default:"512" min:"16" max:"1000000" doc:"Messages that may wait for a slow client before its connection is closed, to be resumed."`
-	QueueBytes       int           `koanf:"queue_bytes" default:"1048576" min:"4096" max:"1073741824" doc:"Bytes that may wait for a slow client before its connection is closed, to be resumed."`
+	QueueBytes       int           `koanf:"queue_bytes" default:"1048576" min:"4096" max:"1073741824" doc:"Bytes that may wait for a slow client before its connection is closed, to be resumed. When nothing waits, one message fits whatever its size."`
 	InFlight         int           `koanf:"in_flight" default:"64" min:"1" max:"10000" doc:"Requests of one session that may wait for Redis at once; the next is read when one is answered."`
 }
 
