@@ -20,14 +20,12 @@ func (b *buffer) release() {
 }
 
 // Fragments: gorilla gives at most one fragment a Read, so that a message of many tiny ones takes many reads for few
-// bytes. One of a sane client does not, whatever the network makes of it.
-const (
-	freeReads    = 128
-	bytesPerRead = 64
-)
+// bytes. One of a sane client does not, whatever the network makes of it: beyond the free ones, each read has to bring
+// this many on average.
+const bytesPerRead = 64
 
 // fill reads a message to its end.
-func (b *buffer) fill(reader io.Reader) error {
+func (b *buffer) fill(reader io.Reader, freeReads int) error {
 	for reads := 0; ; reads++ {
 		if reads > freeReads+len(b.bytes)/bytesPerRead {
 			return errFragments

@@ -165,7 +165,7 @@ func (c *Conn) Read() (wire.Request, error) {
 	}
 	c.armReadDeadline(now.Add(c.upgrader.opts.MessageReadTimeout))
 	c.message = buffers.Get().(*buffer)
-	if err := c.message.fill(reader); err != nil {
+	if err := c.message.fill(reader, c.upgrader.opts.Fragments); err != nil {
 		return wire.Request{}, c.end(err)
 	}
 	c.lastRead.Store(time.Now().UnixNano()) // a long message is a sign of life to its end

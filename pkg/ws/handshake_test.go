@@ -185,6 +185,7 @@ func TestNewRefusesOptions(t *testing.T) {
 		"NegativeDuration":  {CheckOrigin: anybody, Heartbeat: -1},
 		"NegativeMessage":   {CheckOrigin: anybody, MessageBytes: -1},
 		"NegativePingLimit": {CheckOrigin: anybody, PingsPerSecond: -1},
+		"NegativeFragments": {CheckOrigin: anybody, Fragments: -1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := ws.New(opts)

@@ -38,6 +38,9 @@ type Options struct {
 	HeartbeatTimeout time.Duration
 	// WriteTimeout bounds one write; 10 s if 0.
 	WriteTimeout time.Duration
+	// Fragments is how many fragments a message may have, however small they are; 128 if 0. A message of more is taken
+	// as long as they have 64 bytes on average.
+	Fragments int
 	// PingsPerSecond is how many control frames a client may send; 10 if 0.
 	PingsPerSecond int
 	Logger         *slog.Logger
@@ -65,10 +68,13 @@ func (o *Options) validate() error {
 	if o.MessageBytes == 0 {
 		o.MessageBytes = 1 << 16
 	}
+	if o.Fragments == 0 {
+		o.Fragments = 128
+	}
 	if o.PingsPerSecond == 0 {
 		o.PingsPerSecond = 10
 	}
-	if o.MessageBytes < 0 || o.PingsPerSecond < 0 {
+	if o.MessageBytes < 0 || o.Fragments < 0 || o.PingsPerSecond < 0 {
 		return errors.New("ws: a limit is negative")
 	}
 	if o.Logger == nil {

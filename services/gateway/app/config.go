@@ -131,6 +131,7 @@ type LimitsConfig struct {
 	JSONDepth          int           `koanf:"json_depth" default:"16" min:"4" max:"1000" doc:"Greatest nesting of a client's message."`
 	JSONKeys           int           `koanf:"json_keys" default:"64" min:"8" max:"100000" doc:"Greatest number of keys in each object of a client's message."`
 	MessageReadTimeout time.Duration `koanf:"message_read_timeout" default:"10s" min:"100ms" max:"5m" doc:"How long a message may take from its first byte to its last."`
+	MessageFragments   int           `koanf:"message_fragments" default:"128" min:"1" max:"1000000" doc:"Fragments that a client's message may have, however small. One of more is taken as long as they have 64 bytes on average."`
 	RequestsPerSecond  int           `koanf:"requests_per_second" default:"50" min:"1" max:"100000" doc:"Requests a second that a connection may make for long."`
 	RequestsBurst      int           `koanf:"requests_burst" default:"100" min:"1" max:"1000000" doc:"Requests that a connection may make at once after a pause."`
 	RequestsWait       time.Duration `koanf:"requests_wait" default:"5s" min:"10ms" max:"5m" doc:"How far a connection over its rate is slowed down before it is closed instead."`

@@ -193,7 +193,7 @@ func (g *Gateway) openRooms(registry *prometheus.Registry) (err error) {
 		Limits: wire.Limits{
 			Depth: c.Limits.JSONDepth, Keys: c.Limits.JSONKeys, StateKeys: c.Rooms.StateKeys, StateBytes: c.Rooms.StateBytes},
 		Heartbeat: c.Session.Heartbeat, HeartbeatTimeout: c.Session.HeartbeatTimeout, WriteTimeout: c.Session.WriteTimeout,
-		PingsPerSecond: c.Limits.PingsPerSecond, Logger: g.logger, Registerer: registry,
+		Fragments: c.Limits.MessageFragments, PingsPerSecond: c.Limits.PingsPerSecond, Logger: g.logger, Registerer: registry,
 	})
 	return err
 }
