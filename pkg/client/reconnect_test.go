@@ -151,7 +151,7 @@ func TestBackoffDoublesUpToItsEnd(t *testing.T) {
 				time.Sleep(10 * time.Second)
 				require.NoError(t, p.ws.WriteControl(9, nil, time.Now().Add(time.Second))) // a ping, against silence
 			}
-			time.Sleep(p.at.Add(test.lasts).Sub(time.Now()))
+			time.Sleep(time.Until(p.at.Add(test.lasts)))
 			lost := time.Now()
 			p.cut()
 			p = g.greet()

@@ -75,24 +75,24 @@ func (c *call) addState(state State) {
 
 // finish hands the outcome to the caller.
 func (c *call) finish(now time.Time) {
-	reply, err, result := c.outcome()
+	reply, result, err := c.outcome()
 	c.script.timer.observe(result, now.Sub(c.since))
 	c.answer(reply, err)
 }
 
-func (c *call) outcome() ([]any, error, int) {
+func (c *call) outcome() (reply []any, result int, err error) {
 	if c.err != nil {
-		return nil, unavailable(), resultUnavailable
+		return nil, resultUnavailable, unavailable()
 	}
-	reply := c.cmd.Val()
+	reply = c.cmd.Val()
 	status, _ := at(reply, 0).(string)
 	if status == "ok" {
-		return reply, nil, resultOK
+		return reply, resultOK, nil
 	}
 	if err := refusal(status); err != nil {
-		return reply, err, resultRefused
+		return reply, resultRefused, err
 	}
-	return nil, wire.Errorf(wire.CodeInternal, "a reply of the store that is not known"), resultUnavailable
+	return nil, resultUnavailable, wire.Errorf(wire.CodeInternal, "a reply of the store that is not known")
 }
 
 // at is reply[i], or nil when the reply is shorter.

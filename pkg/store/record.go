@@ -67,8 +67,3 @@ func validType(kind string) bool {
 	}
 	return true
 }
-
-// validBody is the little that the store asks of an event; the caller has made it.
-func validBody(body []byte) bool {
-	return len(body) > len(bodyStart) && string(body[:len(bodyStart)]) == bodyStart && body[len(body)-1] == '}'
-}

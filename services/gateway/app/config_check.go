@@ -242,7 +242,8 @@ func leaves(err error) []error {
 	if err == nil {
 		return nil
 	}
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // what wraps a join adds words to it, and must stay whole
+	// Not errors.As: what wraps a join adds words to it, and must stay whole.
+	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return []error{err}
 	}

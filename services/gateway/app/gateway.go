@@ -234,20 +234,20 @@ func (g *Gateway) WaitReady(ctx context.Context) error {
 // Run serves until ctx ends, then ends in order within shutdown.timeout. It must be called once.
 func (g *Gateway) Run(ctx context.Context) error {
 	defer g.Close()
-	parts := newParts()
+	parts, life := newParts(), context.WithoutCancel(ctx)
 	// Each part lives as long as what stands on it: ended in the opposite order.
-	storeLife := parts.start(func(ctx context.Context) error { return g.store.Run(ctx) })
-	inboxLife := parts.start(func(ctx context.Context) error { return g.inbox.Run(ctx) })
-	roomsLife := parts.start(func(ctx context.Context) error { return g.rooms.Run(ctx) })
-	certLife := parts.start(func(ctx context.Context) error {
+	storeLife := parts.start(life, func(ctx context.Context) error { return g.store.Run(ctx) })
+	inboxLife := parts.start(life, func(ctx context.Context) error { return g.inbox.Run(ctx) })
+	roomsLife := parts.start(life, func(ctx context.Context) error { return g.rooms.Run(ctx) })
+	certLife := parts.start(life, func(ctx context.Context) error {
 		if g.certificate != nil {
 			g.certificate.Run(ctx)
 		}
 		return nil
 	})
-	opsLife := parts.start(func(context.Context) error { return serve(g.opsHTTP, g.operations) })
+	opsLife := parts.start(life, func(context.Context) error { return serve(g.opsHTTP, g.operations) })
 	// No client before the inboxes are there: it would miss what it is told.
-	publicLife := parts.start(func(life context.Context) error {
+	publicLife := parts.start(life, func(life context.Context) error {
 		if err := g.inbox.WaitReady(life); err != nil {
 			return nil // ended before it was ready
 		}
@@ -331,8 +331,8 @@ type parts struct {
 func newParts() *parts { return &parts{failed: make(chan error, 1)} }
 
 // start runs a part and gives the function that tells it to end.
-func (p *parts) start(run func(context.Context) error) context.CancelFunc {
-	ctx, cancel := context.WithCancel(context.Background())
+func (p *parts) start(ctx context.Context, run func(context.Context) error) context.CancelFunc {
+	ctx, cancel := context.WithCancel(ctx)
 	p.running.Go(func() {
 		if err := run(ctx); err != nil {
 			select {

@@ -3,7 +3,6 @@ package app_test
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -221,17 +220,6 @@ func (s *stranger) reply() *wire.Reply {
 			return reply
 		}
 	}
-}
-
-// event gives the next event as the JSON that came.
-func (s *stranger) event() map[string]any {
-	s.tb.Helper()
-	_, message, err := s.ReadMessage()
-	require.NoError(s.tb, err)
-	var event map[string]any
-	require.NoError(s.tb, json.Unmarshal(message, &event))
-	require.NotContains(s.tb, event, "re")
-	return event
 }
 
 // ask sends a request with the next id.

@@ -314,10 +314,7 @@ func TestHardeningMessages(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			s, _ := g.enter(t)
 			s.ok(`"type":"join","room":"r"`, new(wire.Snapshot))
-			text := tc.text
-			if strings.Contains(text, "%d") {
-				text = strings.Replace(text, "%d", "3", 1)
-			}
+			text := strings.Replace(tc.text, "%d", "3", 1)
 			before := g.scripts(t)
 			s.say(text)
 			reply := s.reply()
