@@ -45,6 +45,7 @@ var mayImport = map[string][]string{
 	// Test support; nothing but tests imports it.
 	"internal/archtest":  nil,
 	"internal/memnet":    nil,
+	"internal/memredis":  {"internal/memnet"},
 	"internal/redistest": nil,
 }
 
@@ -69,12 +70,12 @@ var reserved = []struct {
 	{"go.opentelemetry.io/otel/sdk", []string{"pkg/telemetry"}, anyTest, "OpenTelemetry is set up in pkg/telemetry alone"},
 	{"go.opentelemetry.io/otel/exporters", []string{"pkg/telemetry"}, anyTest, "OpenTelemetry is set up in pkg/telemetry alone"},
 	{"go.opentelemetry.io/contrib/exporters", []string{"pkg/telemetry"}, anyTest, "OpenTelemetry is set up in pkg/telemetry alone"},
-	{"github.com/alicebob/miniredis", []string{"services/all-in-one"}, anyTest, "the embedded Redis is for trying out and for tests"},
+	{"github.com/alicebob/miniredis", []string{"services/all-in-one", "internal/memredis"}, anyTest, "the embedded Redis is for trying out and for tests"},
 	{"github.com/stretchr/testify", nil, anyTest, "test library"},
 	{"pgregory.net/rapid", nil, anyTest, "test library"},
 	{"go.uber.org/goleak", nil, anyTest, "test library"},
-	{"testing", []string{"internal/redistest"}, anyTest, "package testing belongs in tests and in internal test support"},
-	{module + "internal/", nil, anyTest, "test support"},
+	{"testing", []string{"internal/redistest", "internal/memredis"}, anyTest, "package testing belongs in tests and in internal test support"},
+	{module + "internal/", []string{"internal/memredis"}, anyTest, "test support"},
 }
 
 // anyTest lets every package's tests in.

@@ -3,17 +3,15 @@ package session_test
 import (
 	"context"
 	"log/slog"
-	"runtime"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"github.com/signalbox-rtc/signalbox/internal/memnet"
+	"github.com/signalbox-rtc/signalbox/internal/memredis"
 	"github.com/signalbox-rtc/signalbox/internal/redistest"
 	"github.com/signalbox-rtc/signalbox/pkg/auth"
 	"github.com/signalbox-rtc/signalbox/pkg/room"
@@ -37,22 +35,13 @@ type gateway struct {
 // inBubble runs a test on fake time with an embedded Redis.
 func inBubble(t *testing.T, opts session.Options, test func(t *testing.T, g *gateway)) {
 	t.Helper()
-	emptyPools()
-	synctest.Test(t, func(t *testing.T) { test(t, onEmbedded(t, opts, 0)) })
+	memredis.Bubble(t, func(t *testing.T) { test(t, onEmbedded(t, opts, 0)) })
 }
 
 // inBubbleFarFromRedis has Redis a distance away.
 func inBubbleFarFromRedis(t *testing.T, opts session.Options, oneWay time.Duration, test func(t *testing.T, g *gateway)) {
 	t.Helper()
-	emptyPools()
-	synctest.Test(t, func(t *testing.T) { test(t, onEmbedded(t, opts, oneWay)) })
-}
-
-// emptyPools makes one bubble forget the other: go-redis keeps the timers of callers that wait for a connection in a
-// sync.Pool of the process, and a timer of one bubble must not be used in another. Two collections empty it.
-func emptyPools() {
-	runtime.GC()
-	runtime.GC()
+	memredis.Bubble(t, func(t *testing.T) { test(t, onEmbedded(t, opts, oneWay)) })
 }
 
 // onEmbedded makes a gateway in a bubble, on a Redis of its own.
@@ -60,29 +49,8 @@ func onEmbedded(t *testing.T, opts session.Options, oneWay time.Duration) *gatew
 	t.Helper()
 	network := new(memnet.Network)
 	network.SetLatency(oneWay)
-	server := miniredis.NewMiniRedis()
-	server.ClockTTL(true)
-	starter, err := server.Dial() // brings the server up without a socket
-	require.NoError(t, err)
-	require.NoError(t, starter.Close())
-	listener, err := network.Listen("redis:6379")
-	require.NoError(t, err)
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			server.Server().ServeConn(conn)
-		}
-	})
-	t.Cleanup(func() {
-		require.NoError(t, listener.Close())
-		serving.Wait()
-		server.Close()
-	})
-	return newGateway(t, opts, store.Options{Addresses: []string{"redis:6379"}, Dialer: network.DialContext})
+	memredis.Serve(t, network)
+	return newGateway(t, opts, store.Options{Addresses: []string{memredis.Addr}, Dialer: network.DialContext})
 }
 
 // onRedis makes a gateway on a real Redis.

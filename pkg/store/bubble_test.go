@@ -3,14 +3,12 @@ package store_test
 import (
 	"context"
 	"net"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
@@ -18,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/signalbox-rtc/signalbox/internal/memnet"
+	"github.com/signalbox-rtc/signalbox/internal/memredis"
 	"github.com/signalbox-rtc/signalbox/pkg/store"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
@@ -32,35 +31,12 @@ type bubble struct {
 	frozen bool           // new links are frozen too
 }
 
-// inBubble runs a test on fake time. go-redis keeps the timers of callers that wait for a connection in a
-// sync.Pool of the process, and a timer of one bubble must not be used in another: two collections empty it.
+// inBubble runs a test on fake time.
 func inBubble(t *testing.T, test func(t *testing.T, b *bubble)) {
-	runtime.GC()
-	runtime.GC()
-	synctest.Test(t, func(t *testing.T) {
+	memredis.Bubble(t, func(t *testing.T) {
 		b := &bubble{network: new(memnet.Network)}
-		server := miniredis.NewMiniRedis()
-		starter, err := server.Dial() // brings the server up without a socket
-		require.NoError(t, err)
-		require.NoError(t, starter.Close())
-		listener, err := b.network.Listen("redis:6379")
-		require.NoError(t, err)
-		var serving sync.WaitGroup
-		serving.Go(func() {
-			for {
-				conn, err := listener.Accept()
-				if err != nil {
-					return
-				}
-				server.Server().ServeConn(conn)
-			}
-		})
-		t.Cleanup(func() {
-			require.NoError(t, listener.Close())
-			serving.Wait()
-			server.Close()
-		})
-		b.options = store.Options{Addresses: []string{"redis:6379"}, Dialer: b.dial, Logger: quietLogger()}
+		memredis.Serve(t, b.network)
+		b.options = store.Options{Addresses: []string{memredis.Addr}, Dialer: b.dial, Logger: quietLogger()}
 		test(t, b)
 	})
 }

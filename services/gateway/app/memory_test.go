@@ -4,11 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"net"
-	"runtime"
 	"strconv"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
@@ -16,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/signalbox-rtc/signalbox/internal/memnet"
+	"github.com/signalbox-rtc/signalbox/internal/memredis"
 	"github.com/signalbox-rtc/signalbox/pkg/client"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 	"github.com/signalbox-rtc/signalbox/services/gateway/app"
@@ -30,35 +29,12 @@ type world struct {
 	links map[string][]*memnet.Conn // of clients, by name; guarded by mu
 }
 
-// inMemory runs a test in a world of its own. go-redis keeps the timers of callers that wait for a connection in a
-// sync.Pool of the process, and a timer of one bubble must not be used in another: two collections empty it.
+// inMemory runs a test in a world of its own.
 func inMemory(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
-	runtime.GC()
-	runtime.GC()
-	synctest.Test(t, func(t *testing.T) {
-		w := &world{network: new(memnet.Network), redis: miniredis.NewMiniRedis(), links: make(map[string][]*memnet.Conn)}
-		w.redis.ClockTTL(true)
-		starter, err := w.redis.Dial() // brings the server up without a socket
-		require.NoError(t, err)
-		require.NoError(t, starter.Close())
-		listener, err := w.network.Listen("redis:6379")
-		require.NoError(t, err)
-		var serving sync.WaitGroup
-		serving.Go(func() {
-			for {
-				conn, err := listener.Accept()
-				if err != nil {
-					return
-				}
-				w.redis.Server().ServeConn(conn)
-			}
-		})
-		t.Cleanup(func() {
-			require.NoError(t, listener.Close())
-			serving.Wait()
-			w.redis.Close()
-		})
+	memredis.Bubble(t, func(t *testing.T) {
+		w := &world{network: new(memnet.Network), links: make(map[string][]*memnet.Conn)}
+		w.redis = memredis.Serve(t, w.network)
 		test(t, w)
 	})
 }
@@ -66,7 +42,7 @@ func inMemory(t *testing.T, test func(t *testing.T, w *world)) {
 // gateway starts a gateway that listens on <name>:80 and <name>:90.
 func (w *world) gateway(t *testing.T, name string, configure ...func(*app.Config)) *gateway {
 	t.Helper()
-	config := demoConfig(name, backend{mode: app.RedisSingle, addresses: []string{"redis:6379"}})
+	config := demoConfig(name, backend{mode: app.RedisSingle, addresses: []string{memredis.Addr}})
 	for _, change := range configure {
 		change(config)
 	}
