@@ -143,6 +143,7 @@ type Store struct {
 	client     redis.UniversalClient
 	partitions []partition
 	scripts    *scripts
+	roster     *rosterScripts
 	router     *router
 	metrics    *metrics
 	log        *quietLog
@@ -170,6 +171,9 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	s.scripts, err = newScripts(scriptOptions{
 		sharded: opts.Mode == ModeCluster, logLength: opts.LogLength, resumeWindow: opts.ResumeWindow, metrics: m,
 	})
+	if err == nil {
+		s.roster, err = newRosterScripts()
+	}
 	if err == nil {
 		err = s.connect(ctx)
 	}

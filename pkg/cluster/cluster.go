@@ -1,0 +1,215 @@
+// Package cluster keeps a node on the cluster's roster, and knows the other nodes that are on it.
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/signalbox-rtc/signalbox/pkg/store"
+)
+
+// Node is one gateway process.
+type Node struct {
+	// ID is new at each start of a process.
+	ID string `json:"-"`
+	// Name is shown to people.
+	Name string `json:"name"`
+	// Address is where the other nodes reach it, as host:port.
+	Address string `json:"address"`
+	Version string `json:"version"`
+	// Started is when the process began, in Unix milliseconds of its own clock.
+	Started int64 `json:"started"`
+}
+
+// Options configures a [Cluster].
+type Options struct {
+	Store *store.Store
+	// Self is this node.
+	Self Node
+	// Beat is how often the lease is renewed, 2 s if 0, and Lease how long it runs, 6 s if 0.
+	Beat  time.Duration
+	Lease time.Duration
+	// Timeout bounds one question to Redis; 2 s if 0.
+	Timeout    time.Duration
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+func (o *Options) validate() error {
+	if o.Store == nil || o.Self.ID == "" {
+		return errors.New("cluster: a store and this node's id are needed")
+	}
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{{&o.Beat, 2 * time.Second}, {&o.Lease, 6 * time.Second}, {&o.Timeout, 2 * time.Second}} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+	}
+	if o.Beat < 0 || o.Timeout < 0 || o.Lease < 2*o.Beat {
+		return fmt.Errorf("cluster: a lease of %v with a beat of %v", o.Lease, o.Beat)
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Registerer == nil {
+		o.Registerer = prometheus.NewRegistry()
+	}
+	return nil
+}
+
+// Cluster is the roster as one node sees it.
+type Cluster struct {
+	opts    Options
+	info    []byte
+	metrics *metrics
+
+	asking sync.Mutex // held while the roster is read out of turn
+
+	mu    sync.Mutex
+	nodes map[string]Node // as of read
+	read  time.Time
+}
+
+// New makes a view without nodes; Run fills it.
+func New(opts Options) (*Cluster, error) {
+	if err := opts.validate(); err != nil {
+		return nil, err
+	}
+	info, err := json.Marshal(opts.Self)
+	if err != nil {
+		return nil, err
+	}
+	return &Cluster{opts: opts, info: info, metrics: newMetrics(opts.Registerer)}, nil
+}
+
+// Run keeps this node on the roster until ctx ends, and then takes it off.
+func (c *Cluster) Run(ctx context.Context) error {
+	ticker := time.NewTicker(c.opts.Beat)
+	defer ticker.Stop()
+	for first := true; ; {
+		if c.beat(ctx, first) {
+			first = false
+		}
+		select {
+		case <-ticker.C:
+			continue
+		case <-ctx.Done():
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.opts.Timeout)
+		defer cancel()
+		if err := c.opts.Store.StrikeOff(ctx, c.opts.Self.ID); err != nil {
+			c.opts.Logger.Warn("this node stays on the roster until its lease ends", "error", err)
+		}
+		return nil
+	}
+}
+
+// beat renews the lease and reads the roster. It reports whether the node is on it.
+func (c *Cluster) beat(ctx context.Context, first bool) bool {
+	asking, cancel := context.WithTimeout(ctx, c.opts.Timeout)
+	defer cancel()
+	self := store.NodeInfo{ID: c.opts.Self.ID, Info: c.info}
+	err := c.opts.Store.Beat(asking, self, c.opts.Lease, first)
+	if errors.Is(err, store.ErrLapsed) {
+		c.opts.Logger.Warn("this node's lease had lapsed; it goes on the roster again")
+		err = c.opts.Store.Beat(asking, self, c.opts.Lease, true)
+	}
+	if err == nil {
+		err = c.readRoster(asking)
+	}
+	if err != nil && ctx.Err() == nil {
+		c.metrics.beats.WithLabelValues("failed").Inc()
+		c.opts.Logger.Warn("heartbeat failed", "error", err)
+		return !first
+	}
+	c.metrics.beats.WithLabelValues("ok").Inc()
+	return true
+}
+
+func (c *Cluster) readRoster(ctx context.Context) error {
+	infos, err := c.opts.Store.Roster(ctx)
+	if err != nil {
+		return err
+	}
+	nodes := make(map[string]Node, len(infos))
+	for _, info := range infos {
+		var node Node
+		if err := json.Unmarshal(info.Info, &node); err != nil {
+			c.opts.Logger.Warn("a node's record cannot be read", "other", info.ID, "error", err)
+			continue
+		}
+		node.ID = info.ID
+		nodes[node.ID] = node
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.nodes, c.read = nodes, time.Now()
+	c.metrics.nodes.Set(float64(len(nodes)))
+	return nil
+}
+
+// rosterPause is how long after reading the roster an unknown id is taken for unknown without a look: what is asked
+// for may come from anybody.
+const rosterPause = 500 * time.Millisecond
+
+// Find gives a node of the roster, also one that has just begun.
+func (c *Cluster) Find(ctx context.Context, id string) (Node, bool) {
+	if node, ok, fresh := c.known(id); ok || fresh {
+		return node, ok
+	}
+	c.asking.Lock()
+	defer c.asking.Unlock()
+	if node, ok, fresh := c.known(id); ok || fresh {
+		return node, ok // somebody else has just asked
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
+	defer cancel()
+	if err := c.readRoster(ctx); err != nil {
+		c.opts.Logger.Warn("the roster cannot be read", "error", err)
+	}
+	node, ok, _ := c.known(id)
+	return node, ok
+}
+
+func (c *Cluster) known(id string) (node Node, ok, fresh bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	node, ok = c.nodes[id]
+	return node, ok, time.Since(c.read) < rosterPause
+}
+
+// Nodes lists the nodes of the roster, in no order.
+func (c *Cluster) Nodes() []Node {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	nodes := make([]Node, 0, len(c.nodes))
+	for _, node := range c.nodes {
+		nodes = append(nodes, node)
+	}
+	return nodes
+}
+
+type metrics struct {
+	nodes prometheus.Gauge
+	beats *prometheus.CounterVec
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	m := &metrics{
+		nodes: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "signalbox_cluster_nodes", Help: "Nodes on the roster as this node sees it."}),
+		beats: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "signalbox_cluster_heartbeats_total", Help: "Renewals of this node's lease, by result."}, []string{"result"}),
+	}
+	reg.MustRegister(m.nodes, m.beats)
+	return m
+}

@@ -1,0 +1,149 @@
+package cluster_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/signalbox-rtc/signalbox/internal/redistest"
+	"github.com/signalbox-rtc/signalbox/pkg/cluster"
+	"github.com/signalbox-rtc/signalbox/pkg/store"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// forEachRedis runs a test on a single Redis and on a Redis Cluster.
+func forEachRedis(t *testing.T, test func(t *testing.T, opts store.Options, do func(args ...string) any)) {
+	t.Run("single", func(t *testing.T) {
+		server := redistest.Single(t)
+		test(t, store.Options{Addresses: []string{server.Addr()}}, func(args ...string) any {
+			reply, err := server.Do(args...)
+			require.NoError(t, err)
+			return reply
+		})
+	})
+	t.Run("cluster", func(t *testing.T) {
+		servers := redistest.Cluster(t, 3)
+		test(t, store.Options{Mode: store.ModeCluster, Addresses: servers.Addrs()}, func(args ...string) any {
+			for _, server := range servers.Nodes() {
+				if reply, err := server.Do(args...); err == nil {
+					return reply
+				}
+			}
+			t.Fatalf("no node of the cluster takes %v", args)
+			return nil
+		})
+	})
+}
+
+// mustJoin starts a node and gives the function that ends it.
+func mustJoin(t *testing.T, opts store.Options, id string) (*cluster.Cluster, func()) {
+	t.Helper()
+	st, err := store.Open(t.Context(), opts)
+	require.NoError(t, err)
+	c, err := cluster.New(cluster.Options{
+		Store: st, Self: cluster.Node{ID: id, Name: "name of " + id, Address: "127.0.0.1:1", Version: "v1"},
+		Beat: 50 * time.Millisecond, Lease: 400 * time.Millisecond,
+	})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- c.Run(ctx) }()
+	var ended bool
+	end := func() {
+		if ended {
+			return
+		}
+		ended = true
+		cancel()
+		require.NoError(t, <-done)
+		require.NoError(t, st.Close())
+	}
+	t.Cleanup(end)
+	return c, end
+}
+
+func knows(t *testing.T, c *cluster.Cluster, id string) func() bool {
+	return func() bool {
+		_, ok := c.Find(t.Context(), id)
+		return ok
+	}
+}
+
+func TestNodesFindEachOther(t *testing.T) {
+	forEachRedis(t, func(t *testing.T, opts store.Options, _ func(...string) any) {
+		a, _ := mustJoin(t, opts, "a")
+		b, endB := mustJoin(t, opts, "b")
+		const patience, tick = 10 * time.Second, 5 * time.Millisecond
+		require.Eventually(t, knows(t, a, "b"), patience, tick)
+		require.Eventually(t, knows(t, b, "a"), patience, tick)
+		node, _ := a.Find(t.Context(), "b")
+		require.Equal(t, cluster.Node{ID: "b", Name: "name of b", Address: "127.0.0.1:1", Version: "v1"}, node)
+		require.Len(t, a.Nodes(), 2)
+
+		// A node that ends in order is gone at once, not when its lease ends.
+		endB()
+		require.Eventually(t, func() bool { return !knows(t, a, "b")() }, patience, tick)
+	})
+}
+
+// Without the clock of Redis in the script, a dead node would be asked for its sessions for ever.
+func TestDeadNodeLapses(t *testing.T) {
+	forEachRedis(t, func(t *testing.T, opts store.Options, do func(...string) any) {
+		a, _ := mustJoin(t, opts, "a")
+		do("ZADD", "sb:{cluster}:nodes", "1", "dead")
+		do("HSET", "sb:{cluster}:nodeinfo", "dead", `{"name":"dead"}`)
+		require.Eventually(t, knows(t, a, "a"), 10*time.Second, 5*time.Millisecond)
+		require.False(t, knows(t, a, "dead")())
+	})
+}
+
+// A node whose record others have cleaned up goes on the roster again by itself.
+func TestLapsedNodeComesBack(t *testing.T) {
+	forEachRedis(t, func(t *testing.T, opts store.Options, do func(...string) any) {
+		a, _ := mustJoin(t, opts, "a")
+		require.Eventually(t, knows(t, a, "a"), 10*time.Second, 5*time.Millisecond)
+		do("ZREM", "sb:{cluster}:nodes", "a")
+		require.Eventually(t, func() bool { return do("ZSCORE", "sb:{cluster}:nodes", "a") != nil }, 10*time.Second, 5*time.Millisecond)
+	})
+}
+
+// The key that nodes trust each other by is the same for all, however many ask first.
+func TestClusterKeyIsOne(t *testing.T) {
+	forEachRedis(t, func(t *testing.T, opts store.Options, _ func(...string) any) {
+		keys := make(chan string, 8)
+		for range cap(keys) {
+			go func() {
+				st, err := store.Open(context.Background(), opts)
+				if err != nil {
+					keys <- err.Error()
+					return
+				}
+				key, err := st.ClusterKey(context.Background())
+				if err != nil {
+					key = []byte(err.Error())
+				}
+				_ = st.Close()
+				keys <- string(key)
+			}()
+		}
+		first := <-keys
+		require.GreaterOrEqual(t, len(first), 32)
+		for range cap(keys) - 1 {
+			require.Equal(t, first, <-keys)
+		}
+	})
+}
+
+func TestOptions(t *testing.T) {
+	_, err := cluster.New(cluster.Options{})
+	require.ErrorContains(t, err, "a store and this node's id")
+	st, err := store.Open(t.Context(), store.Options{Addresses: []string{redistest.Single(t).Addr()}})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, st.Close()) })
+	_, err = cluster.New(cluster.Options{Store: st, Self: cluster.Node{ID: "a"}, Beat: time.Second, Lease: time.Second})
+	require.ErrorContains(t, err, "a lease of 1s with a beat of 1s")
+}

@@ -1,0 +1,102 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Names of what belongs to no partition but to the cluster. One hash tag, so that one script can touch them all.
+const (
+	rosterNodesKey = keyPrefix + "{cluster}:nodes"    // zset of node ids by the end of their lease, Unix ms
+	rosterInfoKey  = keyPrefix + "{cluster}:nodeinfo" // hash of node id to what it tells
+	clusterKeyKey  = keyPrefix + "{cluster}:key"      // string, the cluster's key
+)
+
+// ErrLapsed is what a node gets that beats after its lease has ended and others have cleaned up after it.
+var ErrLapsed = errors.New("store: the node's lease has lapsed")
+
+// NodeInfo is one node of the roster. Info is opaque to the store.
+type NodeInfo struct {
+	ID   string
+	Info []byte
+}
+
+// Beat renews a node's lease by Redis' clock. first starts it; a later beat of a node that is no longer known gets
+// [ErrLapsed]. It waits for Redis.
+func (s *Store) Beat(ctx context.Context, node NodeInfo, lease time.Duration, first bool) error {
+	flag := 0
+	if first {
+		flag = 1
+	}
+	reply, err := s.roster.beat.Run(ctx, s.client, []string{rosterNodesKey, rosterInfoKey},
+		node.ID, lease.Milliseconds(), node.Info, flag).StringSlice()
+	if err != nil {
+		return fmt.Errorf("store: beat: %w", err)
+	}
+	if len(reply) == 0 || reply[0] != "ok" {
+		return ErrLapsed
+	}
+	return nil
+}
+
+// Roster lists the nodes whose lease runs. It waits for Redis.
+func (s *Store) Roster(ctx context.Context) ([]NodeInfo, error) {
+	reply, err := s.roster.list.Run(ctx, s.client, []string{rosterNodesKey, rosterInfoKey}).StringSlice()
+	if err != nil {
+		return nil, fmt.Errorf("store: roster: %w", err)
+	}
+	if len(reply)%2 != 1 || reply[0] != "ok" {
+		return nil, errors.New("store: roster: the script's reply is not of its form")
+	}
+	nodes := make([]NodeInfo, 0, len(reply)/2)
+	for i := 1; i < len(reply); i += 2 {
+		nodes = append(nodes, NodeInfo{ID: reply[i], Info: []byte(reply[i+1])})
+	}
+	return nodes, nil
+}
+
+// StrikeOff takes a node that ends in order off the roster. It waits for Redis.
+func (s *Store) StrikeOff(ctx context.Context, node string) error {
+	_, err := s.client.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
+		pipe.ZRem(ctx, rosterNodesKey, node)
+		pipe.HDel(ctx, rosterInfoKey, node)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("store: strike off: %w", err)
+	}
+	return nil
+}
+
+// ClusterKey gives the secret that all nodes share: made by the first that asks, and kept in Redis. It waits for
+// Redis.
+func (s *Store) ClusterKey(ctx context.Context) ([]byte, error) {
+	if err := s.client.SetNX(ctx, clusterKeyKey, rand.Text()+rand.Text(), 0).Err(); err != nil {
+		return nil, fmt.Errorf("store: make the cluster's key: %w", err)
+	}
+	key, err := s.client.Get(ctx, clusterKeyKey).Bytes()
+	if err != nil {
+		return nil, fmt.Errorf("store: read the cluster's key: %w", err)
+	}
+	return key, nil
+}
+
+// rosterScripts are not part of a room's pipeline: they come once in seconds, and nobody waits behind them.
+type rosterScripts struct{ beat, list *redis.Script }
+
+func newRosterScripts() (*rosterScripts, error) {
+	beat, err := scriptFiles.ReadFile("scripts/beat.lua")
+	if err != nil {
+		return nil, err
+	}
+	list, err := scriptFiles.ReadFile("scripts/roster.lua")
+	if err != nil {
+		return nil, err
+	}
+	return &rosterScripts{beat: redis.NewScript(string(beat)), list: redis.NewScript(string(list))}, nil
+}
