@@ -2,8 +2,6 @@ package wire
 
 // What the tests outside of the package look at inside it.
 var (
-	AppendString = appendString
-
 	ErrSyntax    = errSyntax
 	ErrDepth     = errDepth
 	ErrKeys      = errKeys

@@ -1,0 +1,81 @@
+package socketio
+
+import "time"
+
+// heartbeat is when a session pings and when it ends for silence. In version 4 the server pings, PingInterval after the
+// handshake or the last pong, and waits PingTimeout for the pong. In version 3 the client pings, and any packet is a
+// sign of life. It goes on unchanged when the session changes its transport.
+type heartbeat struct {
+	timer    *time.Timer
+	pingAt   time.Time // zero while a pong is awaited, and in version 3
+	deadline time.Time
+}
+
+// startHeartbeat is called with mu held.
+func (s *Session) startHeartbeat(now time.Time) {
+	h := &s.heartbeat
+	h.deadline = now.Add(s.server.opts.PingInterval + s.server.opts.PingTimeout)
+	next := h.deadline
+	if s.version == Version4 {
+		h.pingAt = now.Add(s.server.opts.PingInterval)
+		next = h.pingAt
+	}
+	if h.timer == nil {
+		h.timer = time.AfterFunc(next.Sub(now), s.beat)
+	} else {
+		h.timer.Reset(next.Sub(now))
+	}
+}
+
+// heard notes a sign of life.
+func (s *Session) heard(t EngineType) {
+	now := time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.phase != phaseOpen:
+	case s.version == Version3: // the timer finds out when it fires, instead of being set with every packet
+		s.heartbeat.deadline = now.Add(s.server.opts.PingInterval + s.server.opts.PingTimeout)
+	case t == EnginePong:
+		s.startHeartbeat(now)
+	}
+}
+
+// beat is what the timer calls.
+func (s *Session) beat() {
+	now := time.Now()
+	s.mu.Lock()
+	h := &s.heartbeat
+	switch {
+	case s.phase == phaseEnded:
+		s.mu.Unlock()
+	case s.phase == phaseClosing: // CloseTimeout is over
+		s.mu.Unlock()
+		s.end(ReasonTransportError)
+	case !now.Before(h.deadline):
+		s.mu.Unlock()
+		s.end(ReasonPingTimeout)
+	case !h.pingAt.IsZero() && !now.Before(h.pingAt):
+		h.pingAt = time.Time{}
+		h.timer.Reset(h.deadline.Sub(now))
+		s.mu.Unlock()
+		s.send(pingPacket)
+	case !h.pingAt.IsZero():
+		h.timer.Reset(h.pingAt.Sub(now))
+		s.mu.Unlock()
+	default:
+		h.timer.Reset(h.deadline.Sub(now))
+		s.mu.Unlock()
+	}
+}
+
+// endIfSilent ends a session whose time is over already, though its timer may be a little late: who comes that late is
+// to find it gone.
+func (s *Session) endIfSilent() {
+	s.mu.Lock()
+	silent := s.phase == phaseOpen && !s.heartbeat.deadline.IsZero() && !time.Now().Before(s.heartbeat.deadline)
+	s.mu.Unlock()
+	if silent {
+		s.end(ReasonPingTimeout)
+	}
+}

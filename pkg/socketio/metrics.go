@@ -1,0 +1,52 @@
+package socketio
+
+import (
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type metrics struct {
+	sessions *prometheus.GaugeVec
+	opened   *prometheus.CounterVec
+	closed   map[Reason]prometheus.Counter
+	refused  *prometheus.CounterVec
+	upgrades *prometheus.CounterVec
+	invalid  *prometheus.CounterVec
+	received prometheus.Counter
+	sent     prometheus.Counter
+	dropped  prometheus.Counter
+	panics   prometheus.Counter
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+	}
+	counters := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	}
+	closed := counters("signalbox_socketio_sessions_closed_total", "Engine.IO sessions that ended, by reason.", "reason")
+	m := &metrics{
+		sessions: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "signalbox_socketio_sessions", Help: "Open Engine.IO sessions by the transport that they are on."}, []string{"transport"}),
+		opened: counters("signalbox_socketio_sessions_opened_total",
+			"Engine.IO sessions that were opened, by protocol version and by the transport that they began on.", "version", "transport"),
+		closed:  make(map[Reason]prometheus.Counter, len(reasons)),
+		refused: counters("signalbox_socketio_requests_refused_total", "Requests that were answered with an error, by its code.", "code"),
+		upgrades: counters("signalbox_socketio_upgrades_total",
+			"Changes from polling to WebSocket: done, failed (the WebSocket was dropped) or refused (there was one already).", "result"),
+		invalid:  counters("signalbox_socketio_invalid_total", "Input that was not valid, by the rule that it broke.", "rule"),
+		received: counter("signalbox_socketio_packets_received_total", "Engine.IO packets read from clients."),
+		sent:     counter("signalbox_socketio_packets_sent_total", "Engine.IO packets handed to a transport."),
+		dropped:  counter("signalbox_socketio_packets_dropped_total", "Engine.IO packets that were not sent, as their session had ended or was ended by them."),
+		panics:   counter("signalbox_socketio_panics_total", "Faults of ours that ended one session."),
+	}
+	for _, reason := range reasons {
+		m.closed[reason] = closed.WithLabelValues(string(reason))
+	}
+	reg.MustRegister(m.sessions, m.opened, closed, m.refused, m.upgrades, m.invalid, m.received, m.sent, m.dropped, m.panics)
+	return m
+}
+
+func (v Version) label() string { return strconv.Itoa(int(v)) }

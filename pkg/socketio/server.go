@@ -1,0 +1,180 @@
+package socketio
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+// Server serves the requests of its path. It is an [http.Handler]; an http.Server in front of it needs a WriteTimeout
+// of none or of more than PingInterval and PingTimeout together, as a GET waits that long for something to tell.
+type Server struct {
+	// immutable
+	opts     Options
+	metrics  *metrics
+	upgrader websocket.Upgrader
+
+	running sync.WaitGroup // sessions, their WebSockets and writers
+
+	mu       sync.RWMutex
+	sessions map[string]*Session
+	ended    bool // Run is over: no session is opened any more
+}
+
+var _ http.Handler = (*Server)(nil)
+
+// New makes a server without sessions.
+func New(opts Options) (*Server, error) {
+	if err := opts.validate(); err != nil {
+		return nil, err
+	}
+	s := &Server{opts: opts, metrics: newMetrics(opts.Registerer), sessions: make(map[string]*Session)}
+	s.upgrader = newUpgrader(&s.opts)
+	return s, nil
+}
+
+// Path is where the server is to be served.
+func (s *Server) Path() string { return s.opts.Path }
+
+// Run waits for ctx to end, closes all sessions, and returns when nothing of them runs any more. From then on new
+// sessions are refused.
+func (s *Server) Run(ctx context.Context) {
+	<-ctx.Done()
+	s.mu.Lock()
+	s.ended = true
+	open := make([]*Session, 0, len(s.sessions))
+	for _, session := range s.sessions {
+		open = append(open, session)
+	}
+	s.mu.Unlock()
+	for _, session := range open {
+		session.end(ReasonShutdown)
+	}
+	s.running.Wait()
+}
+
+// ServeHTTP answers the requests of one path: GET and POST of the polling transport, the WebSocket handshake, and the
+// OPTIONS by which browsers ask beforehand.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path != s.opts.Path && r.URL.Path+"/" != s.opts.Path {
+		http.NotFound(w, r)
+		return
+	}
+	query := r.URL.Query()
+	sid := query.Get("sid")
+	session := s.session(sid)
+	if sid != "" && session == nil && s.opts.Foreign != nil && r.Method != http.MethodOptions {
+		if owner := s.opts.Foreign(sid); owner != nil {
+			owner.ServeHTTP(w, r)
+			return
+		}
+	}
+	allowed := s.allowOrigin(w, r)
+	if r.Method == http.MethodOptions {
+		preflight(w, r, allowed)
+		return
+	}
+	upgrade := websocket.IsWebSocketUpgrade(r)
+	version, refusal := s.verify(r, query, session, upgrade, allowed)
+	switch {
+	case refusal != nil:
+		s.refuse(w, refusal, upgrade)
+	case session == nil:
+		s.open(w, r, query, version)
+	case upgrade:
+		session.serveUpgrade(w, r)
+	case r.Method == http.MethodGet:
+		session.serveGet(w, r)
+	default:
+		session.servePost(w, r)
+	}
+}
+
+// session gives the session of an id, or nil.
+func (s *Server) session(sid string) *Session {
+	if sid == "" {
+		return nil
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.sessions[sid]
+}
+
+// open makes a session of a handshake that was verified, and serves it: by polling the handshake alone, by WebSocket to
+// its end.
+func (s *Server) open(w http.ResponseWriter, r *http.Request, query url.Values, version Version) {
+	session := newSession(s, r, query, version)
+	if session.transport == TransportWebSocket {
+		s.openWebSocket(w, r, session)
+		return
+	}
+	if refusal := s.add(session); refusal != nil {
+		s.refuse(w, refusal, false)
+		return
+	}
+	session.setCookies(w, r)
+	session.begin()
+	session.serveGet(w, r)
+}
+
+func (s *Server) openWebSocket(w http.ResponseWriter, r *http.Request, session *Session) {
+	header := http.Header{}
+	if s.opts.Cookie != nil {
+		header.Add("Set-Cookie", s.opts.Cookie(session.id).String())
+	}
+	ws, release := s.accept(w, r, header)
+	if ws == nil {
+		return
+	}
+	defer release()
+	session.ws = ws
+	if refusal := s.add(session); refusal != nil {
+		ws.close(websocket.CloseTryAgainLater, refusal.message)
+		return
+	}
+	session.begin()
+	session.read(ws)
+}
+
+// add makes a session known by its id.
+func (s *Server) add(session *Session) *refusal {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended || len(s.sessions) >= s.opts.Sessions {
+		return &refusal{code: codeForbidden, status: http.StatusServiceUnavailable, message: "No more sessions"}
+	}
+	if s.sessions[session.id] != nil {
+		return &refusal{code: codeForbidden, status: http.StatusServiceUnavailable, message: "Try again"}
+	}
+	s.sessions[session.id] = session
+	s.running.Add(1)
+	session.mu.Lock()
+	session.startHeartbeat(time.Now())
+	session.mu.Unlock()
+	s.metrics.sessions.WithLabelValues(session.transport).Inc()
+	s.metrics.opened.WithLabelValues(session.version.label(), session.transport).Inc()
+	return nil
+}
+
+// forget is called once for every session that was added, when nothing more is answered under its id.
+func (s *Server) forget(session *Session) {
+	s.mu.Lock()
+	delete(s.sessions, session.id)
+	s.mu.Unlock()
+	s.running.Done()
+}
+
+// track counts something that Run has to wait for. It reports false when Run is over.
+func (s *Server) track() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.ended {
+		return false
+	}
+	s.running.Add(1)
+	return true
+}
