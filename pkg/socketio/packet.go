@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"unicode"
 
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
@@ -136,6 +137,10 @@ func (d *packetDecoder) namespace(p *Packet) {
 	name, rest, _ := bytes.Cut(d.rest, []byte{','})
 	if len(name) > d.limits.NamespaceBytes {
 		d.fail(BadNamespace, "too long")
+		return
+	}
+	if bytes.ContainsFunc(name, unicode.IsControl) {
+		d.fail(BadNamespace, "a control character")
 		return
 	}
 	d.rest = rest

@@ -263,6 +263,9 @@ func (s *Session) readBody(w http.ResponseWriter, r *http.Request) ([]byte, erro
 	if err := supported(control.SetReadDeadline(time.Now().Add(s.server.opts.ReadTimeout))); err != nil {
 		return nil, err
 	}
+	if r.ContentLength > int64(s.server.opts.MaxPayload) {
+		return nil, &http.MaxBytesError{Limit: int64(s.server.opts.MaxPayload)}
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(s.server.opts.MaxPayload)))
 	if err != nil {
 		return nil, err

@@ -107,6 +107,10 @@ func (s *Server) session(sid string) *Session {
 // open makes a session of a handshake that was verified, and serves it: by polling the handshake alone, by WebSocket to
 // its end.
 func (s *Server) open(w http.ResponseWriter, r *http.Request, query url.Values, version Version) {
+	if s.full() {
+		s.refuse(w, refusedFull, websocket.IsWebSocketUpgrade(r))
+		return
+	}
 	session := newSession(s, r, query, version)
 	if session.transport == TransportWebSocket {
 		s.openWebSocket(w, r, session)
@@ -140,15 +144,19 @@ func (s *Server) openWebSocket(w http.ResponseWriter, r *http.Request, session *
 	session.read(ws)
 }
 
-// add makes a session known by its id.
+// full reports whether no session can be opened, to spare a WebSocket handshake; add has the last word.
+func (s *Server) full() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.ended || len(s.sessions) >= s.opts.Sessions
+}
+
+// add makes a session known by its id, and starts its heartbeat.
 func (s *Server) add(session *Session) *refusal {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended || len(s.sessions) >= s.opts.Sessions {
-		return &refusal{code: codeForbidden, status: http.StatusServiceUnavailable, message: "No more sessions"}
-	}
-	if s.sessions[session.id] != nil {
-		return &refusal{code: codeForbidden, status: http.StatusServiceUnavailable, message: "Try again"}
+	if s.ended || len(s.sessions) >= s.opts.Sessions || s.sessions[session.id] != nil {
+		return refusedFull
 	}
 	s.sessions[session.id] = session
 	s.running.Add(1)

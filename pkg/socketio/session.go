@@ -159,7 +159,8 @@ func (s *Session) Transport() string {
 	return s.transport
 }
 
-// Send queues a text message. It does not block.
+// Send queues a text message. It does not block. In version 4 the text must not have the character U+001E, which stands
+// between the packets of an HTTP answer.
 func (s *Session) Send(text []byte) {
 	s.send(newText(EngineMessage, len(text), func(b []byte) []byte { return append(b, text...) }))
 }

@@ -38,6 +38,7 @@ func badRequest(code int, message string) *refusal {
 var (
 	refusedSession = badRequest(codeUnknownSession, "Session ID unknown")
 	refusedRequest = badRequest(codeBadRequest, "Bad request")
+	refusedFull    = &refusal{code: codeForbidden, status: http.StatusServiceUnavailable, message: "No more sessions"}
 )
 
 // verify checks a request in the reference's order, and gives the version that a new session is to speak.

@@ -71,7 +71,7 @@ func (noBuffers) Put(any)  {}
 // Without a socket, the answer was an error.
 func (s *Server) accept(w http.ResponseWriter, r *http.Request, header http.Header) (ws *webSocket, release func()) {
 	if !s.track() {
-		s.refuse(w, &refusal{code: codeForbidden, message: "No more sessions"}, true)
+		s.refuse(w, refusedFull, true)
 		return nil, nil
 	}
 	conn, err := s.upgrader.Upgrade(w, r, header)
@@ -197,13 +197,12 @@ func (s *Session) readEnded(ws *webSocket, err error) {
 		reason = ReasonParseError
 	}
 	s.logger().Debug("WebSocket ended", "error", err)
-	if reason != ReasonTransportClose {
+	if reason == ReasonTransportClose {
+		ws.close(websocket.CloseNormalClosure, "")
+	} else {
 		ws.abort() // gorilla has said why, where the client broke a rule
 	}
 	s.end(reason)
-	if reason == ReasonTransportClose {
-		ws.close(websocket.CloseNormalClosure, "")
-	}
 }
 
 // farewell notes what the socket is closed with once all is written.
