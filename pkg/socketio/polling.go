@@ -249,8 +249,7 @@ func (s *Session) post(w http.ResponseWriter, r *http.Request) *refusal {
 		return refusedRequest
 	}
 	for packet, err := range DecodePayload(s.version, binary, body) {
-		s.receive(packet, err)
-		if err != nil {
+		if !s.receive(packet, err) {
 			return refusedRequest
 		}
 	}

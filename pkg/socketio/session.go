@@ -226,10 +226,10 @@ func (s *Session) guard(f func()) {
 	f()
 }
 
-// receive handles one packet, or what was none. handling is held.
-func (s *Session) receive(packet EnginePacket, err error) {
+// receive handles one packet, or what was none, and reports whether it was valid. handling is held.
+func (s *Session) receive(packet EnginePacket, err error) bool {
 	if s.isOver() {
-		return
+		return true // whatever it was
 	}
 	if err == nil {
 		s.server.metrics.received.Inc()
@@ -238,6 +238,7 @@ func (s *Session) receive(packet EnginePacket, err error) {
 	if err != nil {
 		s.invalid(err)
 	}
+	return err == nil
 }
 
 func (s *Session) handle(packet EnginePacket) error {
