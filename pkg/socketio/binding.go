@@ -20,10 +20,10 @@ func ClientAddress(r *http.Request) string {
 		host = r.RemoteAddr
 	}
 	if address, err := netip.ParseAddr(host); err == nil {
-		if address = address.Unmap(); address.Is6() {
-			if network, err := address.Prefix(64); err == nil {
-				host = network.String()
-			}
+		address = address.Unmap()
+		host = address.String()
+		if network, err := address.Prefix(64); err == nil { // an address of IPv4 has no 64 bits
+			host = network.String()
 		}
 	}
 	return host

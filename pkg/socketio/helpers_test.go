@@ -364,12 +364,14 @@ func (j *journal) wait(t *testing.T, lines ...string) {
 // handlers writes everything down, and echoes.
 func (j *journal) handlers() *socketio.EngineHandlers {
 	return &socketio.EngineHandlers{
-		Open:    func(s *socketio.Session) { j.add("open") },
-		Message: func(s *socketio.Session, data []byte, binary bool) { j.add("message " + string(data)); echo(s, data, binary) },
-		Close:   func(_ *socketio.Session, reason socketio.Reason) { j.add("close " + string(reason)) },
+		Open: func(s *socketio.Session) { j.add("open") },
+		Message: func(s *socketio.Session, data []byte, binary bool) {
+			j.add("message " + string(data))
+			echo(s, data, binary)
+		},
+		Close: func(_ *socketio.Session, reason socketio.Reason) { j.add("close " + string(reason)) },
 	}
 }
-
 
 // freeze makes a client's connection silent in both directions.
 func freeze(t *testing.T, c *wsClient) {

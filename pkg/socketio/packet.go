@@ -89,7 +89,7 @@ func DecodePacket(text []byte, limits Limits) (Packet, error) {
 		return Packet{}, malformed(BadPacket, "an unknown type")
 	}
 	p.Type = PacketType(text[0] - '0')
-	d := packetDecoder{rest: text[1:], limits: &limits}
+	d := packetDecoder{rest: text[1:], limits: limits}
 	if p.Type == PacketBinaryEvent || p.Type == PacketBinaryAck {
 		p.Attachments = d.attachments()
 	}
@@ -105,7 +105,7 @@ func DecodePacket(text []byte, limits Limits) (Packet, error) {
 // packetDecoder reads the parts of a packet one after the other. After an error it reads nothing more.
 type packetDecoder struct {
 	rest   []byte
-	limits *Limits
+	limits Limits
 	err    error
 }
 
@@ -268,9 +268,11 @@ func (d *packetDecoder) name(p *Packet) {
 	case c == '"' && bytes.IndexByte(raw, '\\') < 0:
 		p.Name = string(raw[1 : len(raw)-1])
 	case c == '"':
-		if err := json.Unmarshal(raw, &p.Name); err != nil {
+		var name string // p itself would be moved to the heap
+		if err := json.Unmarshal(raw, &name); err != nil {
 			d.fail(BadJSON, err.Error())
 		}
+		p.Name = name
 	case c == '-' || '0' <= c && c <= '9':
 		p.Name = string(raw)
 	default:

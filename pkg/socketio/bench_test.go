@@ -1,0 +1,109 @@
+package socketio_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/signalbox-rtc/signalbox/pkg/socketio"
+)
+
+// offer is about what a browser offers for a call.
+func offer() string {
+	return `{"type":"offer","sdp":"` + strings.Repeat(`a=rtpmap:111 opus/48000/2\r\n`, 90) + `"}`
+}
+
+func event() []byte { return []byte(`2/chat,12["message","lobby",` + offer() + `]`) }
+
+// The hot path's budget: an event in costs its name, its namespace and the list of its arguments.
+func TestAllocationBudget(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector allocates")
+	}
+	in := event()
+	packet, err := socketio.DecodePacket(in, socketio.Limits{})
+	require.NoError(t, err)
+	out := socketio.Event{Name: packet.Name, Args: packet.Args}
+	payload := []byte(strings.Repeat("4hello\x1e", 99) + "4hello")
+	dst := make([]byte, 0, 10_000)
+	for _, tc := range []struct {
+		name   string
+		budget float64
+		run    func()
+	}{
+		{"decode an event: namespace, name, arguments", 3, func() { _, _ = socketio.DecodePacket(in, socketio.Limits{}) }},
+		{"encode an event into a lent slice", 0, func() { socketio.AppendPacket(dst, packet) }},
+		{"a message for all: bytes, packet, list, message", 4, func() { socketio.NewMessage("/chat", out) }},
+		{"decode a payload of 100", 0, func() {
+			for range socketio.DecodePayload(4, false, payload) {
+				continue
+			}
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			require.LessOrEqual(t, testing.AllocsPerRun(100, tc.run), tc.budget)
+		})
+	}
+}
+
+func BenchmarkDecodePacket(b *testing.B) {
+	for _, bench := range []struct{ name, wire string }{
+		{"Message250B", `2["message","lobby","` + strings.Repeat("hello ", 38) + `"]`},
+		{"Offer2.5KB", string(event())},
+		{"Binary", `52-7["message",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]`},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(bench.wire)))
+			wire := []byte(bench.wire)
+			for b.Loop() {
+				if _, err := socketio.DecodePacket(wire, socketio.Limits{}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkNewMessage(b *testing.B) {
+	e := socketio.Event{Name: "message", Args: args(`"lobby"`, offer())}
+	b.ReportAllocs()
+	for b.Loop() {
+		socketio.NewMessage("/chat", e)
+	}
+}
+
+func BenchmarkDecodePayload(b *testing.B) {
+	var packets []socketio.EnginePacket
+	for range 20 {
+		packets = append(packets, message(`2["message","lobby","`+strings.Repeat("héllo 😀 ", 20)+`"]`))
+	}
+	binary := append(packets[:len(packets):len(packets)], bytesOf(1, 2, 3))
+	for _, bench := range []struct {
+		name    string
+		version socketio.Version
+		packets []socketio.EnginePacket
+	}{{"Version4", 4, packets}, {"Version3Text", 3, packets}, {"Version3Binary", 3, binary}} {
+		body, form := socketio.AppendPayload(nil, bench.version, false, bench.packets)
+		b.Run(bench.name, func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(body)))
+			for b.Loop() {
+				for _, err := range socketio.DecodePayload(bench.version, form, body) {
+					if err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+		})
+		b.Run(bench.name+"/Append", func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(body)))
+			dst := make([]byte, 0, 2*len(body))
+			for b.Loop() {
+				socketio.AppendPayload(dst, bench.version, false, bench.packets)
+			}
+		})
+	}
+}
