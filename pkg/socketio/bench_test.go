@@ -1,6 +1,7 @@
 package socketio_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -79,7 +80,7 @@ func BenchmarkDecodePayload(b *testing.B) {
 	for range 20 {
 		packets = append(packets, message(`2["message","lobby","`+strings.Repeat("héllo 😀 ", 20)+`"]`))
 	}
-	binary := append(packets[:len(packets):len(packets)], bytesOf(1, 2, 3))
+	binary := slices.Concat(packets, []socketio.EnginePacket{bytesOf(1, 2, 3)})
 	for _, bench := range []struct {
 		name    string
 		version socketio.Version

@@ -36,7 +36,7 @@ func (c *client) open() {
 	if c.session.version == Version3 {
 		if _, served := c.options().Namespaces[rootNamespace]; served {
 			// Silence otherwise: the client takes an error of the root namespace for one of all its namespaces.
-			c.enter(&Socket{namespace: rootNamespace})
+			_ = c.enter(&Socket{namespace: rootNamespace}) // a refusal is told; an error is for what the client sent
 		}
 		return
 	}

@@ -91,7 +91,7 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request, header http.Head
 	conn.SetPongHandler(func(string) error { return ws.control() })
 	conn.SetCloseHandler(func(int, string) error { return nil }) // answered by end
 	return ws, func() {
-		conn.Close()
+		_ = conn.Close() // nobody is left to be told
 		s.running.Done()
 	}
 }
