@@ -61,6 +61,10 @@ test-go: ## Go tests with the race detector (PKG=./pkg/room/...)
 test-js: ## type check and tests of the JavaScript client
 	cd sdk/js && npm run --silent check && npm run --silent test
 
+.PHONY: test-socketio
+test-socketio: deps ## stock socket.io clients of four generations against pkg/socketio
+	cd test/socketio && npm run --silent test
+
 .PHONY: test-browser
 test-browser: ## calls and chats of real browsers through two gateways
 	cd test/browser && npm run --silent test

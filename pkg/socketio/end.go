@@ -42,10 +42,10 @@ func (s *Session) end(reason Reason) {
 		s.ws.farewell(reason)
 		s.startFlush()
 	}
-	if s.probe != nil {
+	ended := s.phase == phaseEnded
+	if s.probe != nil && (ended || !s.probed) {
 		s.probe.abort()
 	}
-	ended := s.phase == phaseEnded
 	if ended {
 		s.heartbeat.timer.Stop()
 	}
@@ -72,7 +72,7 @@ func (s *Session) end(reason Reason) {
 const crossing = 50 * time.Millisecond
 
 // endPolling answers the GET that waits: with a noop a client that closes the session itself, else with a close packet.
-// Without one, that is left to the next GET where there may be one. mu is held.
+// What the next GET has to fetch, or the WebSocket that is about to take over, is left to it. mu is held.
 func (s *Session) endPolling(before phase, reason Reason) {
 	last, wait := closePacket, time.Duration(0)
 	switch reason {
@@ -81,17 +81,24 @@ func (s *Session) endPolling(before phase, reason Reason) {
 	case ReasonForcedClose:
 		wait = s.server.opts.CloseTimeout
 	}
-	switch {
-	case s.poll != nil:
-		s.poll.release(append(s.queue.take(), last)...)
+	waiting := s.queue.take()
+	if p := s.poll; p != nil {
 		s.poll = nil
-	case wait > 0 && before == phaseOpen:
-		s.queue.add(last)
-		s.phase = phaseClosing
-		s.heartbeat.timer.Reset(wait)
-	default:
-		s.drop()
+		if reason != ReasonForcedClose || len(waiting) == 0 {
+			p.release(append(waiting, last)...)
+			return
+		}
+		// A client takes a close packet before the DISCONNECT that is in front of it in the same answer, and comes back.
+		p.release(waiting...)
+		waiting = nil
 	}
+	if wait == 0 || before != phaseOpen {
+		s.server.metrics.dropped.Add(float64(len(waiting)))
+		return
+	}
+	s.queue.packets, s.queue.last = waiting, last
+	s.phase = phaseClosing
+	s.heartbeat.timer.Reset(wait)
 }
 
 // drop forgets what waits. mu is held.

@@ -122,14 +122,19 @@ func (s *Session) releaseLate(p *poll) {
 func (s *Session) takeFor(p *poll) *pollAnswer {
 	s.mu.Lock()
 	answer := p.answer
-	if answer == nil && len(s.queue.packets) > 0 {
+	over := false
+	switch {
+	case answer != nil:
+	case len(s.queue.packets) > 0:
 		answer = &pollAnswer{packets: s.queue.take()}
 		s.poll = nil
+	case s.queue.last != nil:
+		answer, over = &pollAnswer{packets: []*outgoing{s.queue.last}}, true
+		s.poll = nil
 	}
-	last := answer != nil && s.phase == phaseClosing
 	s.mu.Unlock()
-	if last {
-		s.end(ReasonTransportClose) // its last packet is on its way
+	if over {
+		s.end(ReasonTransportClose)
 	}
 	return answer
 }

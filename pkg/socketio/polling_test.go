@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -200,7 +201,8 @@ func TestServerCloses(t *testing.T) {
 			waiting := c.start()
 			synctest.Wait()
 			c.post("4bye")
-			require.Equal(t, "4bye\x1e1", (<-waiting).body)
+			require.Equal(t, "4bye", (<-waiting).body)
+			require.Equal(t, []string{"1"}, c.get()) // on its own, so that it does not overtake a DISCONNECT
 			c.requireGone()
 		})
 	})
@@ -210,7 +212,8 @@ func TestServerCloses(t *testing.T) {
 			c.post("4bye")
 			time.Sleep(4 * time.Second)
 			c.post("4nobody listens") // no reason to frighten it
-			require.Equal(t, []string{"4bye", "1"}, c.get())
+			require.Equal(t, []string{"4bye"}, c.get())
+			require.Equal(t, []string{"1"}, c.get())
 			c.requireGone()
 		})
 	})
@@ -388,4 +391,16 @@ func TestShutdown(t *testing.T) {
 			require.Equal(t, "close server shutting down", line)
 		}
 	})
+}
+
+// An idle polling session costs no goroutine: a client between two requests is a map entry and a timer.
+func TestIdlePollingSessionsHaveNoGoroutine(t *testing.T) {
+	s, _ := serveRecorder(t, socketio.Options{})
+	s.poll("4", "")
+	before := runtime.NumGoroutine()
+	for range 100 {
+		s.poll("4", "")
+		s.poll("3", "")
+	}
+	require.Less(t, runtime.NumGoroutine(), before+20)
 }

@@ -4,8 +4,9 @@ package socketio
 type queue struct {
 	packets  []*outgoing
 	bytes    int
-	flushing bool // a goroutine writes to the WebSocket
-	over     bool // too much has waited: nothing is taken any more
+	last     *outgoing // on polling: what a GET gets when nothing else waits, and then the session is over
+	flushing bool      // a goroutine writes to the WebSocket
+	over     bool      // too much has waited: nothing is taken any more
 }
 
 func (q *queue) add(packet *outgoing) {

@@ -82,7 +82,7 @@ func (s *Session) awaitProbe(ws *webSocket) bool {
 		p.release(noopPacket)
 		s.poll = nil
 	}
-	return s.phase == phaseOpen
+	return s.phase != phaseEnded
 }
 
 // probePacket answers a probe.
@@ -98,21 +98,32 @@ func (s *Session) awaitUpgrade(ws *webSocket) bool {
 	s.handling.Lock()
 	defer s.handled()
 	s.mu.Lock()
-	if s.phase != phaseOpen {
+	if s.phase == phaseEnded {
 		s.mu.Unlock()
 		return false
 	}
 	s.transport, s.ws = TransportWebSocket, ws
 	s.probe, s.probed = nil, false
-	s.server.metrics.sessions.WithLabelValues(TransportPolling).Dec()
-	s.server.metrics.sessions.WithLabelValues(TransportWebSocket).Inc()
 	if s.poll != nil {
 		s.poll.refuse(refusedRequest) // the client should have waited for it
 		s.poll = nil
 	}
+	closing := s.phase == phaseClosing
+	if closing { // what is left is said here
+		s.phase = phaseEnded
+		s.heartbeat.timer.Stop()
+		ws.farewell(ReasonForcedClose)
+	} else {
+		s.server.metrics.sessions.WithLabelValues(TransportPolling).Dec()
+		s.server.metrics.sessions.WithLabelValues(TransportWebSocket).Inc()
+	}
 	s.startFlush()
 	s.mu.Unlock()
-	s.heard(packet.Type)
+	if closing {
+		s.server.forget(s)
+	} else {
+		s.heard(packet.Type)
+	}
 	return true
 }
 

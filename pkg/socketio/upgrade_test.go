@@ -161,7 +161,7 @@ func TestEndWhileUpgrading(t *testing.T) {
 					} else {
 						end(c, ws)
 					}
-					if steps > 2 {
+					if end != nil && steps > 2 {
 						ws.send("1")
 					}
 					ws.readClose()
@@ -255,4 +255,28 @@ func TestUpgradeWaitsForPost(t *testing.T) {
 	close(hold)
 	require.Equal(t, "ok", (<-posted).body)
 	j.wait(t, "slow", "first", "second")
+}
+
+// A session that the server closes while its client is about to change: the client has stopped polling already, so what
+// is left to say goes by WebSocket.
+func TestServerClosesWhileUpgrading(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := newJournal()
+		handlers := j.handlers()
+		handlers.Message = func(s *socketio.Session, data []byte, _ bool) {
+			s.Send(data)
+			s.Close()
+		}
+		c := serve(t, socketio.Options{Engine: handlers}).poll("3", "")
+		ws := c.dial("3", "&sid="+c.sid)
+		ws.send("2probe")
+		ws.expect("3probe")
+		c.post("4bye")
+		j.wait(t, "open", "close forced close")
+		ws.send("5")
+		ws.expect("4bye")
+		require.Equal(t, 1000, ws.readClose())
+		synctest.Wait()
+		c.requireGone()
+	})
 }
