@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"time"
+
+	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
 
 // ErrFenced is the refusal of a call for a seat that another node holds. The calling node has lost
@@ -13,8 +15,8 @@ var ErrFenced = errors.New("store: the seat is held by another node")
 // The reserved state keys. They hold `true` while a moderator has muted the peer; [Store.Control]
 // alone writes them, and neither [Join] nor [SetState] may carry them.
 const (
-	StateMutedAudio = "mutedAudio"
-	StateMutedVideo = "mutedVideo"
+	StateMutedAudio = wire.StateMutedAudio
+	StateMutedVideo = wire.StateMutedVideo
 )
 
 // Room names a room. App matches ^[a-z0-9][a-z0-9-]{0,62}$ and Name ^[A-Za-z0-9._~-]{1,128}$; the
@@ -114,9 +116,9 @@ type Action string
 
 // The actions of [Control].
 const (
-	ActionMute   Action = "mute"
-	ActionUnmute Action = "unmute"
-	ActionKick   Action = "kick"
+	ActionMute   Action = wire.ActionMute
+	ActionUnmute Action = wire.ActionUnmute
+	ActionKick   Action = wire.ActionKick
 )
 
 // Media is what is muted.
@@ -124,8 +126,8 @@ type Media string
 
 // The media of [Control]: the values are the reserved state keys' endings.
 const (
-	MediaAudio Media = "audio"
-	MediaVideo Media = "video"
+	MediaAudio Media = wire.KindAudio
+	MediaVideo Media = wire.KindVideo
 )
 
 // Control acts on one peer or on all but the caller. The caller's permission is checked above.
