@@ -71,6 +71,7 @@ type Cluster struct {
 	opts    Options
 	info    []byte
 	metrics *metrics
+	ready   chan struct{} // closed when every node can find this one
 
 	asking sync.Mutex // held while the roster is read out of turn
 
@@ -88,7 +89,18 @@ func New(opts Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Cluster{opts: opts, info: info, metrics: newMetrics(opts.Registerer)}, nil
+	return &Cluster{opts: opts, info: info, metrics: newMetrics(opts.Registerer), ready: make(chan struct{})}, nil
+}
+
+// WaitReady waits until this node is on the roster and every other node can find it there, or ctx ends. What names this
+// node must not be given out before.
+func (c *Cluster) WaitReady(ctx context.Context) error {
+	select {
+	case <-c.ready:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Run keeps this node on the roster until ctx ends, and then takes it off.
@@ -96,8 +108,11 @@ func (c *Cluster) Run(ctx context.Context) error {
 	ticker := time.NewTicker(c.opts.Beat)
 	defer ticker.Stop()
 	for first := true; ; {
-		if c.beat(ctx, first) {
+		if c.beat(ctx, first) && first {
 			first = false
+			// Others take an id for unknown for as long as this after they have read the roster.
+			known := time.AfterFunc(rosterPause, func() { close(c.ready) })
+			defer known.Stop()
 		}
 		select {
 		case <-ticker.C:

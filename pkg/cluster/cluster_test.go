@@ -39,14 +39,19 @@ func forEachRedis(t *testing.T, test func(t *testing.T, opts store.Options, do f
 	})
 }
 
-// mustJoin starts a node and gives the function that ends it.
+// mustJoin starts a node that beats often, and gives the function that ends it.
 func mustJoin(t *testing.T, opts store.Options, id string) (*cluster.Cluster, func()) {
+	t.Helper()
+	return mustJoinBeating(t, opts, id, 50*time.Millisecond)
+}
+
+func mustJoinBeating(t *testing.T, opts store.Options, id string, beat time.Duration) (*cluster.Cluster, func()) {
 	t.Helper()
 	st, err := store.Open(t.Context(), opts)
 	require.NoError(t, err)
 	c, err := cluster.New(cluster.Options{
 		Store: st, Self: cluster.Node{ID: id, Name: "name of " + id, Address: "127.0.0.1:1", Version: "v1"},
-		Beat: 50 * time.Millisecond, Lease: 400 * time.Millisecond,
+		Beat: beat, Lease: 8 * beat,
 	})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -87,6 +92,22 @@ func TestNodesFindEachOther(t *testing.T) {
 		// A node that ends in order is gone at once, not when its lease ends.
 		endB()
 		require.Eventually(t, func() bool { return !knows(t, a, "b")() }, patience, tick)
+	})
+}
+
+// What a node hands out right after its start names a node that the others know, also those that have read the roster
+// a moment before it came.
+func TestReadyNodeIsFoundAtOnce(t *testing.T) {
+	forEachRedis(t, func(t *testing.T, opts store.Options, _ func(...string) any) {
+		a, _ := mustJoinBeating(t, opts, "a", time.Minute) // knows no more than it asks for
+		require.NoError(t, a.WaitReady(t.Context()))
+		for _, id := range []string{"b", "c", "d"} {
+			a.Find(t.Context(), "nobody") // reads the roster, unless that was just done
+			node, _ := mustJoin(t, opts, id)
+			require.NoError(t, node.WaitReady(t.Context()))
+			_, found := a.Find(t.Context(), id)
+			require.True(t, found, id)
+		}
 	})
 }
 
