@@ -29,6 +29,7 @@ type Config struct {
 	Rooms      RoomsConfig    `koanf:"rooms" doc:"What rooms may be, unless their app says otherwise."`
 	Session    SessionConfig  `koanf:"session" doc:"One client's session and its connection."`
 	Limits     LimitsConfig   `koanf:"limits" doc:"What one connection may ask for."`
+	SocketIO   SocketIOConfig `koanf:"socketio" doc:"Stock socket.io clients: which namespace is served how, and what a client may ask for. See [classic.md](classic.md) and [socketio.md](socketio.md)."`
 	Origins    OriginsConfig  `koanf:"origins" doc:"Which web pages may connect, beside those that an app names itself."`
 	Demo       DemoConfig     `koanf:"demo" doc:"The app \"demo\", which lets everybody in without a token. For trying out."`
 	Pages      PagesConfig    `koanf:"pages" doc:"The demo pages."`
@@ -43,14 +44,18 @@ type Config struct {
 
 // NodeConfig is about this gateway.
 type NodeConfig struct {
-	Name string `koanf:"name" doc:"Name shown to users as the gateway that serves them, and in the log. Empty: the host's name."`
+	Name    string `koanf:"name" doc:"Name shown to users as the gateway that serves them, and in the log. Empty: the host's name."`
+	Address string `koanf:"address" doc:"Where the other gateways reach listen.cluster of this one, as host:port. Empty: its host if it names one, else the address of this machine on the way to Redis."`
 }
 
 // ListenConfig holds the addresses.
 type ListenConfig struct {
 	Public     string `koanf:"public" default:":8080" doc:"Address for clients, as host:port."`
 	Operations string `koanf:"operations" default:"127.0.0.1:9090" doc:"Address for /metrics, /livez and /readyz, as host:port. They are open to whoever reaches it: in a pod set \":9090\", elsewhere leave it on the loopback interface."`
-	Pprof      bool   `koanf:"pprof" default:"false" doc:"Serve Go's profiles under /debug/pprof/ of the operations address."`
+	Cluster    string `koanf:"cluster" default:":7946" doc:"Address for the other gateways of the cluster, as host:port. They forward requests of polling clients there, in TLS with keys made of the cluster's; nobody else gets past the handshake. Used with socketio.enabled."`
+	// The default is the loopback and the private networks: RFC 1918, RFC 4193.
+	TrustedProxies []string `koanf:"trusted_proxies" default:"127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7" max:"256" doc:"Networks of the proxies in front, in CIDR notation. What they say in X-Forwarded-For is taken for the client's address; from others it is passed over."`
+	Pprof          bool     `koanf:"pprof" default:"false" doc:"Serve Go's profiles under /debug/pprof/ of the operations address."`
 }
 
 // TLSConfig is about the certificate of the public listener.
@@ -100,7 +105,11 @@ type RedisTLSConfig struct {
 
 // ClusterConfig is what all gateways share.
 type ClusterConfig struct {
-	Partitions int `koanf:"partitions" default:"64" min:"1" max:"1024" doc:"Number of partitions that rooms are spread over. Fixed by the first gateway of a cluster; one with another number does not start."`
+	Partitions     int           `koanf:"partitions" default:"64" min:"1" max:"1024" doc:"Number of partitions that rooms are spread over. Fixed by the first gateway of a cluster; one with another number does not start."`
+	Key            auth.Secret   `koanf:"key" doc:"Secret of at least 32 characters, the same on all gateways, by which they trust each other. Empty: the first gateway makes one and keeps it in Redis."`
+	Beat           time.Duration `koanf:"beat" default:"2s" min:"100ms" max:"1m" doc:"How often a gateway tells the others, through Redis, that it is there."`
+	Lease          time.Duration `koanf:"lease" default:"6s" min:"200ms" max:"10m" doc:"How long after that the others believe it."`
+	ForwardTimeout time.Duration `koanf:"forward_timeout" default:"5s" min:"100ms" max:"5m" doc:"How long another gateway may take to answer a request that was forwarded to it, beyond the time for which a poll waits anyway."`
 }
 
 // RoomsConfig bounds rooms.
@@ -140,6 +149,29 @@ type LimitsConfig struct {
 	Connections        int           `koanf:"connections" default:"0" min:"0" max:"10000000" doc:"Connections that this gateway takes; further ones are refused. 0: no limit."`
 	HeaderBytes        int           `koanf:"header_bytes" default:"8192" min:"1024" max:"1048576" doc:"Greatest size of the headers of an HTTP request, in bytes."`
 	HeaderTimeout      time.Duration `koanf:"header_timeout" default:"5s" min:"100ms" max:"5m" doc:"How long the headers of an HTTP request may take."`
+}
+
+// SocketIOConfig is about stock socket.io clients.
+type SocketIOConfig struct {
+	Enabled        bool          `koanf:"enabled" default:"true" doc:"Serve socket.io clients of all versions since 1.0 on the public address."`
+	Path           string        `koanf:"path" default:"/socket.io/" doc:"Where, with a slash at both ends."`
+	CallNamespaces []string      `koanf:"call_namespaces" default:"/" max:"16" doc:"Namespaces with the events of a call: message goes to the others in the room."`
+	ChatNamespaces []string      `koanf:"chat_namespaces" default:"/chat" max:"16" doc:"Namespaces with the events of a chat: message goes to everybody in the room, with the sender's id."`
+	CallCapacity   int           `koanf:"call_capacity" default:"2" min:"0" max:"10000" doc:"Seats of a room that a client of a call namespace creates. 0: as its app's policy says."`
+	SenderID       bool          `koanf:"sender_id" default:"false" doc:"In call rooms of more than two seats, add the sender's id to message as a third argument."`
+	App            string        `koanf:"app" doc:"App of clients that show no token and name no app. Empty: the demo app if it is on, else they are refused."`
+	PingInterval   time.Duration `koanf:"ping_interval" default:"10s" min:"100ms" max:"10m" doc:"Period of heartbeats. Keep it below the read timeout of every proxy on the way."`
+	PingTimeout    time.Duration `koanf:"ping_timeout" default:"5s" min:"100ms" max:"5m" doc:"How long the answer may take. A client that died without a word is gone after both."`
+	UpgradeTimeout time.Duration `koanf:"upgrade_timeout" default:"10s" min:"100ms" max:"5m" doc:"How long the change from polling to WebSocket may take."`
+	ConnectTimeout time.Duration `koanf:"connect_timeout" default:"45s" min:"100ms" max:"10m" doc:"How long a client of version 3 or 4 may take to ask for its first namespace."`
+	MaxPayload     int           `koanf:"max_payload" default:"1000000" min:"1024" max:"104857600" doc:"Greatest size of a request's body or of a WebSocket message, in bytes. Many packets can be in a body."`
+	MessageBytes   int           `koanf:"message_bytes" default:"131072" min:"1024" max:"16777216" doc:"Greatest size of one message's data as it goes to the room, in bytes of JSON; bytes count as base64."`
+	Attachments    int           `koanf:"attachments" default:"10" min:"1" max:"1000" doc:"Pieces of binary data that an event may have."`
+	Sessions       int           `koanf:"sessions" default:"100000" min:"1" max:"10000000" doc:"Clients that this gateway takes at a time; further ones are answered with 503."`
+	QueuePackets   int           `koanf:"queue_packets" default:"1024" min:"16" max:"1000000" doc:"Packets that may wait for a slow client before it is closed."`
+	QueueBytes     int           `koanf:"queue_bytes" default:"4194304" min:"4096" max:"1073741824" doc:"Bytes that may wait for a slow client before it is closed."`
+	Namespaces     int           `koanf:"namespaces_per_session" default:"16" min:"1" max:"1000" doc:"Namespaces that a client may be in at a time."`
+	BindingCookie  string        `koanf:"binding_cookie" doc:"Name of a cookie by which polling clients of version 1 and 2 are known, instead of their address, once they have shown it. Empty: none is set."`
 }
 
 // OriginsConfig says which pages may connect.

@@ -71,6 +71,8 @@ func (c *Config) problems() []problem {
 	k.ranges("", reflect.ValueOf(c).Elem())
 	k.names()
 	k.redis()
+	k.cluster()
+	k.socketIO()
 	k.bounds()
 	k.apps()
 	return k.found
@@ -124,14 +126,19 @@ func (k *checker) names() {
 	}
 	k.address("listen.public", c.Listen.Public)
 	k.address("listen.operations", c.Listen.Operations)
-	if _, port, err := net.SplitHostPort(c.Listen.Public); err == nil && port != "0" && c.Listen.Public == c.Listen.Operations {
-		k.fail(fmt.Sprintf("listen.public and listen.operations: are both %q", c.Listen.Public), "listen.public", "listen.operations")
-	}
+	k.differ("listen.public", c.Listen.Public, "listen.operations", c.Listen.Operations)
 	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
 		k.fail("tls.cert_file and tls.key_file: one needs the other", "tls.cert_file", "tls.key_file")
 	}
 	for i, server := range c.ICEServers {
 		k.iceServer(fmt.Sprintf("ice_servers[%d]", i), server)
+	}
+}
+
+// differ checks that two addresses are not one.
+func (k *checker) differ(one, address, other, otherAddress string) {
+	if _, port, err := net.SplitHostPort(address); err == nil && port != "0" && address == otherAddress {
+		k.fail(fmt.Sprintf("%s and %s: are both %q", one, other, address), one, other)
 	}
 }
 
@@ -236,6 +243,8 @@ func (k *checker) apps() {
 		k.fail("apps: "+strings.ReplaceAll(text, "\n", "; "), "apps")
 	}
 }
+
+func hasID(id string) func(auth.App) bool { return func(a auth.App) bool { return a.ID == id } }
 
 // leaves takes apart what errors.Join has joined.
 func leaves(err error) []error {

@@ -42,7 +42,15 @@ func TestLoadDefaults(t *testing.T) {
 	require.NoError(t, err)
 
 	require.Equal(t, hostname, c.Node.Name)
-	require.Equal(t, app.ListenConfig{Public: ":8080", Operations: "127.0.0.1:9090"}, c.Listen)
+	require.Equal(t, ":8080", c.Listen.Public)
+	require.Equal(t, "127.0.0.1:9090", c.Listen.Operations)
+	require.Equal(t, ":7946", c.Listen.Cluster)
+	require.False(t, c.Listen.Pprof)
+	require.Len(t, c.Listen.TrustedProxies, 6)
+	require.True(t, c.SocketIO.Enabled)
+	require.Equal(t, []string{"/"}, c.SocketIO.CallNamespaces)
+	require.Equal(t, []string{"/chat"}, c.SocketIO.ChatNamespaces)
+	require.Empty(t, c.DefaultApp())
 	require.Equal(t, []string{"127.0.0.1:6379"}, c.Redis.Addresses)
 	require.Equal(t, app.RedisSingle, c.Redis.Mode)
 	require.Equal(t, time.Second, c.Redis.DialTimeout)
@@ -285,6 +293,19 @@ func TestLoadRefuses(t *testing.T) {
 		{name: "SameAddress", args: []string{"--listen.operations=:8080"}, want: `listen.public and listen.operations: are both ":8080"`},
 		{name: "NoPort", args: []string{"--listen.public=localhost"}, want: `listen.public: "localhost" is not host:port (listen.public: flag --listen.public)`},
 		{name: "NamedPort", args: []string{"--listen.public=:http"}, want: `listen.public: ":http" is not host:port`},
+		{name: "SameClusterAddress", args: []string{"--listen.cluster=:8080"}, want: `listen.cluster and listen.public: are both ":8080"`},
+		{name: "NodeAddress", args: []string{"--node.address=10.0.0.1"}, want: `node.address: "10.0.0.1" is not host:port`},
+		{name: "TrustedProxy", args: []string{"--listen.trusted_proxies=10.0.0.1"}, want: `listen.trusted_proxies: "10.0.0.1" is not a network as in 10.0.0.0/8`},
+		{name: "ShortClusterKey", env: []string{"SIGNALBOX_CLUSTER_KEY=secret"}, want: "cluster.key: has 6 characters, fewer than 32"},
+		{name: "ShortLease", args: []string{"--cluster.lease=3s"}, want: "cluster.lease: 3s is less than two of cluster.beat, which is 2s"},
+		{name: "SocketIOPath", args: []string{"--socketio.path=/socket.io"}, want: `socketio.path: "/socket.io" is not a path of its own`},
+		{name: "SocketIOPathOfOurs", args: []string{"--socketio.path=/v1/connect/"}, want: "is not a path of its own"},
+		{name: "Namespace", args: []string{"--socketio.call_namespaces=call"}, want: `socketio: "call" is not a namespace`},
+		{name: "LongNamespace", args: []string{"--socketio.chat_namespaces=/abcdefghijklmnopqrstuvwx"}, want: "is not a namespace: a slash and then at most 23"},
+		{name: "NamespaceTwice", args: []string{"--socketio.chat_namespaces=/"}, want: `socketio: "/" is in call_namespaces and in chat_namespaces`},
+		{name: "CallCapacity", args: []string{"--socketio.call_capacity=501"}, want: "socketio.call_capacity: 501 is more than rooms.max_capacity, which is 500"},
+		{name: "SocketIOApp", args: []string{"--socketio.app=acme"}, want: `socketio.app: there is no app "acme"`},
+		{name: "BindingCookie", args: []string{"--socketio.binding_cookie=a b"}, want: `socketio.binding_cookie: "a b" is not a cookie's name`},
 		{name: "ControlInName", env: []string{"SIGNALBOX_NODE_NAME=a\nb"}, want: "node.name: is not at most 253 bytes of printable text"},
 		{name: "RedisAddress", args: []string{"--redis.addresses=cache"}, want: `redis.addresses: "cache" is not host:port`},
 		{name: "TwoForSingle", args: []string{"--redis.addresses=a:1,b:2"}, want: "redis.addresses: there are 2, and redis.mode single takes one"},
