@@ -277,7 +277,7 @@ func TestForeign(t *testing.T) {
 	})
 	s := serve(t, socketio.Options{
 		NewID: func() string { return "n1." + time.Now().Format("150405.000000000") },
-		Foreign: func(sid string) http.Handler {
+		Foreign: func(_ *http.Request, sid string) http.Handler {
 			if strings.HasPrefix(sid, "n2.") {
 				return elsewhere
 			}
@@ -293,6 +293,52 @@ func TestForeign(t *testing.T) {
 	require.JSONEq(t, `{"code":1,"message":"Session ID unknown"}`, s.must(request{query: "EIO=4&transport=polling&sid=n3.x"}).body)
 	c.post("4here")
 	require.Equal(t, []string{"4here"}, c.get())
+}
+
+// A handler that Foreign gives can find the other node gone, and says so as the server itself would.
+func TestRefuseUnknown(t *testing.T) {
+	var server *socketio.Server
+	reg := prometheus.NewRegistry()
+	s := serve(t, socketio.Options{
+		Registerer: reg,
+		Origin:     func(_ *http.Request, origin string) bool { return origin == "https://friend.test" },
+		Foreign: func(r *http.Request, sid string) http.Handler {
+			require.Equal(t, sid, r.URL.Query().Get("sid"))
+			if sid != "gone" {
+				return nil
+			}
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { server.RefuseUnknown(w, r) })
+		},
+	})
+	server = s.server
+	compare := func(t *testing.T, ask func(sid string) reply) {
+		t.Helper()
+		own, given := ask("unknown"), ask("gone")
+		for _, answer := range []*reply{&own, &given} {
+			require.Contains(t, answer.body, "Session ID unknown")
+			answer.header.Del("Date")
+		}
+		require.Equal(t, own, given)
+	}
+	for _, origin := range []string{"https://friend.test", "https://evil.test"} {
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			t.Run(method+" from "+origin, func(t *testing.T) {
+				compare(t, func(sid string) reply {
+					return s.must(request{method: method, query: "EIO=4&transport=polling&sid=" + sid, header: http.Header{"Origin": {origin}}})
+				})
+			})
+		}
+	}
+	t.Run("WebSocket", func(t *testing.T) {
+		compare(t, func(sid string) reply {
+			_, response, err := s.tryDial("4", "&sid="+sid, nil)
+			require.Error(t, err)
+			body, err := io.ReadAll(response.Body)
+			require.NoError(t, err)
+			return reply{status: response.StatusCode, body: string(body), header: response.Header}
+		})
+	})
+	require.Equal(t, 10.0, sample(t, reg, "signalbox_socketio_requests_refused_total", "1"))
 }
 
 func TestCookie(t *testing.T) {

@@ -80,9 +80,10 @@ type Options struct {
 	// NewID makes the ids of sessions, by which alone a client of version 4 is known: they have to be unguessable. They
 	// consist of letters, digits, - and _. If nil, an id has 20 characters of 120 random bits.
 	NewID func() string
-	// Foreign is asked for a handler of requests whose session id is unknown here. If it is nil or gives none, the client
-	// is told that the id is unknown, upon which it starts anew.
-	Foreign func(sid string) http.Handler
+	// Foreign is asked for a handler of requests whose session id is unknown here, before anything else is looked at. If it
+	// is nil or gives none, the client is told that the id is unknown, upon which it starts anew; a handler can say the
+	// same by [Server.RefuseUnknown].
+	Foreign func(r *http.Request, sid string) http.Handler
 	// ClientKey gives what tells a client from others, who may have learned its session's id; see [ClientAddress], which
 	// is used if it is nil. Behind a proxy it needs the address of the client instead of the proxy's.
 	ClientKey func(*http.Request) string

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -50,7 +49,12 @@ func (p *poll) refuse(refused *refusal) {
 // serveGet answers with what waits for the client, as soon as there is something. A session has one GET at a time.
 func (s *Session) serveGet(w http.ResponseWriter, r *http.Request) {
 	p := &poll{woken: make(chan struct{}, 1)}
-	if refused := s.wait(p); refused != nil {
+	refused := s.wait(p)
+	if refused == nil && s.server.letWait(w) != nil {
+		s.abandon(p)
+		refused = refusedRequest
+	}
+	if refused != nil {
 		s.server.refuse(w, refused, false)
 		return
 	}
@@ -165,35 +169,11 @@ func (s *Session) answerGet(w http.ResponseWriter, packets []*outgoing) error {
 	if binary {
 		contentType = "application/octet-stream"
 	}
-	control := http.NewResponseController(w)
-	if err := supported(control.SetWriteDeadline(time.Now().Add(s.server.opts.WriteTimeout))); err != nil {
+	if err := s.server.answer(w, http.StatusOK, contentType, body); err != nil {
 		return err
 	}
-	answer(w, http.StatusOK, contentType, body)
 	s.server.metrics.sent.Add(float64(len(packets)))
-	err := supported(control.Flush())
-	if err == nil {
-		err = supported(control.SetWriteDeadline(time.Time{}))
-	}
-	return err
-}
-
-// supported passes over what a ResponseWriter, wrapped perhaps, cannot do.
-func supported(err error) error {
-	if errors.Is(err, http.ErrNotSupported) {
-		return nil
-	}
-	return err
-}
-
-// answer writes a whole answer. Whether it was written, flushing tells.
-func answer(w http.ResponseWriter, status int, contentType string, body []byte) {
-	header := w.Header()
-	header.Set("Content-Type", contentType)
-	header.Set("Content-Length", strconv.Itoa(len(body)))
-	header.Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	_, _ = w.Write(body)
+	return nil
 }
 
 // servePost reads and handles the packets of one request. A session has one POST at a time.
@@ -210,7 +190,10 @@ func (s *Session) servePost(w http.ResponseWriter, r *http.Request) {
 		s.server.refuse(w, refused, false)
 		return
 	}
-	answer(w, http.StatusOK, "text/html", []byte("ok")) // text/plain makes old browsers offer it as a download
+	// text/plain makes old browsers offer it as a download.
+	if err := s.server.answer(w, http.StatusOK, "text/html", []byte("ok")); err != nil {
+		s.logger().Debug("answer not written", "error", err)
+	}
 }
 
 func (s *Session) beginPost() *refusal {
@@ -263,17 +246,13 @@ func (s *Session) post(w http.ResponseWriter, r *http.Request) *refusal {
 
 // readBody reads a body within the server's bounds of size and time.
 func (s *Session) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	control := http.NewResponseController(w)
-	if err := supported(control.SetReadDeadline(time.Now().Add(s.server.opts.ReadTimeout))); err != nil {
-		return nil, err
+	most := int64(s.server.opts.MaxPayload)
+	if r.ContentLength > most {
+		return nil, &http.MaxBytesError{Limit: most}
 	}
-	if r.ContentLength > int64(s.server.opts.MaxPayload) {
-		return nil, &http.MaxBytesError{Limit: int64(s.server.opts.MaxPayload)}
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(s.server.opts.MaxPayload)))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
 	if err != nil {
 		return nil, err
 	}
-	// What watches the connection for its end would take the deadline for it.
-	return body, supported(control.SetReadDeadline(time.Time{}))
+	return body, handleWithoutDeadline(w)
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// Server serves the requests of its path. It is an [http.Handler]; an http.Server in front of it needs a WriteTimeout
-// of none or of more than PingInterval and PingTimeout together, as a GET waits that long for something to tell.
+// Server serves the requests of its path. It is an [http.Handler]. The timeouts of the http.Server in front of it do not
+// matter: each request gets deadlines of its own.
 type Server struct {
 	// immutable
 	opts     Options
@@ -33,7 +33,7 @@ func New(opts Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{opts: opts, metrics: newMetrics(opts.Registerer), sessions: make(map[string]*Session)}
-	s.upgrader = newUpgrader(&s.opts)
+	s.upgrader = s.newUpgrader()
 	return s, nil
 }
 
@@ -68,11 +68,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	sid := query.Get("sid")
 	session := s.session(sid)
 	if sid != "" && session == nil && s.opts.Foreign != nil && r.Method != http.MethodOptions {
-		if owner := s.opts.Foreign(sid); owner != nil {
+		if owner := s.opts.Foreign(r, sid); owner != nil {
 			owner.ServeHTTP(w, r)
 			return
 		}
 	}
+	s.arm(w)
 	allowed := s.allowOrigin(w, r)
 	if r.Method == http.MethodOptions {
 		preflight(w, r, allowed)
@@ -92,6 +93,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		session.servePost(w, r)
 	}
+}
+
+// RefuseUnknown answers a request of a session that is nowhere to be found, as ServeHTTP does one whose id is unknown:
+// upon that, the client starts anew. It is for handlers that Foreign gives.
+func (s *Server) RefuseUnknown(w http.ResponseWriter, r *http.Request) {
+	s.arm(w)
+	s.allowOrigin(w, r)
+	s.refuse(w, refusedSession, websocket.IsWebSocketUpgrade(r))
 }
 
 // session gives the session of an id, or nil.

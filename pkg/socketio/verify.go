@@ -110,12 +110,14 @@ func (s *Server) admit(r *http.Request) *refusal {
 // refuse answers with JSON, or, in place of a WebSocket, with text, as the reference does.
 func (s *Server) refuse(w http.ResponseWriter, refused *refusal, upgrade bool) {
 	s.metrics.refused.WithLabelValues(strconv.Itoa(refused.code)).Inc()
+	status, contentType, body := refused.status, "application/json", refused.body()
 	if upgrade {
 		w.Header().Set("Connection", "close")
-		answer(w, http.StatusBadRequest, "text/html", []byte(refused.message))
-		return
+		status, contentType, body = http.StatusBadRequest, "text/html", []byte(refused.message)
 	}
-	answer(w, refused.status, "application/json", refused.body())
+	if err := s.answer(w, status, contentType, body); err != nil {
+		s.opts.Logger.Debug("refusal not written", "error", err)
+	}
 }
 
 // validHeader reports whether a header's value has no byte that may not be in one (RFC 9110, section 5.5).

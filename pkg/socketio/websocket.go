@@ -47,16 +47,17 @@ var (
 	errFragments    = errors.New("too many fragments")
 )
 
-func newUpgrader(opts *Options) websocket.Upgrader {
+func (s *Server) newUpgrader() websocket.Upgrader {
 	return websocket.Upgrader{
-		HandshakeTimeout: opts.WriteTimeout,
+		HandshakeTimeout: s.opts.WriteTimeout,
 		ReadBufferSize:   readBuffer,
 		// Frames are written past gorilla; a pool keeps it from holding a write buffer for each connection.
 		WriteBufferPool: noBuffers{},
 		WriteBufferSize: 256,
 		CheckOrigin:     func(*http.Request) bool { return true }, // checked before, with an answer of ours
 		Error: func(w http.ResponseWriter, _ *http.Request, status int, reason error) {
-			answer(w, status, "text/html", []byte(reason.Error()))
+			// The error that accept gets is the same, and logged there.
+			_ = s.answer(w, status, "text/html", []byte(reason.Error()))
 		},
 	}
 }
