@@ -31,6 +31,10 @@ build: ## static binaries of every service in bin/
 		CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X github.com/signalbox-rtc/signalbox/pkg/telemetry.version=$(VERSION)' -o "bin/$$service" "./services/$$service"; \
 	done
 
+.PHONY: vendor
+vendor: ## copy the stock socket.io clients that gateways serve out of npm again
+	@scripts/vendor.sh
+
 .PHONY: deps
 deps: ## install what the tests need and is missing: redis-server, chromium, npm packages
 	@scripts/deps.sh

@@ -4,10 +4,14 @@ package web
 import "embed"
 
 // Files holds the pages at its root, index.html among them. They are plain files without a build step; their scripts
-// import the JavaScript client (package sdkjs) from /sdk/ of the same server.
+// import the JavaScript client (package sdkjs) from /sdk/ of the same server, and below third_party/ are the stock
+// socket.io clients.
 //
-//go:embed *.html *.css *.js *.svg
+//go:embed *.html *.css *.js *.svg third_party/socket.io-client
 var Files embed.FS
+
+// SocketIOClient is the folder of [Files] that holds the stock socket.io client of protocol 5, with its licence.
+const SocketIOClient = "third_party/socket.io-client/4.8.4"
 
 // ContentSecurityPolicy is the Content-Security-Policy header to serve [Files] with (W3C CSP Level 3). The pages have
 // no inline script and no inline style; they open WebSockets, to their own server, and play media of WebRTC.

@@ -35,7 +35,7 @@ func handleFiles(mux *http.ServeMux, prefix string, files fs.FS) error {
 		if err != nil {
 			return err
 		}
-		page := newPage(path.Base(name), content)
+		page := newFile(path.Base(name), content, web.SecurityHeaders)
 		mux.Handle(prefix+name, readOnly(page))
 		if path.Base(name) == "index.html" {
 			mux.Handle(path.Join(prefix, path.Dir(name))+"{$}", readOnly(page))
@@ -44,25 +44,27 @@ func handleFiles(mux *http.ServeMux, prefix string, files fs.FS) error {
 	})
 }
 
-// page is one embedded file. Browsers ask each time whether it is still the same, so that an upgrade shows at once.
-type page struct {
+// file is one embedded file. Browsers ask each time whether it is still the same, so that an upgrade shows at once.
+type file struct {
 	name    string
 	content []byte
 	etag    string
+	header  map[string]string
 }
 
-func newPage(name string, content []byte) *page {
+// newFile makes a file that is served with these header lines beside its own.
+func newFile(name string, content []byte, header map[string]string) *file {
 	sum := sha256.Sum256(content)
-	return &page{name: name, content: content, etag: `"` + hex.EncodeToString(sum[:8]) + `"`}
+	return &file{name: name, content: content, etag: `"` + hex.EncodeToString(sum[:8]) + `"`, header: header}
 }
 
 // ServeHTTP implements http.Handler.
-func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (f *file) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
-	for name, value := range web.SecurityHeaders {
+	for name, value := range f.header {
 		header.Set(name, value)
 	}
 	header.Set("Cache-Control", "no-cache")
-	header.Set("ETag", p.etag)
-	http.ServeContent(w, r, p.name, time.Time{}, bytes.NewReader(p.content))
+	header.Set("ETag", f.etag)
+	http.ServeContent(w, r, f.name, time.Time{}, bytes.NewReader(f.content))
 }
