@@ -13,11 +13,9 @@ import (
 // collect more: what comes while a write is under way makes the next batch.
 type queue struct {
 	// immutable
-	conn        Conn
-	metrics     *metrics
-	maxMessages int
-	maxBytes    int
-	overflow    func() // called once, outside of mu, when a bound is passed
+	conn     Conn
+	server   *Server
+	overflow func() // called once, outside of mu, when a bound is passed
 
 	flushers sync.WaitGroup
 
@@ -27,6 +25,8 @@ type queue struct {
 	flushing bool
 	end      *farewell // set once: nothing is taken after it
 }
+
+var _ Sink = (*queue)(nil)
 
 // farewell is how a connection is closed once what waits is written.
 type farewell struct {
@@ -50,13 +50,13 @@ func (b *batch) release() {
 	batches.Put(b)
 }
 
-// send queues a frame. It does not block. A frame over the bounds is dropped, and so is all that waits: the session is
+// Deliver queues a frame. It does not block. A frame over the bounds is dropped, and so is all that waits: the session is
 // to be closed with a code after which the client comes back for it.
-func (q *queue) send(frame *wire.Frame) {
+func (q *queue) Deliver(frame *wire.Frame) {
 	q.mu.Lock()
 	if q.end != nil {
 		q.mu.Unlock()
-		q.metrics.dropped.WithLabelValues("ended").Inc()
+		q.server.metrics.dropped.WithLabelValues("ended").Inc()
 		return
 	}
 	if q.waiting == nil {
@@ -67,7 +67,7 @@ func (q *queue) send(frame *wire.Frame) {
 		q.end = &farewell{code: wire.CloseSlowReceiver, reason: "the queue is full"}
 		q.start()
 		q.mu.Unlock()
-		q.metrics.dropped.WithLabelValues("queue_full").Add(float64(dropped))
+		q.server.metrics.dropped.WithLabelValues("queue_full").Add(float64(dropped))
 		q.overflow()
 		return
 	}
@@ -77,11 +77,22 @@ func (q *queue) send(frame *wire.Frame) {
 	q.mu.Unlock()
 }
 
+// Reply implements [Sink].
+func (q *queue) Reply(id int64, body wire.ReplyBody) { q.Deliver(wire.ReplyFrame(id, body)) }
+
+// Refuse implements [Sink].
+func (q *queue) Refuse(id int64, refusal *wire.Error) { q.Deliver(wire.ErrorFrame(id, refusal)) }
+
+// Close implements [Sink].
+func (q *queue) Close(code wire.CloseCode, reason string) {
+	q.close(farewell{code: code, reason: reason})
+}
+
 // full reports whether a frame is over the bounds. One frame always fits when nothing waits: the snapshot of a large room
 // may be larger than all the queue, and a client that came back for it would be closed over it again. mu is held.
 func (q *queue) full(frame *wire.Frame) bool {
 	waiting := len(q.waiting.frames)
-	return waiting >= q.maxMessages || waiting > 0 && q.bytes+frame.Size() > q.maxBytes
+	return waiting >= q.server.opts.QueueMessages || waiting > 0 && q.bytes+frame.Size() > q.server.opts.QueueBytes
 }
 
 // close ends the queue: what waits is still written, then the connection is closed. Only the first call counts.
@@ -93,7 +104,7 @@ func (q *queue) close(end farewell) {
 	}
 	q.end = &end
 	if end.silent {
-		q.metrics.dropped.WithLabelValues("ended").Add(float64(q.drop()))
+		q.server.metrics.dropped.WithLabelValues("ended").Add(float64(q.drop()))
 	}
 	q.start()
 }
@@ -104,7 +115,7 @@ func (q *queue) fail(unsent int, end farewell) {
 	q.mu.Lock()
 	unsent += q.drop()
 	q.mu.Unlock()
-	q.metrics.dropped.WithLabelValues("write").Add(float64(unsent))
+	q.server.metrics.dropped.WithLabelValues("write").Add(float64(unsent))
 	q.close(end)
 }
 
@@ -165,10 +176,10 @@ func (q *queue) write(work *batch) {
 	size := 0
 	for _, frame := range work.frames {
 		size += frame.Size()
-		q.metrics.sent[frame.Kind()].Inc()
+		q.server.metrics.sent[frame.Kind()].Inc()
 	}
-	q.metrics.batches.Observe(float64(len(work.frames)))
-	q.metrics.frameBytes.Add(float64(size))
+	q.server.metrics.batches.Observe(float64(len(work.frames)))
+	q.server.metrics.frameBytes.Add(float64(size))
 }
 
 // ended reports whether the queue was closed.

@@ -1,5 +1,8 @@
-// Package session is one client's session, whatever its transport: the loop that reads its requests, their dispatch to
-// the rooms, and the bounded queue with the only writer of its connection.
+// Package session is one client's session, whatever its transport: what a client may send, its dispatch to the rooms, and
+// what the client is told.
+//
+// There are two kinds of transports. A [Conn] is read from: [Server.Serve] has the loop that reads its requests, and the
+// bounded queue with the only writer of the connection. Others call: see [Server.Attach].
 package session
 
 import (
@@ -41,12 +44,18 @@ type Ended interface {
 
 // Client is what is known of a client before it says hello.
 type Client struct {
+	// ID is the session's public id where the transport gives it: see [wire.ValidID]. No other session of the cluster may
+	// have it, and nobody be able to guess it. One is made if it is "".
+	ID string
 	// Transport names the transport, for metrics: websocket, ...
 	Transport string
 	// Origin is the page's origin as the transport checked it, "" if the client sent none.
 	Origin string
 	// Remote is the client's address, for the log.
 	Remote string
+	// Capacity is the number of seats of a room that the client creates, up to the most that its app allows; 0 leaves it
+	// to the app's policy.
+	Capacity int
 }
 
 // Options configures a [Server].
@@ -139,9 +148,13 @@ func NewServer(opts Options) (*Server, error) {
 func (s *Server) Serve(ctx context.Context, conn Conn, client Client) {
 	started := time.Now()
 	s.metrics.connections.WithLabelValues(client.Transport).Inc()
-	defer s.metrics.connections.WithLabelValues(client.Transport).Dec()
-	session := newSession(s, conn, client)
-	cause := session.run(ctx)
-	s.metrics.closed.WithLabelValues(cause.word, cause.initiator).Inc()
+	cause := newSession(s, conn, client).run(ctx)
+	s.ended(client.Transport, started, cause)
+}
+
+// ended counts a connection out.
+func (s *Server) ended(transport string, started time.Time, end cause) {
+	s.metrics.connections.WithLabelValues(transport).Dec()
+	s.metrics.closed.WithLabelValues(end.word, end.initiator).Inc()
 	s.metrics.durations.Observe(time.Since(started).Seconds())
 }

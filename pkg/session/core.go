@@ -1,0 +1,210 @@
+package session
+
+import (
+	"crypto/rand"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/signalbox-rtc/signalbox/pkg/auth"
+	"github.com/signalbox-rtc/signalbox/pkg/room"
+	"github.com/signalbox-rtc/signalbox/pkg/wire"
+)
+
+// Sink is where a session says what its client is to be told. No method may block, nor call back into the session, but
+// that Close may lead to [Attached.End]: the others are called with locks held, and all from any goroutine. What comes
+// after Close, or after the end, is to be dropped: there may be requests under way that are answered then.
+type Sink interface {
+	// Deliver tells an event.
+	Deliver(*wire.Frame)
+	// Reply answers a request.
+	Reply(id int64, body wire.ReplyBody)
+	// Refuse answers a request that failed.
+	Refuse(id int64, refusal *wire.Error)
+	// Close ends the connection after what was said before. Only the first call counts.
+	Close(code wire.CloseCode, reason string)
+}
+
+var _ room.Subscriber = Sink(nil)
+
+// core is what the sessions of all transports have in common: who the client is, its requests and their bounds. What it
+// says goes to its sink.
+type core struct {
+	// immutable
+	server *Server
+	client Client // with an ID always
+	sink   Sink
+
+	// owned by the goroutine that has the requests: the reader, or the one that calls
+	member    *room.Member
+	lastID    int64
+	bad       int
+	limiter   *rate.Limiter
+	throttled time.Time // since when the session is over its rate; zero if it is not
+
+	mu       sync.Mutex
+	changed  sync.Cond // signalled when a request that waits may go on: inFlight has fallen, its time has come, or over
+	inFlight int
+	over     bool // no request may go on
+	expiry   *time.Timer
+	identity *auth.Identity // nil before hello; written by the requests' goroutine, which alone reads it without mu
+}
+
+// idLength is that of a session's id: 20 characters of 5 bits, 100 bits in all.
+const idLength = 20
+
+// begin completes a new core in its place.
+func (c *core) begin(server *Server, client Client, sink Sink) {
+	if client.ID == "" {
+		client.ID = rand.Text()[:idLength]
+	}
+	c.server, c.client, c.sink = server, client, sink
+	c.limiter = rate.NewLimiter(rate.Limit(server.opts.RequestsPerSecond), server.opts.RequestsBurst)
+	c.changed.L = &c.mu
+}
+
+// cause is why a session ended, in the words of the metric.
+type cause struct {
+	word, initiator string
+	left            bool // the client meant to go
+}
+
+// finish gives up the seats. Nothing is delivered after it has returned.
+func (c *core) finish(end cause) {
+	c.cancelExpiry()
+	if c.member == nil {
+		return
+	}
+	reason := wire.ReasonDisconnected
+	if end.left {
+		reason = wire.ReasonLeft
+	}
+	c.member.End(reason)
+	c.server.metrics.sessions.Dec()
+	c.logger().Debug("session ended", "reason", end.word, "initiator", end.initiator)
+}
+
+func (c *core) cancelExpiry() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.expiry != nil {
+		c.expiry.Stop()
+	}
+}
+
+// release lets no further request go on, nor wait. It reports false when that was so already.
+func (c *core) release() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over {
+		return false
+	}
+	c.over = true
+	c.changed.Broadcast()
+	return true
+}
+
+func (c *core) released() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.over
+}
+
+// refuseMessage answers a message that is not valid, and counts it.
+func (c *core) refuseMessage(id int64, refusal *wire.Error) {
+	c.server.metrics.requests.invalid.Inc()
+	c.refuse(id, refusal)
+	c.countBad()
+}
+
+// countBad closes the session when too many of its messages were not valid.
+func (c *core) countBad() {
+	if c.bad++; c.bad > c.server.opts.BadMessages {
+		c.sink.Close(wire.CloseBadMessages, "too many messages that were not valid")
+	}
+}
+
+// admit holds the session to its rate and to its bound of requests in flight, by keeping its goroutine. It reports false
+// when the session has to end.
+func (c *core) admit() bool {
+	now := time.Now()
+	reservation := c.limiter.ReserveN(now, 1)
+	if delay := reservation.DelayFrom(now); delay > 0 {
+		c.server.metrics.throttled.Inc()
+		if c.throttled.IsZero() {
+			c.throttled = now
+		}
+		if now.Sub(c.throttled)+delay > c.server.opts.RequestsWait {
+			c.sink.Close(wire.CloseRateLimited, "too many requests")
+			return false
+		}
+		c.pause(delay)
+	} else if c.limiter.TokensAt(now) >= 1 {
+		c.throttled = time.Time{}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.inFlight >= c.server.opts.InFlight && !c.over {
+		c.server.metrics.inFlight.Inc()
+		for c.inFlight >= c.server.opts.InFlight && !c.over {
+			c.changed.Wait()
+		}
+	}
+	return !c.over
+}
+
+// pause waits for a time, or until the session is over.
+func (c *core) pause(delay time.Duration) {
+	due := false
+	timer := time.AfterFunc(delay, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		due = true
+		c.changed.Broadcast()
+	})
+	defer timer.Stop()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for !due && !c.over {
+		c.changed.Wait()
+	}
+}
+
+// began and done bracket a request that waits for its reply.
+func (c *core) began() {
+	c.mu.Lock()
+	c.inFlight++
+	c.mu.Unlock()
+}
+
+func (c *core) done() {
+	c.mu.Lock()
+	c.inFlight--
+	c.mu.Unlock()
+	c.changed.Signal()
+}
+
+func (c *core) refuse(id int64, refusal *wire.Error) {
+	c.server.metrics.refused.WithLabelValues(string(refusal.Code)).Inc()
+	c.sink.Refuse(id, refusal)
+}
+
+// failed notes a panic. It is the end of one session, and of nobody else's.
+func (c *core) failed(fault any) {
+	c.server.metrics.panics.Inc()
+	c.logger().Error("panic in a session", "panic", fault, "stack", string(debug.Stack()))
+}
+
+func (c *core) logger() *slog.Logger {
+	c.mu.Lock()
+	identity := c.identity
+	c.mu.Unlock()
+	logger := c.server.opts.Logger.With("session", c.client.ID, "transport", c.client.Transport)
+	if identity != nil {
+		logger = logger.With("app", identity.App)
+	}
+	return logger
+}
