@@ -21,6 +21,8 @@ func TestAllocationBudget(t *testing.T) {
 	signaled, message, done := &wire.Signaled{From: "a81x", Data: sdp}, &wire.Message{From: "a81x", Data: quarterKilobyte()}, &wire.Done{Seq: 7}
 	body := wire.AppendEventBody(nil, "lobby", signaled)
 	scratch := make([]byte, 0, 8192)
+	frame, key := wire.EventFrame(1<<40, body), new(int)
+	frame.Derived(key, func() any { return done })
 	for _, test := range []struct {
 		name   string
 		budget float64
@@ -32,6 +34,7 @@ func TestAllocationBudget(t *testing.T) {
 		{"event body into a lent slice: encoder", 1, func() { wire.AppendEventBody(scratch, "lobby", message) }},
 		{"event frame: bytes, frame", 2, func() { wire.EventFrame(1<<40, body) }},
 		{"reply frame: bytes, frame, encoder", 3, func() { wire.ReplyFrame(7, done) }},
+		{"derived already", 0, func() { frame.Derived(key, func() any { return signaled }) }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			require.LessOrEqual(t, testing.AllocsPerRun(200, test.run), test.budget)

@@ -4,14 +4,17 @@ import (
 	"bytes"
 	"encoding/binary"
 	"slices"
+	"sync"
+	"sync/atomic"
 )
 
 // Frame is one message from the server as a WebSocket text frame: built once, never changed, and shared by all its
 // receivers. A server's frames are not masked (RFC 6455, section 5.1), so they are the same bytes for everybody.
 type Frame struct {
-	kind  Type
-	bytes []byte
-	text  int // where the message begins in bytes
+	bytes   []byte
+	derived atomic.Pointer[derived]
+	kind    uint8 // which of frameKinds
+	text    uint8 // where the message begins in bytes
 }
 
 // What a frame can be beside an event, for [Frame.Kind].
@@ -26,13 +29,16 @@ const (
 // FrameKinds lists what [Frame.Kind] can say, for metrics.
 var FrameKinds = append(slices.Clone(EventTypes), FrameReply, FrameError, FramePing, FramePong, frameOther)
 
-// eventKinds gives the type of an event body without making a string of it.
-var eventKinds = func() map[string]Type {
-	kinds := make(map[string]Type, len(EventTypes))
-	for _, t := range EventTypes {
-		kinds[string(t)] = t
+// frameKinds is the same list, by number: a frame has no room for a string.
+var frameKinds = slices.Clone(FrameKinds)
+
+// kindNumbers gives the place of each in it, looked up without making a string of what was read.
+var kindNumbers = func() map[string]uint8 {
+	numbers := make(map[string]uint8, len(frameKinds))
+	for i, t := range frameKinds {
+		numbers[string(t)] = uint8(i)
 	}
-	return kinds
+	return numbers
 }()
 
 // frameHeader is the room for the longest frame header without mask: 2 bytes and a length of 8.
@@ -70,8 +76,8 @@ func eventKind(body []byte) Type {
 	if !ok || end < 0 {
 		return frameOther
 	}
-	if kind, ok := eventKinds[string(rest[:end])]; ok {
-		return kind
+	if number, ok := kindNumbers[string(rest[:end])]; ok && int(number) < len(EventTypes) {
+		return frameKinds[number]
 	}
 	return frameOther
 }
@@ -94,11 +100,11 @@ func newFrame(kind Type, b []byte) *Frame {
 		binary.BigEndian.PutUint64(b[start+2:], uint64(size))
 	}
 	b[start] = finalText
-	return &Frame{kind: kind, bytes: b[start:], text: frameHeader - start}
+	return &Frame{kind: kindNumbers[string(kind)], bytes: b[start:], text: uint8(frameHeader - start)}
 }
 
 // Kind is the event's type, or what else the frame is.
-func (f *Frame) Kind() Type { return f.kind }
+func (f *Frame) Kind() Type { return frameKinds[f.kind] }
 
 // WebSocket gives the whole frame. It must not be changed.
 func (f *Frame) WebSocket() []byte { return f.bytes }
@@ -123,5 +129,44 @@ func ControlFrame(op byte, payload []byte) *Frame {
 	if op == OpPong {
 		kind = FramePong
 	}
-	return &Frame{kind: kind, bytes: b, text: 2}
+	return &Frame{kind: kindNumbers[string(kind)], bytes: b, text: 2}
+}
+
+// derived is one value that was made of a frame. They form a list, to which new ones are added in front.
+type derived struct {
+	key   any
+	make  sync.Once
+	value any
+	next  *derived
+}
+
+// Derived gives what make makes of the frame, for example the same message in another protocol: the first call with a
+// key calls make, and the others get, or wait for, what it has made. The frame keeps it as long as it lives itself. Keys
+// are compared, so they need a comparable type of their own; pointers and empty structs cost nothing. A frame has a few
+// of them, not many.
+//
+// It is safe for concurrent use. make must not call Derived of the same frame with the same key.
+func (f *Frame) Derived(key any, make func() any) any {
+	d := f.derivation(key)
+	d.make.Do(func() { d.value = make() })
+	return d.value
+}
+
+// derivation finds the place of a key's value, or adds one.
+func (f *Frame) derivation(key any) *derived {
+	var added *derived
+	for {
+		first := f.derived.Load()
+		for d := first; d != nil; d = d.next {
+			if d.key == key {
+				return d
+			}
+		}
+		if added == nil {
+			added = &derived{key: key}
+		}
+		if added.next = first; f.derived.CompareAndSwap(first, added) {
+			return added
+		}
+	}
 }

@@ -5,8 +5,12 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 
@@ -113,4 +117,70 @@ func TestFrameKind(t *testing.T) {
 	require.Equal(t, wire.FramePong, wire.ControlFrame(wire.OpPong, nil).Kind())
 	require.Equal(t, wire.Type("other"), wire.EventFrame(1, []byte(`{"type":"made-up"}`)).Kind())
 	require.Equal(t, wire.Type("other"), wire.EventFrame(1, []byte(`{}`)).Kind())
+}
+
+func TestFrameKindsHaveTheirOwnNames(t *testing.T) {
+	for _, kind := range wire.FrameKinds {
+		if slices.Contains(wire.EventTypes, kind) {
+			continue
+		}
+		frame := wire.EventFrame(1, []byte(`{"type":"`+string(kind)+`","room":"r"}`))
+		require.Equal(t, wire.Type("other"), frame.Kind(), "an event that calls itself %s", kind)
+	}
+}
+
+type derivedKey struct{ name string }
+
+// What is derived is made once for each key, however many ask for it at the same time, and all get the same.
+func TestDerivedIsMadeOnce(t *testing.T) {
+	const keys, askers = 5, 8
+	for range 200 {
+		frame := wire.EventFrame(1, []byte(`{"type":"message"}`))
+		var made [keys]atomic.Int32
+		var got [keys][askers]any
+		start := make(chan struct{})
+		var asking sync.WaitGroup
+		for asker := range askers {
+			asking.Go(func() {
+				<-start
+				for i := range keys {
+					k := (i + asker) % keys
+					got[k][asker] = frame.Derived(derivedKey{fmt.Sprint(k)}, func() any {
+						made[k].Add(1)
+						return &derivedKey{fmt.Sprint("value of ", k)}
+					})
+				}
+			})
+		}
+		close(start)
+		asking.Wait()
+		for k := range keys {
+			require.EqualValues(t, 1, made[k].Load(), "key %d", k)
+			require.Equal(t, &derivedKey{fmt.Sprint("value of ", k)}, got[k][0])
+			for _, value := range got[k] {
+				require.Same(t, got[k][0], value, "key %d", k)
+			}
+		}
+	}
+}
+
+// Keys of different types are different, as with contexts, and a value may be nil.
+func TestDerivedKeys(t *testing.T) {
+	type other struct{ name string }
+	frame := wire.EventFrame(1, []byte(`{"type":"message"}`))
+	require.Equal(t, 1, frame.Derived(derivedKey{"k"}, func() any { return 1 }))
+	require.Equal(t, 2, frame.Derived(other{"k"}, func() any { return 2 }))
+	require.Nil(t, frame.Derived(derivedKey{"nil"}, func() any { return nil }))
+	require.Nil(t, frame.Derived(derivedKey{"nil"}, func() any { return 3 }), "nil was made already")
+	nested := frame.Derived(derivedKey{"outer"}, func() any {
+		return frame.Derived(derivedKey{"inner"}, func() any { return 4 })
+	})
+	require.Equal(t, 4, nested, "what is derived can be made of what is derived")
+	require.Equal(t, 1, frame.Derived(derivedKey{"k"}, func() any { return 5 }))
+	require.Equal(t, `{"seq":1,"type":"message"}`, string(frame.Text()))
+}
+
+// A frame is made for every event and reply of a node: with what is derived it still fits the allocator's class of 48.
+func TestFrameIsSmall(t *testing.T) {
+	require.LessOrEqual(t, unsafe.Sizeof(wire.Frame{}), uintptr(48))
 }
