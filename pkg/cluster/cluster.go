@@ -73,11 +73,11 @@ type Cluster struct {
 	metrics *metrics
 	ready   chan struct{} // closed when every node can find this one
 
-	asking sync.Mutex // held while the roster is read out of turn
+	asking chan struct{} // holds something while the roster is read out of turn
 
 	mu    sync.Mutex
-	nodes map[string]Node // as of read
-	read  time.Time
+	nodes map[string]Node // as of the last time that it could be read
+	asked time.Time       // when Redis was last asked
 }
 
 // New makes a view without nodes; Run fills it.
@@ -89,7 +89,10 @@ func New(opts Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Cluster{opts: opts, info: info, metrics: newMetrics(opts.Registerer), ready: make(chan struct{})}, nil
+	return &Cluster{
+		opts: opts, info: info, metrics: newMetrics(opts.Registerer),
+		ready: make(chan struct{}), asking: make(chan struct{}, 1),
+	}, nil
 }
 
 // WaitReady waits until this node is on the roster and every other node can find it there, or ctx ends. What names this
@@ -151,6 +154,7 @@ func (c *Cluster) beat(ctx context.Context, first bool) bool {
 }
 
 func (c *Cluster) readRoster(ctx context.Context) error {
+	asked := time.Now()
 	infos, err := c.opts.Store.Roster(ctx)
 	if err != nil {
 		return err
@@ -167,7 +171,7 @@ func (c *Cluster) readRoster(ctx context.Context) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.nodes, c.read = nodes, time.Now()
+	c.nodes, c.asked = nodes, asked
 	c.metrics.nodes.Set(float64(len(nodes)))
 	return nil
 }
@@ -176,20 +180,31 @@ func (c *Cluster) readRoster(ctx context.Context) error {
 // for may come from anybody.
 const rosterPause = 500 * time.Millisecond
 
-// Find gives a node of the roster, also one that has just begun.
+// Find gives a node of the roster, also one that has just begun. It waits for Redis, for at most the timeout of one
+// question.
 func (c *Cluster) Find(ctx context.Context, id string) (Node, bool) {
 	if node, ok, fresh := c.known(id); ok || fresh {
 		return node, ok
 	}
-	c.asking.Lock()
-	defer c.asking.Unlock()
+	// The answer is for all that wait for it: whoever happens to ask may go.
+	ask, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.opts.Timeout)
+	defer cancel()
+	select {
+	case c.asking <- struct{}{}:
+		defer func() { <-c.asking }()
+	case <-ask.Done():
+		return Node{}, false
+	case <-ctx.Done():
+		return Node{}, false
+	}
 	if node, ok, fresh := c.known(id); ok || fresh {
 		return node, ok // somebody else has just asked
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
-	defer cancel()
-	if err := c.readRoster(ctx); err != nil {
+	if err := c.readRoster(ask); err != nil {
 		c.opts.Logger.Warn("the roster cannot be read", "error", err)
+		c.mu.Lock()
+		c.asked = time.Now() // there is no point in asking again at once
+		c.mu.Unlock()
 	}
 	node, ok, _ := c.known(id)
 	return node, ok
@@ -199,7 +214,7 @@ func (c *Cluster) known(id string) (node Node, ok, fresh bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	node, ok = c.nodes[id]
-	return node, ok, time.Since(c.read) < rosterPause
+	return node, ok, time.Since(c.asked) < rosterPause
 }
 
 // Nodes lists the nodes of the roster, in no order.
