@@ -1,6 +1,7 @@
 package socketio
 
 import (
+	"bytes"
 	"errors"
 	"net/url"
 	"strings"
@@ -12,7 +13,7 @@ import (
 type client struct {
 	session      *Session
 	sockets      map[string]*Socket
-	left         map[string]bool // namespaces that the client was in before: what it still sends there is ignored
+	left         map[string]bool // nil until one was left; namespaces that the client was in before: what it still sends there is ignored
 	refusals     int
 	assembly     *assembly // nil when no attachment is awaited
 	connectTimer *time.Timer
@@ -28,7 +29,7 @@ type assembly struct {
 var _ handler = (*client)(nil)
 
 func newClient(session *Session) *client {
-	return &client{session: session, sockets: make(map[string]*Socket, 1), left: make(map[string]bool)}
+	return &client{session: session, sockets: make(map[string]*Socket, 1)}
 }
 
 // open enters a client of protocol 4 into the root namespace unasked, as it expects, and one of protocol 5 into none.
@@ -41,6 +42,13 @@ func (c *client) open() {
 		return
 	}
 	c.connectTimer = time.AfterFunc(c.options().ConnectTimeout, func() { c.session.end(ReasonConnectTimeout) })
+}
+
+func (c *client) stopConnectTimer() {
+	if c.connectTimer != nil {
+		c.connectTimer.Stop()
+		c.connectTimer = nil
+	}
 }
 
 func (c *client) options() *Options { return &c.session.server.opts }
@@ -108,7 +116,7 @@ func (c *client) dispatch(p Packet, attachments [][]byte) error {
 
 // connect answers a CONNECT. Protocol 4 has a query in the namespace where protocol 5 has a payload.
 func (c *client) connect(p Packet) error {
-	socket := &Socket{namespace: p.Namespace, auth: p.Data}
+	socket := &Socket{namespace: p.Namespace, auth: bytes.Clone(p.Data)} // a part of a request's body would keep all of it
 	if c.session.version == Version3 {
 		name, query, _ := strings.Cut(p.Namespace, "?")
 		socket.namespace = name
@@ -138,9 +146,7 @@ func (c *client) enter(socket *Socket) error {
 		socket.end()
 		return c.refuse(socket, why)
 	}
-	if c.connectTimer != nil {
-		c.connectTimer.Stop()
-	}
+	c.stopConnectTimer()
 	c.sockets[socket.namespace] = socket
 	return nil
 }
@@ -181,6 +187,9 @@ func (c *client) leave(socket *Socket, reason Reason) {
 		return
 	}
 	delete(c.sockets, socket.namespace)
+	if c.left == nil {
+		c.left = make(map[string]bool, 1)
+	}
 	c.left[socket.namespace] = true
 	socket.end()
 	if socket.handlers.Disconnect != nil {
@@ -190,9 +199,7 @@ func (c *client) leave(socket *Socket, reason Reason) {
 
 // close ends all sockets. A panic of one's handler does not keep the others from theirs.
 func (c *client) close(reason Reason) {
-	if c.connectTimer != nil {
-		c.connectTimer.Stop()
-	}
+	c.stopConnectTimer()
 	c.assembly = nil
 	for _, socket := range c.sockets {
 		c.session.guard(func() { c.leave(socket, reason) })

@@ -15,7 +15,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/signalbox-rtc/signalbox/internal/memnet"
 	"github.com/signalbox-rtc/signalbox/pkg/socketio"
 )
 
@@ -25,9 +24,6 @@ func front(t *testing.T, opts socketio.Options, server *http.Server) *site {
 	t.Helper()
 	opts.Engine = &socketio.EngineHandlers{Message: echo}
 	sockets, err := socketio.New(opts)
-	require.NoError(t, err)
-	s := &site{t: t, network: new(memnet.Network), server: sockets}
-	listener, err := s.network.Listen(host)
 	require.NoError(t, err)
 	mux := http.NewServeMux()
 	mux.Handle(sockets.Path(), sockets)
@@ -42,19 +38,9 @@ func front(t *testing.T, opts socketio.Options, server *http.Server) *site {
 		_, _ = io.WriteString(w, "late")
 	})
 	server.Handler = mux
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() { sockets.Run(ctx) })
-	running.Go(func() { _ = server.Serve(listener) })
+	s := behind(t, sockets, server)
 	// One connection, so that what a request leaves behind on it is met by the next.
-	transport := &http.Transport{DialContext: s.network.DialContext, MaxConnsPerHost: 1}
-	s.client = &http.Client{Transport: transport}
-	t.Cleanup(func() {
-		cancel()
-		transport.CloseIdleConnections()
-		_ = server.Close()
-		running.Wait()
-	})
+	s.client.Transport.(*http.Transport).MaxConnsPerHost = 1
 	return s
 }
 
@@ -180,7 +166,7 @@ func TestBodyThatNobodyReads(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := front(t, socketio.Options{ReadTimeout: 2 * time.Second, WriteTimeout: time.Second}, &http.Server{})
-				conn, err := s.network.DialContext(t.Context(), "tcp", host)
+				conn, err := s.connect(t.Context(), "tcp", host)
 				require.NoError(t, err)
 				defer conn.Close()
 				_, err = io.WriteString(conn, head)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -22,7 +23,7 @@ import (
 // site is a server on a network in memory, so that it runs on fake time as well as on real time.
 type site struct {
 	t       *testing.T
-	network *memnet.Network
+	connect func(ctx context.Context, network, address string) (net.Conn, error)
 	server  *socketio.Server
 	client  *http.Client
 	end     func() // ends Run and waits for it
@@ -38,15 +39,41 @@ func serve(t *testing.T, opts socketio.Options) *site {
 	}
 	server, err := socketio.New(opts)
 	require.NoError(t, err)
-	s := &site{t: t, network: new(memnet.Network), server: server}
-	listener, err := s.network.Listen(host)
+	return behind(t, server, &http.Server{Handler: server})
+}
+
+// behind starts a server behind an http.Server that calls it.
+func behind(t *testing.T, server *socketio.Server, front *http.Server) *site {
+	t.Helper()
+	network := new(memnet.Network)
+	listener, err := network.Listen(host)
 	require.NoError(t, err)
-	front := &http.Server{Handler: server}
+	return listenOn(t, server, front, listener, network.DialContext)
+}
+
+// overTCP starts a server on a real network.
+func overTCP(t *testing.T, opts socketio.Options) *site {
+	t.Helper()
+	server, err := socketio.New(opts)
+	require.NoError(t, err)
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	connect := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "tcp", listener.Addr().String())
+	}
+	return listenOn(t, server, &http.Server{Handler: server}, listener, connect)
+}
+
+func listenOn(t *testing.T, server *socketio.Server, front *http.Server, listener net.Listener,
+	connect func(ctx context.Context, network, address string) (net.Conn, error),
+) *site {
+	t.Helper()
+	s := &site{t: t, connect: connect, server: server}
 	ctx, cancel := context.WithCancel(context.Background())
 	var running, serving sync.WaitGroup
 	running.Go(func() { server.Run(ctx) })
 	serving.Go(func() { _ = front.Serve(listener) })
-	transport := &http.Transport{DialContext: s.network.DialContext, MaxIdleConnsPerHost: 100, DisableCompression: true}
+	transport := &http.Transport{DialContext: connect, MaxIdleConnsPerHost: 100, DisableCompression: true}
 	s.client = &http.Client{Transport: transport}
 	s.end = func() {
 		cancel()
@@ -242,7 +269,7 @@ func (s *site) dial(eio, extra string) *wsClient {
 }
 
 func (s *site) tryDial(eio, extra string, header http.Header) (*wsClient, *http.Response, error) {
-	dialer := &websocket.Dialer{NetDialContext: s.network.DialContext}
+	dialer := &websocket.Dialer{NetDialContext: s.connect}
 	conn, response, err := dialer.DialContext(s.t.Context(), "ws://"+host+"/socket.io/?EIO="+eio+"&transport=websocket"+extra, header)
 	if err != nil {
 		return nil, response, err

@@ -62,6 +62,12 @@ type Options struct {
 	Packet Limits
 	// AttachmentBytes is how large the attachments of one packet may be together; MaxPayload if 0.
 	AttachmentBytes int
+	// HandshakeHeaders names the headers of a session's first request that are kept, for [Session.Handshake]. If it is nil
+	// they are Authorization and Origin; if it is empty, none.
+	HandshakeHeaders []string
+	// HandshakeBytes is how large these, and the application's part of the query, may be together; 16384 if 0. A request
+	// with more is refused.
+	HandshakeBytes int
 	// Sessions is how many there may be at a time; 100000 if 0.
 	Sessions int
 	// QueuePackets and QueueBytes bound what waits for one client; 1024 and 4 MiB if 0. A client with more is closed.
@@ -154,14 +160,15 @@ func (o *Options) validateNumbers() error {
 		value int
 	}{
 		{&o.AttachmentBytes, o.MaxPayload}, {&o.Sessions, 100_000}, {&o.QueuePackets, 1024}, {&o.QueueBytes, 4 << 20},
-		{&o.NamespacesPerSession, 16}, {&o.PendingAcks, 256},
+		{&o.NamespacesPerSession, 16}, {&o.PendingAcks, 256}, {&o.HandshakeBytes, 16384},
 	} {
 		if *d.field == 0 {
 			*d.field = d.value
 		}
 	}
 	smallest := min(o.MaxPayload, o.AttachmentBytes, o.Sessions, o.QueuePackets, o.QueueBytes, o.NamespacesPerSession,
-		o.PendingAcks, o.Packet.Attachments, o.Packet.Arguments, o.Packet.Depth, o.Packet.NamespaceBytes)
+		o.PendingAcks, o.HandshakeBytes, o.Packet.Attachments, o.Packet.Arguments, o.Packet.Depth, o.Packet.NamespaceBytes,
+		o.Packet.ConnectBytes)
 	if smallest < 0 {
 		return fmt.Errorf("socketio: a limit is negative: %d", smallest)
 	}
@@ -169,6 +176,9 @@ func (o *Options) validateNumbers() error {
 }
 
 func (o *Options) setDefaults() {
+	if o.HandshakeHeaders == nil {
+		o.HandshakeHeaders = []string{"Authorization", "Origin"}
+	}
 	if o.Origin == nil {
 		o.Origin = sameHost
 	}

@@ -64,13 +64,15 @@ type Limits struct {
 	Depth int
 	// NamespaceBytes is how long a namespace may be, with the query of protocol 4; 4096 if 0.
 	NamespaceBytes int
+	// ConnectBytes is how large the payload of a CONNECT may be, which is kept as long as its socket; 16384 if 0.
+	ConnectBytes int
 }
 
 func (l *Limits) setDefaults() {
 	for _, d := range []struct {
 		field *int
 		value int
-	}{{&l.Attachments, 10}, {&l.Arguments, 256}, {&l.Depth, 64}, {&l.NamespaceBytes, 4096}} {
+	}{{&l.Attachments, 10}, {&l.Arguments, 256}, {&l.Depth, 64}, {&l.NamespaceBytes, 4096}, {&l.ConnectBytes, 16384}} {
 		if *d.field == 0 {
 			*d.field = d.value
 		}
@@ -204,6 +206,10 @@ func (d *packetDecoder) payload(p *Packet) {
 // data reads the payload of a CONNECT, an object, or of a CONNECT_ERROR, which protocol 4 sends as a text, too.
 func (d *packetDecoder) data(p *Packet) {
 	if len(d.rest) == 0 {
+		return
+	}
+	if len(d.rest) > d.limits.ConnectBytes {
+		d.fail(BadPayload, "too large")
 		return
 	}
 	if err := wire.CheckJSON(d.rest, d.limits.Depth); err != nil {

@@ -113,15 +113,21 @@ func (s *Server) session(sid string) *Session {
 	return s.sessions[sid]
 }
 
-// open makes a session of a handshake that was verified, and serves it: by polling the handshake alone, by WebSocket to
-// its end.
+// open makes a session of a handshake that was verified. By polling it answers the handshake; a WebSocket it leaves to
+// a goroutine of its own.
 func (s *Server) open(w http.ResponseWriter, r *http.Request, query url.Values, version Version) {
-	if s.full() {
-		s.refuse(w, refusedFull, websocket.IsWebSocketUpgrade(r))
+	upgrade := websocket.IsWebSocketUpgrade(r)
+	handshake := s.keep(r, query)
+	switch {
+	case handshake.size() > s.opts.HandshakeBytes:
+		s.refuse(w, refusedRequest, upgrade)
+		return
+	case s.full():
+		s.refuse(w, refusedFull, upgrade)
 		return
 	}
-	session := newSession(s, r, query, version)
-	if session.transport == TransportWebSocket {
+	session := newSession(s, r, query, version, handshake)
+	if upgrade {
 		s.openWebSocket(w, r, session)
 		return
 	}
@@ -134,23 +140,24 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request, query url.Values, 
 	session.serveGet(w, r)
 }
 
+// openWebSocket lets the handler return, so that net/http gives up its goroutine, with the stack that it has grown, and
+// the buffers of the request.
 func (s *Server) openWebSocket(w http.ResponseWriter, r *http.Request, session *Session) {
 	header := http.Header{}
 	if s.opts.Cookie != nil {
 		header.Add("Set-Cookie", s.opts.Cookie(session.id).String())
 	}
-	ws, release := s.accept(w, r, header)
+	ws := s.accept(w, r, header)
 	if ws == nil {
 		return
 	}
-	defer release()
 	session.ws = ws
 	if refusal := s.add(session); refusal != nil {
 		ws.close(websocket.CloseTryAgainLater, refusal.message)
+		s.release(ws)
 		return
 	}
-	session.begin()
-	session.read(ws)
+	go session.serveWebSocket(ws)
 }
 
 // full reports whether no session can be opened, to spare a WebSocket handshake; add has the last word.

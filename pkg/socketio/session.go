@@ -53,14 +53,6 @@ func (h engineHandler) close(reason Reason) {
 	}
 }
 
-// Handshake is what is kept of the request that opened a session.
-type Handshake struct {
-	Query      url.Values
-	Header     http.Header
-	Host       string
-	RemoteAddr string
-}
-
 // Session is one Engine.IO session: a client, on polling or on a WebSocket, or on its way from the one to the other.
 // While it is idle it has no goroutine, but for the reader of its WebSocket.
 type Session struct {
@@ -69,7 +61,7 @@ type Session struct {
 	id        string
 	version   Version
 	asText    bool // the client takes no bytes (b64)
-	handshake Handshake
+	handshake kept
 	handler   handler
 
 	handling sync.Mutex // held while a handler runs: see run
@@ -97,11 +89,15 @@ const (
 	phaseEnded
 )
 
-func newSession(server *Server, r *http.Request, query url.Values, version Version) *Session {
+// newSession makes a session that nobody knows of yet. Nothing in it may refer to the request: with a WebSocket it
+// outlives the handler, and would keep the request's buffers alive.
+func newSession(server *Server, r *http.Request, query url.Values, version Version, handshake kept) *Session {
 	s := &Session{
-		server: server, id: server.opts.NewID(), version: version, transport: query.Get("transport"),
-		asText:    version == Version3 && query.Get("b64") != "",
-		handshake: Handshake{Query: query, Header: r.Header, Host: r.Host, RemoteAddr: r.RemoteAddr},
+		server: server, id: server.opts.NewID(), version: version, transport: TransportPolling,
+		asText: version == Version3 && query.Get("b64") != "", handshake: handshake,
+	}
+	if query.Get("transport") == TransportWebSocket {
+		s.transport = TransportWebSocket
 	}
 	s.bind(r)
 	if server.opts.Engine != nil {
@@ -149,8 +145,8 @@ func (s *Session) ID() string { return s.id }
 // Version gives the version that the client speaks.
 func (s *Session) Version() Version { return s.version }
 
-// Handshake gives the request that opened the session. It must not be changed.
-func (s *Session) Handshake() *Handshake { return &s.handshake }
+// Handshake gives what is kept of the request that opened the session. It is made anew by each call.
+func (s *Session) Handshake() *Handshake { return s.handshake.open() }
 
 // Transport names the transport that the session is on.
 func (s *Session) Transport() string {

@@ -20,28 +20,37 @@ import (
 // probe is what the ping and the pong of a WebSocket say that wants to take over.
 const probe = "probe"
 
-// serveUpgrade serves a WebSocket that comes with the id of a session. Only one at a time is heard.
+// serveUpgrade takes a WebSocket that comes with the id of a session, and leaves it to a goroutine of its own. Only one
+// at a time is heard.
 func (s *Session) serveUpgrade(w http.ResponseWriter, r *http.Request) {
-	ws, release := s.server.accept(w, r, nil)
+	ws := s.server.accept(w, r, nil)
 	if ws == nil {
 		return
 	}
-	defer release()
 	if !s.beginProbe(ws) {
 		s.server.metrics.upgrades.WithLabelValues("refused").Inc()
 		ws.close(websocket.ClosePolicyViolation, "the session has a WebSocket")
+		s.server.release(ws)
 		return
 	}
-	ws.until = time.Now().Add(s.server.opts.UpgradeTimeout)
-	if !s.awaitProbe(ws) || !s.awaitUpgrade(ws) {
-		s.server.metrics.upgrades.WithLabelValues("failed").Inc()
-		s.endProbe(ws)
-		ws.close(websocket.ClosePolicyViolation, "no upgrade")
-		return
-	}
-	s.server.metrics.upgrades.WithLabelValues("done").Inc()
-	ws.until = time.Time{}
-	s.read(ws)
+	go s.serveProbe(ws)
+}
+
+// serveProbe has a WebSocket take over from polling, and serves it to its end.
+func (s *Session) serveProbe(ws *webSocket) {
+	defer s.server.release(ws)
+	s.guard(func() {
+		ws.until = time.Now().Add(s.server.opts.UpgradeTimeout)
+		if !s.awaitProbe(ws) || !s.awaitUpgrade(ws) {
+			s.server.metrics.upgrades.WithLabelValues("failed").Inc()
+			s.endProbe(ws)
+			ws.close(websocket.ClosePolicyViolation, "no upgrade")
+			return
+		}
+		s.server.metrics.upgrades.WithLabelValues("done").Inc()
+		ws.until = time.Time{}
+		s.read(ws)
+	})
 }
 
 // beginProbe notes who wants to take over, if anybody may.

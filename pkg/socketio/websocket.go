@@ -68,20 +68,20 @@ type noBuffers struct{}
 func (noBuffers) Get() any { return nil }
 func (noBuffers) Put(any)  {}
 
-// accept answers a WebSocket handshake (RFC 6455, section 4.2). release closes the socket; the caller has to call it.
-// Without a socket, the answer was an error.
-func (s *Server) accept(w http.ResponseWriter, r *http.Request, header http.Header) (ws *webSocket, release func()) {
+// accept answers a WebSocket handshake (RFC 6455, section 4.2). Without a socket, the answer was an error; one that there
+// is has to be released.
+func (s *Server) accept(w http.ResponseWriter, r *http.Request, header http.Header) *webSocket {
 	if !s.track() {
 		s.refuse(w, refusedFull, true)
-		return nil, nil
+		return nil
 	}
 	conn, err := s.upgrader.Upgrade(w, r, header)
 	if err != nil {
 		s.running.Done()
 		s.opts.Logger.Debug("WebSocket refused", "error", err)
-		return nil, nil
+		return nil
 	}
-	ws = &webSocket{conn: conn, socket: conn.NetConn(), opts: &s.opts}
+	ws := &webSocket{conn: conn, socket: conn.NetConn(), opts: &s.opts}
 	conn.SetReadLimit(int64(s.opts.MaxPayload))
 	conn.SetPingHandler(func(payload string) error {
 		if err := ws.control(); err != nil {
@@ -91,10 +91,13 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request, header http.Head
 	})
 	conn.SetPongHandler(func(string) error { return ws.control() })
 	conn.SetCloseHandler(func(int, string) error { return nil }) // answered by end
-	return ws, func() {
-		_ = conn.Close() // nobody is left to be told
-		s.running.Done()
-	}
+	return ws
+}
+
+// release closes a socket that was accepted.
+func (s *Server) release(ws *webSocket) {
+	_ = ws.conn.Close() // nobody is left to be told
+	s.running.Done()
 }
 
 // control counts a control frame. Stock clients send none but the last.
@@ -169,6 +172,15 @@ func readMessage(reader io.Reader) ([]byte, error) {
 			return nil, err
 		}
 	}
+}
+
+// serveWebSocket serves a session that began on a WebSocket, to the end of the socket.
+func (s *Session) serveWebSocket(ws *webSocket) {
+	defer s.server.release(ws)
+	s.guard(func() { // no http.Server is around it any more, which would keep a fault of ours from the process
+		s.begin()
+		s.read(ws)
+	})
 }
 
 // read handles what the client of a WebSocket session sends, to the end of the socket.
