@@ -17,24 +17,25 @@ const module = "github.com/signalbox-rtc/signalbox/"
 // of tests. A package that is not listed fails, so that a new one is placed on purpose. Packages
 // below an internal/ folder count as the package that holds them.
 var mayImport = map[string][]string{
-	"pkg/wire":      nil,
-	"pkg/auth":      nil,
-	"pkg/turncred":  nil,
-	"pkg/telemetry": nil,
-	"pkg/store":     {"pkg/wire"},
-	"pkg/room":      {"pkg/store", "pkg/wire"},
-	"pkg/cluster":   {"pkg/store"},
-	"pkg/ws":        {"pkg/wire"},
-	"pkg/socketio":  {"pkg/wire"},
-	"pkg/session":   {"pkg/room", "pkg/auth", "pkg/wire"},
-	"pkg/httpapi":   {"pkg/room", "pkg/cluster", "pkg/auth", "pkg/turncred", "pkg/wire"},
-	"pkg/client":    {"pkg/wire"},
+	"pkg/wire":             nil,
+	"pkg/auth":             nil,
+	"pkg/turncred":         nil,
+	"pkg/telemetry":        nil,
+	"pkg/store":            {"pkg/wire"},
+	"pkg/room":             {"pkg/store", "pkg/wire"},
+	"pkg/cluster":          {"pkg/store"},
+	"pkg/ws":               {"pkg/wire"},
+	"pkg/socketio":         {"pkg/wire"},
+	"pkg/socketio/classic": {"pkg/socketio", "pkg/wire"},
+	"pkg/session":          {"pkg/room", "pkg/auth", "pkg/wire"},
+	"pkg/httpapi":          {"pkg/room", "pkg/cluster", "pkg/auth", "pkg/turncred", "pkg/wire"},
+	"pkg/client":           {"pkg/wire"},
 
 	// Wiring: app packages put the parts together, main packages only start them.
 	"services/gateway": {"services/gateway/app", "pkg/telemetry"},
 	"services/gateway/app": {
 		"pkg/wire", "pkg/auth", "pkg/turncred", "pkg/telemetry", "pkg/store", "pkg/room", "pkg/cluster",
-		"pkg/ws", "pkg/socketio", "pkg/session", "pkg/httpapi", "sdk/js", "web",
+		"pkg/ws", "pkg/socketio", "pkg/socketio/classic", "pkg/session", "pkg/httpapi", "sdk/js", "web",
 	},
 	"services/all-in-one": {"services/gateway/app", "pkg/auth", "pkg/telemetry"},
 
@@ -102,6 +103,8 @@ func TestImportRulesFindWhatTheyShould(t *testing.T) {
 	}{
 		{"an edge against the direction", imports("pkg/store", module+"pkg/room"), "pkg/store may not import pkg/room"},
 		{"a transport that knows the session", imports("pkg/ws", module+"pkg/session"), "pkg/ws may not import pkg/session"},
+		{"events that know the session", imports("pkg/socketio/classic", module+"pkg/session"), "pkg/socketio/classic may not import pkg/session"},
+		{"a transport that knows its events", imports("pkg/socketio", module+"pkg/socketio/classic"), "pkg/socketio may not import"},
 		{"the server API that knows the session", imports("pkg/httpapi", module+"pkg/session"), "may not import pkg/session"},
 		{"a main that wires", imports("services/gateway", module+"pkg/room"), "may not import pkg/room"},
 		{"a package nobody placed", imports("pkg/util"), "pkg/util is not in the import table"},

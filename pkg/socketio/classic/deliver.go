@@ -1,0 +1,125 @@
+package classic
+
+import (
+	"encoding/json"
+
+	"github.com/signalbox-rtc/signalbox/pkg/socketio"
+	"github.com/signalbox-rtc/signalbox/pkg/wire"
+)
+
+// facts are what a frame says, read once for all its receivers.
+type facts struct {
+	event *wire.Event // nil if it cannot be read
+	room  string      // as classic clients call it; "" for an event of no room
+	text  json.RawMessage
+}
+
+// factsKey is the key of a frame's facts.
+type factsKey struct{}
+
+func (p *Peer) factsOf(frame *wire.Frame) *facts {
+	return frame.Derived(factsKey{}, func() any {
+		_, event, err := wire.DecodeServer(frame.Text())
+		if err != nil || event == nil {
+			p.namespace.events.opts.Logger.Error("an event cannot be read", "kind", string(frame.Kind()), "error", err)
+			return &facts{}
+		}
+		return &facts{event: event, room: classicRoom(event.Room), text: frame.Text()}
+	}).(*facts)
+}
+
+// Deliver tells the client of an event. It does not block.
+func (p *Peer) Deliver(frame *wire.Frame) {
+	f := p.factsOf(frame)
+	if f.event == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return
+	}
+	how := &p.namespace.plain
+	if f.room != "" {
+		s := p.seats[f.room]
+		if s == nil || !p.take(f, s) {
+			return // before joined and after leaved nothing of a room is told
+		}
+		if p.namespace.profile.SenderID && s.capacity > 2 {
+			how = &p.namespace.signed
+		}
+	}
+	p.socket.Send(frame.Derived(how, func() any { return how.put(f) }).(*socketio.Message))
+	if _, closed := f.event.Body.(*wire.Closed); closed && f.room != "" {
+		p.left(f.room)
+	}
+}
+
+// take notes in a seat what an event changes, and reports whether the client is to hear of it. mu is held.
+func (p *Peer) take(f *facts, s *seat) bool {
+	known := f.event.Seq <= s.since // from the snapshot
+	switch body := f.event.Body.(type) {
+	case *wire.JoinedPeer:
+		return !known && p.arrived(s, body.Peer.ID)
+	case *wire.LeftPeer:
+		return !known && s.gone(body.Peer)
+	case *wire.RoomChanged:
+		if body.Capacity != nil && !known {
+			s.capacity = *body.Capacity
+		}
+	case *wire.Resync:
+		p.align(f.room, s, &body.Snapshot)
+	}
+	return true
+}
+
+// variant is one way to put events to clients. Its address is the key of what is put so.
+type variant struct {
+	namespace string
+	kind      Kind
+	signed    bool // messages have their sender behind the data
+}
+
+// put makes of an event what clients get to see.
+func (v *variant) put(f *facts) *socketio.Message {
+	if f.room == "" {
+		return v.event("control", json.RawMessage("null"), f.text)
+	}
+	room := text(f.room)
+	switch body := f.event.Body.(type) {
+	case *wire.Signaled:
+		return v.message(room, body.From, body.Data, nil)
+	case *wire.Message:
+		if body.Topic == topicBinary {
+			if data, attachments, ok := unpackBinary(body.Data); ok {
+				return v.message(room, body.From, data, attachments)
+			}
+		}
+		return v.message(room, body.From, body.Data, nil)
+	case *wire.JoinedPeer:
+		if v.kind == Call {
+			return v.event("otherjoin", room, text(body.Peer.ID))
+		}
+	case *wire.LeftPeer:
+		return v.event("bye", room, text(body.Peer))
+	}
+	if f.room == f.event.Room {
+		return v.event("control", room, f.text)
+	}
+	return v.event("control", room, withRoom(f.text, f.room))
+}
+
+func (v *variant) message(room json.RawMessage, from string, data json.RawMessage, attachments [][]byte) *socketio.Message {
+	args := []json.RawMessage{room, data}
+	switch {
+	case v.kind == Chat:
+		args = []json.RawMessage{room, text(from), data}
+	case v.signed:
+		args = append(args, text(from))
+	}
+	return socketio.NewMessage(v.namespace, socketio.Event{Name: "message", Args: args, Attachments: attachments})
+}
+
+func (v *variant) event(name string, args ...json.RawMessage) *socketio.Message {
+	return socketio.NewMessage(v.namespace, socketio.Event{Name: name, Args: args})
+}

@@ -1,0 +1,38 @@
+package classic
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/signalbox-rtc/signalbox/pkg/wire"
+)
+
+// resultOK is the result of what was granted; that of all else is the error's code.
+const resultOK = "ok"
+
+type metrics struct {
+	events map[string]map[string]prometheus.Counter // by event, then by result
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	events := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "signalbox_classic_events_total",
+		Help: "Events of socket.io clients that were answered, by event and by result: ok or an error code.",
+	}, []string{"event", "result"})
+	reg.MustRegister(events)
+	m := &metrics{events: make(map[string]map[string]prometheus.Counter)}
+	for _, event := range []string{eventJoin, eventLeave, eventMessage, eventRoomInfo, eventControl, eventUnknown} {
+		results := map[string]prometheus.Counter{resultOK: events.WithLabelValues(event, resultOK)}
+		for _, code := range wire.Codes {
+			results[string(code)] = events.WithLabelValues(event, string(code))
+		}
+		m.events[event] = results
+	}
+	return m
+}
+
+// count notes an event that was answered.
+func (m *metrics) count(event, result string) {
+	if counter := m.events[event][result]; counter != nil {
+		counter.Inc()
+	}
+}

@@ -1,0 +1,115 @@
+package classic
+
+import (
+	"slices"
+
+	"github.com/signalbox-rtc/signalbox/pkg/wire"
+)
+
+// seat is a peer's place in a room, from the answer to its join on.
+type seat struct {
+	since    int64 // the number of the last snapshot: what came before is in others already
+	capacity int
+	others   map[string]struct{}
+}
+
+// arrived notes a peer, and reports whether it was not there before. mu is held, as with all of these.
+func (p *Peer) arrived(s *seat, peer string) bool {
+	if _, known := s.others[peer]; known || peer == p.socket.ID() {
+		return false
+	}
+	if s.others == nil {
+		s.others = make(map[string]struct{}, 1)
+	}
+	s.others[peer] = struct{}{}
+	return true
+}
+
+// gone forgets a peer, and reports whether it was there.
+func (s *seat) gone(peer string) bool {
+	_, known := s.others[peer]
+	delete(s.others, peer)
+	return known
+}
+
+// joined takes the answer to a join, also that of a room in which the client was already.
+func (p *Peer) joined(q *pending, snapshot *wire.Snapshot, answer *object) {
+	p.emit("joined", text(q.room), text(p.socket.ID()))
+	if s := p.seats[q.room]; s != nil {
+		p.align(q.room, s, snapshot)
+	} else {
+		p.sit(q.room, snapshot)
+	}
+	if q.answer == nil {
+		return
+	}
+	others := make([]string, 0, len(snapshot.Peers))
+	for i := range snapshot.Peers {
+		if id := snapshot.Peers[i].ID; id != p.socket.ID() {
+			others = append(others, id)
+		}
+	}
+	answer.text("id", p.socket.ID())
+	answer.number("count", int64(snapshot.Count))
+	answer.number("capacity", int64(snapshot.Capacity))
+	answer.texts("others", others)
+}
+
+// sit begins a seat. Of who was there before nobody tells the client.
+func (p *Peer) sit(room string, snapshot *wire.Snapshot) {
+	s := &seat{since: snapshot.Seq, capacity: snapshot.Capacity}
+	for i := range snapshot.Peers {
+		p.arrived(s, snapshot.Peers[i].ID)
+	}
+	if p.seats == nil {
+		p.seats = make(map[string]*seat, 1)
+	}
+	p.seats[room] = s
+}
+
+// left ends a seat.
+func (p *Peer) left(room string) {
+	delete(p.seats, room)
+	if len(p.seats) == 0 {
+		p.seats = nil
+	}
+	p.emit("leaved", text(room), text(p.socket.ID()))
+}
+
+// align brings what the client knows of a room to what a snapshot says, by the events that it would have got.
+func (p *Peer) align(room string, s *seat, snapshot *wire.Snapshot) {
+	s.since, s.capacity = snapshot.Seq, snapshot.Capacity
+	there := make(map[string]struct{}, len(snapshot.Peers))
+	for i := range snapshot.Peers {
+		there[snapshot.Peers[i].ID] = struct{}{}
+	}
+	var gone []string
+	for peer := range s.others {
+		if _, stayed := there[peer]; !stayed {
+			gone = append(gone, peer)
+		}
+	}
+	slices.Sort(gone)
+	for _, peer := range gone {
+		s.gone(peer)
+		p.emit("bye", text(room), text(peer))
+	}
+	for i := range snapshot.Peers {
+		if p.arrived(s, snapshot.Peers[i].ID) {
+			newcomer := &wire.Event{Room: snapshot.Room, Seq: snapshot.Seq, Body: &wire.JoinedPeer{Peer: snapshot.Peers[i]}}
+			p.socket.Send(p.namespace.plain.put(&facts{event: newcomer, room: room, text: wire.AppendEvent(nil, *newcomer)}))
+		}
+	}
+}
+
+// onlyOther gives the one other peer of a room, if exactly one is known. mu is not held.
+func (p *Peer) onlyOther(room string) (string, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s := p.seats[room]; s != nil && len(s.others) == 1 {
+		for other := range s.others {
+			return other, true
+		}
+	}
+	return "", false
+}
