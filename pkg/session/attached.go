@@ -11,12 +11,11 @@ import (
 // Attached is a session on a transport that calls, where a [Conn] is read from. It has no goroutine of its own.
 type Attached struct {
 	core
-	started time.Time
-	gate    gate
-
+	started      time.Time
+	gate         gate
 	stopWatching func() bool // stops the watch over the context
-	dispatching  sync.Mutex  // held while a request is handed on, which must not happen beside the end
 	ended        sync.Once
+	dispatching  bool // a request is being handed on, which must not happen beside the end; guarded by the core's mu
 }
 
 // gate stands before a transport's sink: it closes it once, and keeps its faults from others.
@@ -71,14 +70,25 @@ func (a *Attached) Handle(request wire.Request) {
 		return
 	}
 	a.server.metrics.requests.byType[request.Body.Type()].Inc()
-	if !a.rises(request.ID) {
-		return
-	}
-	a.dispatching.Lock()
-	defer a.dispatching.Unlock()
-	if !a.released() {
+	if a.rises(request.ID) && a.dispatches() {
+		defer a.dispatched()
 		a.dispatch(request)
 	}
+}
+
+// dispatches and dispatched bracket what the end waits for. There is nothing to bracket when the session is over.
+func (a *Attached) dispatches() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.dispatching = !a.over
+	return a.dispatching
+}
+
+func (a *Attached) dispatched() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.dispatching = false
+	a.changed.Broadcast()
 }
 
 // contain is deferred: a panic closes the session, and goes no further.
@@ -110,10 +120,8 @@ func (a *Attached) End(left bool) {
 	a.ended.Do(func() {
 		a.release()
 		a.stopWatching()
-		a.dispatching.Lock()
-		defer a.dispatching.Unlock()
 		end := cause{word: "lost", initiator: "network"}
-		switch code := a.gate.closeCode(); {
+		switch code := a.settle(); {
 		case code != 0:
 			end = cause{word: code.String(), initiator: "server"}
 		case left:
@@ -122,6 +130,16 @@ func (a *Attached) End(left bool) {
 		a.finish(end)
 		a.server.ended(a.client.Transport, a.started, end)
 	})
+}
+
+// settle waits for a request that is being handed on, and tells how the session was closed by us; 0 if it was not.
+func (a *Attached) settle() wire.CloseCode {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for a.dispatching {
+		a.changed.Wait()
+	}
+	return a.gate.closed
 }
 
 // Deliver implements [Sink].
@@ -164,11 +182,4 @@ func (g *gate) contain() {
 		g.core.failed(fault)
 		go g.Close(wire.CloseInternal, internalReason)
 	}
-}
-
-// closeCode is how the session was closed by us; 0 if it was not.
-func (g *gate) closeCode() wire.CloseCode {
-	g.core.mu.Lock()
-	defer g.core.mu.Unlock()
-	return g.closed
 }

@@ -46,7 +46,7 @@ type core struct {
 	throttled time.Time // since when the session is over its rate; zero if it is not
 
 	mu       sync.Mutex
-	changed  sync.Cond // signalled when a request that waits may go on: inFlight has fallen, its time has come, or over
+	changed  sync.Cond // signalled when who waits may go on: inFlight has fallen, a request's time has come, or over
 	inFlight int
 	over     bool // no request may go on
 	expiry   *time.Timer
@@ -95,16 +95,12 @@ func (c *core) cancelExpiry() {
 	}
 }
 
-// release lets no further request go on, nor wait. It reports false when that was so already.
-func (c *core) release() bool {
+// release lets no further request go on, nor wait.
+func (c *core) release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.over {
-		return false
-	}
 	c.over = true
 	c.changed.Broadcast()
-	return true
 }
 
 func (c *core) released() bool {

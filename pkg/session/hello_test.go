@@ -107,34 +107,41 @@ func TestSecondHello(t *testing.T) {
 	})
 }
 
+// refusedHellos are hellos that nobody gets in with, on any transport, and what the metric calls them.
+var refusedHellos = []struct {
+	name, hello, origin, metric string
+}{
+	{"NeitherTokenNorApp", `"name":"Ada"`, "", "missing"},
+	// Row 16: of the two, a proxy or a log may show one and the gateway take the other.
+	{"TokenAndApp", `"token":"TOKEN","app":"open"`, "", "ambiguous"},
+	{"Garbage", `"token":"x.y.z"`, "", "malformed"},
+	{"ForgedToken", `"token":"FORGED"`, "", "signature"},
+	{"ExpiredToken", `"token":"EXPIRED"`, "", "expired"},
+	{"UnknownApp", `"app":"nobody"`, "", "unknown_app"},
+	{"DisabledApp", `"app":"off"`, "", "app_disabled"},
+	{"AppThatWantsTokens", `"app":"acme"`, "", "anonymous_refused"},
+	{"Resume", `"resume":"r.1"`, "", "resume"},
+	{"ResumeWithToken", `"resume":"r.1","token":"TOKEN"`, "", "resume"},
+	// A page of another app would use its visitor's token of this one.
+	{"Origin", `"token":"TOKEN"`, "https://evil.example", "origin"},
+	{"OriginOfAnotherApp", `"token":"TOKEN"`, "https://acme.example.evil.example", "origin"},
+}
+
+// fill puts tokens in the place of their names.
+func (g *gateway) fill(hello string) string {
+	forged := g.token(nil)
+	return strings.NewReplacer(
+		"TOKEN", g.token(nil), "FORGED", forged[:len(forged)-8]+"AAAAAAAA",
+		"EXPIRED", g.token(func(c *auth.Claims) { c.Expires = time.Now().Add(-time.Hour) }),
+	).Replace(hello)
+}
+
 func TestHelloRefusals(t *testing.T) {
-	for _, tc := range []struct {
-		name, hello, origin, metric string
-	}{
-		{"NeitherTokenNorApp", `"name":"Ada"`, "", "missing"},
-		// Row 16: of the two, a proxy or a log may show one and the gateway take the other.
-		{"TokenAndApp", `"token":"TOKEN","app":"open"`, "", "ambiguous"},
-		{"Garbage", `"token":"x.y.z"`, "", "malformed"},
-		{"ForgedToken", `"token":"FORGED"`, "", "signature"},
-		{"ExpiredToken", `"token":"EXPIRED"`, "", "expired"},
-		{"UnknownApp", `"app":"nobody"`, "", "unknown_app"},
-		{"DisabledApp", `"app":"off"`, "", "app_disabled"},
-		{"AppThatWantsTokens", `"app":"acme"`, "", "anonymous_refused"},
-		{"Resume", `"resume":"r.1"`, "", "resume"},
-		{"ResumeWithToken", `"resume":"r.1","token":"TOKEN"`, "", "resume"},
-		// A page of another app would use its visitor's token of this one.
-		{"Origin", `"token":"TOKEN"`, "https://evil.example", "origin"},
-		{"OriginOfAnotherApp", `"token":"TOKEN"`, "https://acme.example.evil.example", "origin"},
-	} {
+	for _, tc := range refusedHellos {
 		t.Run(tc.name, func(t *testing.T) {
 			inBubble(t, session.Options{}, func(t *testing.T, g *gateway) {
-				forged := g.token(nil)
-				hello := strings.NewReplacer(
-					"TOKEN", g.token(nil), "FORGED", forged[:len(forged)-8]+"AAAAAAAA",
-					"EXPIRED", g.token(func(c *auth.Claims) { c.Expires = time.Now().Add(-time.Hour) }),
-				).Replace(tc.hello)
 				c := g.serve(newConn(), session.Client{Transport: "test", Origin: tc.origin})
-				reply := c.refused(`{"id":7,"type":"hello",`+hello+`}`, wire.CodeUnauthorized)
+				reply := c.refused(`{"id":7,"type":"hello",`+g.fill(tc.hello)+`}`, wire.CodeUnauthorized)
 				require.EqualValues(t, 7, reply.Re)
 				require.NotContains(t, reply.Err.Message, "evil")
 				said := c.requireClosed(wire.CloseUnauthorized)
