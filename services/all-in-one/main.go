@@ -130,7 +130,7 @@ func open(ctx context.Context, opts *options, url, name, port string) (*app.Gate
 	config.Pages.Enabled = true
 	config.Log.Level, config.Log.Format = opts.logLevel, telemetry.FormatText
 	config.Listen.Public = net.JoinHostPort(opts.host, port)
-	config.Listen.Operations = "127.0.0.1:0"
+	config.Listen.Operations, config.Listen.Cluster = "127.0.0.1:0", "127.0.0.1:0"
 	config.Shutdown.Timeout = 5 * time.Second
 	if err := config.Redis.SetURL(auth.Secret(url)); err != nil {
 		return nil, err

@@ -89,7 +89,7 @@ func TestAnswers(t *testing.T) {
 		{name: "a value out of range", args: []string{"--rooms.capacity=0"}, exit: 2, out: []string{"rooms.capacity"}},
 		{name: "no such file", args: []string{"--config", "/nowhere/signalbox.yaml"}, exit: 2, out: []string{"/nowhere/signalbox.yaml"}},
 		{
-			name: "no Redis", args: []string{"--redis.addresses=127.0.0.1:1", "--listen.public=127.0.0.1:0", "--listen.operations=127.0.0.1:0"},
+			name: "no Redis", args: []string{"--redis.addresses=127.0.0.1:1", "--listen.public=127.0.0.1:0", "--listen.operations=127.0.0.1:0", "--listen.cluster=127.0.0.1:0"},
 			exit: 1, out: []string{"127.0.0.1:1"},
 		},
 	} {

@@ -18,8 +18,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/signalbox-rtc/signalbox/pkg/auth"
+	"github.com/signalbox-rtc/signalbox/pkg/cluster"
 	"github.com/signalbox-rtc/signalbox/pkg/room"
 	"github.com/signalbox-rtc/signalbox/pkg/session"
+	"github.com/signalbox-rtc/signalbox/pkg/socketio"
 	"github.com/signalbox-rtc/signalbox/pkg/store"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 	"github.com/signalbox-rtc/signalbox/pkg/ws"
@@ -32,9 +34,10 @@ type Options struct {
 	// Logger and Registry are this gateway's own. Required.
 	Logger   *slog.Logger
 	Registry *prometheus.Registry
-	// Public and Operations take the place of the configured addresses. The gateway closes them.
+	// Public, Operations and Cluster take the place of the configured addresses. The gateway closes them.
 	Public     net.Listener
 	Operations net.Listener
+	Cluster    net.Listener
 	// RedisDialer takes the place of the network on the way to Redis, for tests in memory.
 	RedisDialer func(ctx context.Context, network, addr string) (net.Conn, error)
 }
@@ -64,6 +67,14 @@ type Gateway struct {
 	operations  net.Listener
 	publicHTTP  *http.Server
 	opsHTTP     *http.Server
+	proxies     proxies
+
+	// for socket.io clients; nil without
+	socketIO *socketio.Server
+	cluster  *cluster.Cluster
+	hop      *cluster.Hop
+	internal net.Listener
+	hopHTTP  *http.Server
 
 	ready        chan struct{} // closed once clients are served
 	connections  atomic.Int64
@@ -82,7 +93,7 @@ func Open(ctx context.Context, opts Options) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{
-		config: opts.Config, node: rand.Text()[:nodeIDLength], public: opts.Public, operations: opts.Operations,
+		config: opts.Config, node: rand.Text()[:nodeIDLength], public: opts.Public, operations: opts.Operations, internal: opts.Cluster,
 		ready: make(chan struct{}),
 	}
 	if g.name = opts.Config.Node.Name; g.name == "" {
@@ -116,6 +127,9 @@ func (g *Gateway) open(ctx context.Context, opts Options) (err error) {
 			return err
 		}
 	}
+	if g.proxies, err = newProxies(g.config.Listen.TrustedProxies); err != nil {
+		return err
+	}
 	if err = g.listen(ctx); err != nil {
 		return err
 	}
@@ -126,6 +140,11 @@ func (g *Gateway) open(ctx context.Context, opts Options) (err error) {
 		return err
 	}
 	g.inbox = g.store.Inbox(g.node, g.rooms)
+	if g.config.SocketIO.Enabled {
+		if err = g.openSocketIO(ctx, opts.Registry); err != nil {
+			return err
+		}
+	}
 	handler, err := NewOperations(OperationsOptions{
 		Registry: opts.Registry, Checks: g.checks(), Pprof: g.config.Listen.Pprof, Logger: g.logger,
 	})
@@ -146,8 +165,9 @@ func (g *Gateway) listen(ctx context.Context) error {
 	}{
 		{&g.public, g.config.Listen.Public, "listen.public"},
 		{&g.operations, g.config.Listen.Operations, "listen.operations"},
+		{&g.internal, g.config.Listen.Cluster, "listen.cluster"},
 	} {
-		if *l.to != nil {
+		if *l.to != nil || l.to == &g.internal && !g.config.SocketIO.Enabled {
 			continue
 		}
 		listener, err := config.Listen(ctx, "tcp", l.address)
@@ -190,18 +210,29 @@ func (g *Gateway) openRooms(registry *prometheus.Registry) (err error) {
 	}
 	g.upgrader, err = ws.New(ws.Options{
 		CheckOrigin: g.checkOrigin, MessageBytes: c.Limits.MessageBytes, MessageReadTimeout: c.Limits.MessageReadTimeout,
-		Limits: wire.Limits{
-			Depth: c.Limits.JSONDepth, Keys: c.Limits.JSONKeys, StateKeys: c.Rooms.StateKeys, StateBytes: c.Rooms.StateBytes},
+		Limits:    g.wireLimits(),
 		Heartbeat: c.Session.Heartbeat, HeartbeatTimeout: c.Session.HeartbeatTimeout, WriteTimeout: c.Session.WriteTimeout,
 		Fragments: c.Limits.MessageFragments, PingsPerSecond: c.Limits.PingsPerSecond, Logger: g.logger, Registerer: registry,
 	})
 	return err
 }
 
+// wireLimits bound a message of the native protocol.
+func (g *Gateway) wireLimits() wire.Limits {
+	c := g.config
+	return wire.Limits{
+		Depth: c.Limits.JSONDepth, Keys: c.Limits.JSONKeys, StateKeys: c.Rooms.StateKeys, StateBytes: c.Rooms.StateBytes}
+}
+
 // checks are the conditions under which the gateway wants new connections.
 func (g *Gateway) checks() []Check {
 	return []Check{
 		{Name: "accepting", Ready: func(context.Context) error {
+			select {
+			case <-g.ready:
+			default:
+				return errors.New("the gateway is starting")
+			}
 			if g.draining.Load() {
 				return errors.New("the gateway is ending")
 			}
@@ -245,11 +276,19 @@ func (g *Gateway) Run(ctx context.Context) error {
 		}
 		return nil
 	})
+	clusterLife := parts.start(life, g.runCluster)
+	g.serving.Add(1) // the sessions of socket.io clients, all together
+	socketIOLife := parts.start(life, g.runSocketIO)
+	parts.start(life, func(context.Context) error { return g.serveHops() })
 	opsLife := parts.start(life, func(context.Context) error { return serve(g.opsHTTP, g.operations) })
-	// No client before the inboxes are there: it would miss what it is told.
+	// No client before the inboxes are there: it would miss what it is told. None before the other gateways can find this
+	// one either: they get its requests, too.
 	publicLife := parts.start(life, func(life context.Context) error {
 		if err := g.inbox.WaitReady(life); err != nil {
 			return nil // ended before it was ready
+		}
+		if err := g.waitFound(life); err != nil {
+			return nil
 		}
 		close(g.ready)
 		g.logger.Info("gateway is ready", "public", g.public.Addr().String(), "operations", g.operations.Addr().String())
@@ -267,13 +306,16 @@ func (g *Gateway) Run(ctx context.Context) error {
 	defer cancel()
 
 	publicLife()
-	g.endPublic(end) // no new connections; pages under way are finished
+	socketIOLife()   // with its sessions end the polls that the public server would wait for
 	g.endSessions()  // each is told to come back elsewhere and gives up its seats
+	g.endPublic(end) // no new connections; what is under way is finished, polls for other gateways, too
 	if err := g.awaitSessions(end); err != nil {
 		g.logger.Warn("sessions did not end in time", "error", err, "connections", g.connections.Load())
 	} else if err := g.rooms.Settled(end); err != nil {
 		g.logger.Warn("seats were left behind", "error", err)
 	}
+	clusterLife()
+	g.endHops()
 	roomsLife()
 	inboxLife()
 	storeLife()
@@ -285,9 +327,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 	return failure
 }
 
-// endPublic closes the public address, and leaves most of the time to the sessions, whatever a slow page takes.
+// endPublic closes the public address, and leaves time to the sessions, whatever a slow page takes.
 func (g *Gateway) endPublic(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, g.config.Shutdown.Timeout/4)
+	ctx, cancel := context.WithTimeout(ctx, g.config.Shutdown.Timeout/2)
 	defer cancel()
 	if g.publicHTTP.Shutdown(ctx) != nil {
 		_ = g.publicHTTP.Close()
@@ -312,7 +354,7 @@ func (g *Gateway) awaitSessions(ctx context.Context) error {
 // Close releases what Open took. Run does it itself.
 func (g *Gateway) Close() {
 	g.endSessions()
-	for _, listener := range []net.Listener{g.public, g.operations} {
+	for _, listener := range []net.Listener{g.public, g.operations, g.internal} {
 		if listener != nil {
 			_ = listener.Close()
 		}

@@ -128,7 +128,7 @@ func (g *target) scripts(tb testing.TB) int {
 }
 
 // counted is a metric's sum over the samples whose labels have all of some texts in them.
-func (g *target) counted(tb testing.TB, name string, having ...string) float64 {
+func (g *gateway) counted(tb testing.TB, name string, having ...string) float64 {
 	tb.Helper()
 	_, page := g.get(tb, "/metrics")
 	return metric(tb, page, name, having...)

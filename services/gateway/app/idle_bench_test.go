@@ -20,41 +20,65 @@ const idleSessions = 2000
 // stacks, and goroutines. The clients' ends are in this process, too; as bare sockets they cost what the ends of pairs
 // without any session do, which are measured first and taken off.
 func BenchmarkIdleSession(b *testing.B) {
-	g := newTarget(b, func(c *app.Config) {
-		c.Session.Heartbeat, c.Limits.HeaderTimeout = 10*time.Minute, time.Minute
-		c.Demo.Capacity = 10
-	})
-	for b.Loop() {
-		pairs := socketPairs(b)
-		socket := pairs / (2 * idleSessions)
+	for _, kind := range idleKinds {
+		b.Run(kind.name, func(b *testing.B) {
+			g := newTarget(b, func(c *app.Config) {
+				c.Session.Heartbeat, c.SocketIO.PingInterval, c.Limits.HeaderTimeout = 10*time.Minute, 10*time.Minute, time.Minute
+				c.Demo.Capacity, c.SocketIO.CallCapacity = 10, 10
+			})
+			for b.Loop() {
+				pairs := socketPairs(b)
+				socket := pairs / (2 * idleSessions)
 
-		memory, goroutines := inUse(), runtime.NumGoroutine()
-		clients := make([]net.Conn, idleSessions)
-		for i := range clients {
-			clients[i] = g.idle(b, i)
-		}
-		used, running := inUse()-memory, runtime.NumGoroutine()-goroutines
-		b.ReportMetric(float64(used)/idleSessions-socket, "bytes/session")
-		b.ReportMetric(float64(running)/idleSessions, "goroutines/session")
-		for _, conn := range clients {
-			require.NoError(b, conn.Close())
-		}
-		until(b, func() bool { return g.counted(b, "signalbox_connections") == 0 }, "all have ended")
+				memory, goroutines := inUse(), runtime.NumGoroutine()
+				clients := make([]net.Conn, idleSessions)
+				for i := range clients {
+					clients[i] = g.idle(b, kind.path, kind.steps(roomOf(i)))
+				}
+				used, running := inUse()-memory, runtime.NumGoroutine()-goroutines
+				b.ReportMetric(float64(used)/idleSessions-socket, "bytes/session")
+				b.ReportMetric(float64(running)/idleSessions, "goroutines/session")
+				for _, conn := range clients {
+					require.NoError(b, conn.Close())
+				}
+				until(b, func() bool { return g.counted(b, "signalbox_connections") == 0 }, "all have ended")
+			}
+		})
 	}
 }
 
+// idleKinds are the transports of which an idle session is measured: how it is opened and what is said for a seat.
+var idleKinds = []struct {
+	name, path string
+	steps      func(room string) []idleStep
+}{
+	{"Native", "/v1/connect", func(room string) []idleStep {
+		return []idleStep{
+			{textFrame(`{"id":1,"type":"hello","app":"demo"}`), `"re":1,`},
+			{textFrame(`{"id":2,"type":"join","room":"` + room + `"}`), `"re":2,`},
+		}
+	}},
+	{"SocketIO3", "/socket.io/?EIO=3&transport=websocket", func(room string) []idleStep {
+		return []idleStep{{"", "40"}, {textFrame(`420["join","` + room + `"]`), "430["}}
+	}},
+	{"SocketIO4", "/socket.io/?EIO=4&transport=websocket", func(room string) []idleStep {
+		return []idleStep{{textFrame(`40{"app":"demo"}`), "40{"}, {textFrame(`420["join","` + room + `"]`), "430["}}
+	}},
+}
+
+// idleStep is what is sent, and what ends the answer that is waited for.
+type idleStep struct{ send, until string }
+
+// roomOf spreads sessions over rooms.
+func roomOf(number int) string { return string(rune('a'+number%26)) + string(rune('a'+number/26%26)) }
+
 // idle opens a session with a seat and leaves it alone.
-func (g *target) idle(b *testing.B, number int) net.Conn {
+func (g *target) idle(b *testing.B, path string, steps []idleStep) net.Conn {
 	b.Helper()
 	conn, err := new(net.Dialer).DialContext(b.Context(), "tcp", g.PublicAddr().String())
 	require.NoError(b, err)
-	room := string(rune('a'+number%26)) + string(rune('a'+number/26%26))
 	reader := bufio.NewReader(conn)
-	for _, step := range []struct{ send, until string }{
-		{upgrade("/v1/connect", "gateway"), "\r\n\r\n"},
-		{textFrame(`{"id":1,"type":"hello","app":"demo"}`), `"re":1,`},
-		{textFrame(`{"id":2,"type":"join","room":"` + room + `"}`), `"re":2,`},
-	} {
+	for _, step := range append([]idleStep{{upgrade(path, "gateway"), "\r\n\r\n"}}, steps...) {
 		_, err = io.WriteString(conn, step.send)
 		require.NoError(b, err)
 		readPast(b, reader, step.until)

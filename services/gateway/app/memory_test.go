@@ -39,7 +39,7 @@ func inMemory(t *testing.T, test func(t *testing.T, w *world)) {
 	})
 }
 
-// gateway starts a gateway that listens on <name>:80 and <name>:90.
+// gateway starts a gateway that listens on <name>:80, <name>:90 and <name>:70.
 func (w *world) gateway(t *testing.T, name string, configure ...func(*app.Config)) *gateway {
 	t.Helper()
 	config := demoConfig(name, backend{mode: app.RedisSingle, addresses: []string{memredis.Addr}})
@@ -50,7 +50,10 @@ func (w *world) gateway(t *testing.T, name string, configure ...func(*app.Config
 	require.NoError(t, err)
 	operations, err := w.network.Listen(name + ":90")
 	require.NoError(t, err)
-	g := openGateway(t, app.Options{Config: config, Public: public, Operations: operations, RedisDialer: w.network.DialContext})
+	internal, err := w.network.Listen(name + ":70")
+	require.NoError(t, err)
+	g := openGateway(t, app.Options{
+		Config: config, Public: public, Operations: operations, Cluster: internal, RedisDialer: w.network.DialContext})
 	g.dial = w.network.DialContext
 	return g
 }

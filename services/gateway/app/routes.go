@@ -14,6 +14,17 @@ import (
 func (g *Gateway) newPublicServer() (*http.Server, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/v1/connect", g.connect)
+	if g.socketIO != nil {
+		mux.Handle(g.socketIO.Path(), g.socketIO)
+		mux.Handle(strings.TrimSuffix(g.socketIO.Path(), "/"), g.socketIO) // clients may leave the last slash out
+		files, err := clientFiles(g.socketIO.Path())
+		if err != nil {
+			return nil, err
+		}
+		for pattern, handler := range files {
+			mux.Handle(pattern, handler)
+		}
+	}
 	if g.config.Pages.Enabled {
 		if err := handlePages(mux); err != nil {
 			return nil, err
@@ -23,7 +34,7 @@ func (g *Gateway) newPublicServer() (*http.Server, error) {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true) // a WebSocket of the native protocol starts with an upgrade, which HTTP/2 does not have
 	return &http.Server{
-		Handler:           mux,
+		Handler:           g.proxies.resolve(mux),
 		Protocols:         protocols,
 		ReadHeaderTimeout: g.config.Limits.HeaderTimeout,
 		MaxHeaderBytes:    g.config.Limits.HeaderBytes,

@@ -1,0 +1,224 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"math"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/signalbox-rtc/signalbox/pkg/cluster"
+	"github.com/signalbox-rtc/signalbox/pkg/session"
+	"github.com/signalbox-rtc/signalbox/pkg/socketio"
+	"github.com/signalbox-rtc/signalbox/pkg/socketio/classic"
+	"github.com/signalbox-rtc/signalbox/pkg/telemetry"
+	"github.com/signalbox-rtc/signalbox/pkg/wire"
+)
+
+// A session's id names the node that has it, and is known to nobody who could guess it: 24 characters of 5 bits.
+const (
+	sidSecretLength = 24
+	sidLength       = nodeIDLength + sidSecretLength
+)
+
+// openSocketIO makes what serves stock socket.io clients: the protocol, the events of rooms, and the hop to the gateway
+// that has the session of a request.
+func (g *Gateway) openSocketIO(ctx context.Context, registry *prometheus.Registry) error {
+	if err := g.openHop(ctx, registry); err != nil {
+		return err
+	}
+	c := &g.config.SocketIO
+	events, err := classic.New(classic.Options{
+		Profiles: c.profiles(), Open: g.attach, MessageBytes: c.MessageBytes, Limits: g.wireLimits(),
+		Logger: g.logger, Registerer: registry,
+	})
+	if err != nil {
+		return err
+	}
+	g.socketIO, err = socketio.New(socketio.Options{
+		Namespaces: events.Namespaces(), Path: c.Path,
+		PingInterval: c.PingInterval, PingTimeout: c.PingTimeout, UpgradeTimeout: c.UpgradeTimeout, ConnectTimeout: c.ConnectTimeout,
+		ReadTimeout: g.config.Limits.MessageReadTimeout, WriteTimeout: g.config.Session.WriteTimeout,
+		MaxPayload: c.MaxPayload, Packet: socketio.Limits{Attachments: c.Attachments, Depth: g.config.Limits.JSONDepth},
+		Sessions: c.Sessions, QueuePackets: c.QueuePackets, QueueBytes: c.QueueBytes, NamespacesPerSession: c.Namespaces,
+		Origin: g.pageMayConnect, Admit: g.admit, NewID: g.newSID, Foreign: g.foreign, BindingCookie: c.BindingCookie,
+		Logger: g.logger, Registerer: registry,
+	})
+	if err != nil {
+		return err
+	}
+	g.hopHTTP = g.hop.Server(g.socketIO)
+	return nil
+}
+
+// openHop makes what this gateway and the others need to find and trust each other.
+func (g *Gateway) openHop(ctx context.Context, registry *prometheus.Registry) error {
+	address, err := g.advertised(ctx)
+	if err != nil {
+		return err
+	}
+	key := []byte(g.config.Cluster.Key)
+	if len(key) == 0 {
+		if key, err = g.store.ClusterKey(ctx); err != nil {
+			return err
+		}
+	}
+	if g.cluster, err = cluster.New(cluster.Options{
+		Store: g.store,
+		Self: cluster.Node{
+			ID: g.node, Name: g.name, Address: address, Version: telemetry.ReadBuild().Version, Started: time.Now().UnixMilli()},
+		Beat: g.config.Cluster.Beat, Lease: g.config.Cluster.Lease, Logger: g.logger, Registerer: registry,
+	}); err != nil {
+		return err
+	}
+	g.hop, err = cluster.NewHop(cluster.HopOptions{
+		Key: key, Cluster: g.cluster, Timeout: g.config.forwardTimeout(),
+		Unreachable: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { g.socketIO.RefuseUnknown(w, r) }),
+		Logger:      g.logger, Registerer: registry,
+	})
+	return err
+}
+
+// advertised is where the other gateways reach this one.
+func (g *Gateway) advertised(ctx context.Context) (string, error) {
+	if g.config.Node.Address != "" {
+		return g.config.Node.Address, nil
+	}
+	bound := g.internal.Addr().String()
+	host, port, err := net.SplitHostPort(bound)
+	if ip := net.ParseIP(host); err != nil || ip == nil && host != "" || ip != nil && !ip.IsUnspecified() {
+		return bound, nil // it listens on one address
+	}
+	// Nothing is sent: a datagram socket that is connected knows which of the machine's addresses it would be sent from.
+	conn, err := new(net.Dialer).DialContext(ctx, "udp", g.config.Redis.Addresses[0])
+	if err != nil {
+		return "", fmt.Errorf("app: node.address is needed, since this machine's address on the way to Redis is not known: %w", err)
+	}
+	defer func() { _ = conn.Close() }()
+	host, _, err = net.SplitHostPort(conn.LocalAddr().String())
+	if err != nil {
+		return "", fmt.Errorf("app: node.address is needed: %w", err)
+	}
+	return net.JoinHostPort(host, port), nil
+}
+
+func (c *SocketIOConfig) profiles() map[string]classic.Profile {
+	profiles := make(map[string]classic.Profile, len(c.CallNamespaces)+len(c.ChatNamespaces))
+	for _, namespace := range c.CallNamespaces {
+		profiles[namespace] = classic.Profile{Kind: classic.Call, SenderID: c.SenderID}
+	}
+	for _, namespace := range c.ChatNamespaces {
+		profiles[namespace] = classic.Profile{Kind: classic.Chat}
+	}
+	return profiles
+}
+
+// seats is how many a room has that a client of a namespace creates; 0 leaves it to the app's policy.
+func (c *SocketIOConfig) seats(profile classic.Profile) int {
+	if profile.Kind == classic.Chat {
+		return math.MaxInt // as many as a room can have
+	}
+	return c.CallCapacity
+}
+
+// attach opens the session of a socket.
+func (g *Gateway) attach(s *socketio.Socket, hello *wire.Hello, peer *classic.Peer) (classic.Session, error) {
+	if hello.Token == "" && hello.App == "" {
+		hello.App = g.config.DefaultApp()
+	}
+	handshake := s.Session().Handshake()
+	client := session.Client{
+		Transport: "socketio", ID: s.ID(), Remote: handshake.RemoteAddr,
+		Capacity: g.config.SocketIO.seats(g.config.SocketIO.profiles()[s.Namespace()]),
+	}
+	if origin := handshake.Header.Get("Origin"); !sameHost(origin, handshake.Host) {
+		client.Origin = origin
+	}
+	attached, err := g.sessions.Attach(g.sessionsLife, hello, peer, client)
+	if err != nil {
+		return nil, err // not attached: a nil pointer in an interface is not nil
+	}
+	return attached, nil
+}
+
+// pageMayConnect decides whether pages of an origin may connect at all; the session looks again once it knows the app.
+func (g *Gateway) pageMayConnect(r *http.Request, origin string) bool {
+	return sameHost(origin, r.Host) || g.verifier.OriginAllowed(origin)
+}
+
+// Refusals of handshakes.
+var (
+	errDraining      = &socketio.Refusal{Message: "the gateway is ending: come back, on another one"}
+	errOriginTwice   = &socketio.Refusal{Message: "more than one Origin"}
+	errOriginMissing = &socketio.Refusal{Message: "an Origin is needed"}
+)
+
+// admit decides on a handshake, beside its origin. A browser sends no Origin with a GET to the page's own server.
+func (g *Gateway) admit(r *http.Request) error {
+	switch origins := r.Header["Origin"]; {
+	case g.draining.Load():
+		return errDraining
+	case len(origins) > 1:
+		return errOriginTwice
+	case len(origins) == 0 && !g.config.Origins.AllowMissing && r.Header.Get("Sec-Fetch-Site") != "same-origin":
+		return errOriginMissing
+	}
+	return nil
+}
+
+func (g *Gateway) newSID() string { return g.node + rand.Text()[:sidSecretLength] }
+
+// foreign gives the way to the gateway that has a session, nil if there is none.
+func (g *Gateway) foreign(r *http.Request, sid string) http.Handler {
+	if cluster.Hopped(r) || len(sid) != sidLength || sid[:nodeIDLength] == g.node {
+		return nil
+	}
+	return g.hop.Forward(r.Context(), sid[:nodeIDLength])
+}
+
+// runSocketIO serves sessions until ctx ends, and then closes them.
+func (g *Gateway) runSocketIO(ctx context.Context) error {
+	defer g.serving.Done()
+	if g.socketIO != nil {
+		g.socketIO.Run(ctx)
+	}
+	return nil
+}
+
+// runCluster keeps this gateway on the roster until ctx ends.
+func (g *Gateway) runCluster(ctx context.Context) error {
+	if g.cluster == nil {
+		return nil
+	}
+	return g.cluster.Run(ctx)
+}
+
+// serveHops serves what other gateways forward.
+func (g *Gateway) serveHops() error {
+	if g.hopHTTP == nil {
+		return nil
+	}
+	return serve(g.hopHTTP, g.hop.Listener(g.internal))
+}
+
+// waitFound waits until the other gateways can find this one.
+func (g *Gateway) waitFound(ctx context.Context) error {
+	if g.cluster == nil {
+		return nil
+	}
+	return g.cluster.WaitReady(ctx)
+}
+
+// endHops ends what goes between gateways, once no session is left.
+func (g *Gateway) endHops() {
+	if g.hopHTTP != nil {
+		_ = g.hopHTTP.Close()
+	}
+	if g.hop != nil {
+		g.hop.Close()
+	}
+}
