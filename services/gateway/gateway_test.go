@@ -159,7 +159,7 @@ func TestServeAndEnd(t *testing.T) {
 	redis := redistest.Single(t)
 	for name, signal := range map[string]os.Signal{"SIGTERM": syscall.SIGTERM, "SIGINT": os.Interrupt} {
 		t.Run(name, func(t *testing.T) {
-			file := configFile(t, "listen: {public: '127.0.0.1:0', operations: '127.0.0.1:0'}\ndemo: {enabled: true}\n")
+			file := configFile(t, "listen: {public: '127.0.0.1:0', operations: '127.0.0.1:0', cluster: '127.0.0.1:0'}\ndemo: {enabled: true}\n")
 			cmd := command(t, []string{"SIGNALBOX_REDIS_URL=" + redis.URL()}, "--config", file, "--node.name=the-node")
 			log := new(output)
 			cmd.Stderr = log
@@ -201,7 +201,7 @@ func TestServeAndEnd(t *testing.T) {
 			require.Equal(t, wire.CloseMoved, closed.Code)
 			keys, err := redis.Do("KEYS", "sb:{*")
 			require.NoError(t, err)
-			require.Empty(t, keys, "no seat is left behind")
+			require.Equal(t, []any{"sb:{cluster}:key"}, keys, "no seat is left behind, and the node is off the roster")
 			for line := range strings.Lines(log.String()) {
 				require.True(t, json.Valid([]byte(line)), "a line of the log is a JSON object: %s", line)
 				require.Contains(t, line, `"the-node"`)

@@ -166,7 +166,7 @@ type SocketIOConfig struct {
 	ConnectTimeout time.Duration `koanf:"connect_timeout" default:"45s" min:"100ms" max:"10m" doc:"How long a client of version 3 or 4 may take to ask for its first namespace."`
 	MaxPayload     int           `koanf:"max_payload" default:"1000000" min:"1024" max:"104857600" doc:"Greatest size of a request's body or of a WebSocket message, in bytes. Many packets can be in a body."`
 	MessageBytes   int           `koanf:"message_bytes" default:"131072" min:"1024" max:"16777216" doc:"Greatest size of one message's data as it goes to the room, in bytes of JSON; bytes count as base64."`
-	Attachments    int           `koanf:"attachments" default:"10" min:"1" max:"1000" doc:"Pieces of binary data that an event may have."`
+	Attachments    int           `koanf:"attachments" default:"10" min:"1" max:"10" doc:"Pieces of binary data that an event may have. Stock clients take no more than 10."`
 	Sessions       int           `koanf:"sessions" default:"100000" min:"1" max:"10000000" doc:"Clients that this gateway takes at a time; further ones are answered with 503."`
 	QueuePackets   int           `koanf:"queue_packets" default:"1024" min:"16" max:"1000000" doc:"Packets that may wait for a slow client before it is closed."`
 	QueueBytes     int           `koanf:"queue_bytes" default:"4194304" min:"4096" max:"1073741824" doc:"Bytes that may wait for a slow client before it is closed."`

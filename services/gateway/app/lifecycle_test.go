@@ -133,6 +133,7 @@ func TestShutdown(t *testing.T) {
 
 		require.NoError(t, <-ended) // it does not wait for ever
 		require.Equal(t, 1, witness.snapshot(t, "r").Count)
+		synctest.Wait() // the last one's leave has been told, too
 		reasons := map[string]string{}
 		for _, event := range witness.seen() {
 			if left, ok := event.Body.(*wire.LeftPeer); ok {
