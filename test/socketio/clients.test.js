@@ -2,67 +2,36 @@
 // the other.
 
 import assert from 'node:assert/strict';
-import { createRequire } from 'node:module';
 import { after, before, describe, it } from 'node:test';
 
+import { arrival, COMBINATIONS, dial, next, PATIENCE } from './clients.js';
 import { startRoad, startServer } from './server.js';
 
-const require = createRequire(import.meta.url);
-
-const CLIENTS = [
-  { name: '2.0.3', io: require('client-2.0'), protocol: 4 },
-  { name: '2.5.0', io: require('client-2.5'), protocol: 4 },
-  { name: '3.1.3', io: require('client-3.1'), protocol: 5 },
-  { name: '4.x', io: require('client-4'), protocol: 5 },
-];
-
-const TRANSPORTS = [
-  { name: 'polling only', transports: ['polling'] },
-  { name: 'WebSocket only', transports: ['websocket'] },
-  { name: 'upgrade', transports: ['polling', 'websocket'] },
-];
-
-/** How long anything may take, in milliseconds. */
-const PATIENCE = 20_000;
-
-let server;
-before(async () => {
-  server = await startServer();
-});
-after(() => server.stop());
-
-/** Resolves with the arguments of an emitter's next event. */
-function next(emitter, event) {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`no ${event} in time`)), PATIENCE);
-    emitter.once(event, (...args) => {
-      clearTimeout(timer);
-      resolve(args);
-    });
+describe('stock clients against pkg/socketio', { concurrency: 4 }, () => {
+  let server;
+  before(async () => {
+    server = await startServer();
   });
-}
+  after(() => server.stop());
 
-for (const { name, io, protocol } of CLIENTS) {
-  for (const { name: way, transports } of TRANSPORTS) {
-    describe(`socket.io-client ${name}, ${way}`, { timeout: 4 * PATIENCE }, () => {
+  for (const combination of COMBINATIONS) {
+    const { name, client: { protocol }, way } = combination;
+    describe(name, { concurrency: 1, timeout: 4 * PATIENCE }, () => {
       const open = [];
       after(() => open.forEach((socket) => socket.close()));
 
       /** Connects to a namespace, over a connection of its own. */
-      function dial(namespace = '', options = {}, port = server.port) {
-        const socket = io(`http://127.0.0.1:${port}${namespace}`, {
-          transports, forceNew: true, reconnectionDelay: 10, reconnectionDelayMax: 50, ...options,
-        });
+      function begin(namespace = '', options = {}, port = server.port) {
+        const socket = dial(combination, `http://127.0.0.1:${port}${namespace}`, options);
         open.push(socket);
         return socket;
       }
 
       /** Connects, and waits until the way's last transport is reached. */
       async function arrive(namespace, options, port) {
-        const socket = dial(namespace, options, port);
-        await next(socket, 'connect');
-        if (way === 'upgrade' && socket.io.engine.transport.name !== 'websocket') await next(socket.io.engine, 'upgrade');
-        assert.equal(socket.io.engine.transport.name, transports.at(-1));
+        const socket = begin(namespace, options, port);
+        await arrival(socket, way);
+        assert.equal(socket.io.engine.transport.name, way.transports.at(-1));
         return socket;
       }
 
@@ -86,7 +55,7 @@ for (const { name, io, protocol } of CLIENTS) {
       });
 
       it('shares one connection between namespaces', async () => {
-        const manager = dial();
+        const manager = begin();
         const custom = manager.io.socket('/custom');
         custom.open?.();
         await Promise.all([manager, custom].map((socket) => socket.connected || next(socket, 'connect')));
@@ -99,13 +68,13 @@ for (const { name, io, protocol } of CLIENTS) {
       });
 
       it('is told that a namespace is not served', async () => {
-        const socket = dial('/random');
+        const socket = begin('/random');
         const [error] = await next(socket, protocol === 4 ? 'error' : 'connect_error');
         assert.equal(error.message ?? error, 'Invalid namespace');
       });
 
       it('sends what it is told to at connecting', async () => {
-        const socket = dial('', { auth: { token: '😀' } });
+        const socket = begin('', { auth: { token: '😀' } });
         const [auth] = await next(socket, 'auth');
         assert.deepEqual(auth, protocol === 4 ? {} : { token: '😀' });
       });
@@ -160,7 +129,7 @@ for (const { name, io, protocol } of CLIENTS) {
       });
 
       it('keeps the order of 300 messages each way, across the upgrade', async () => {
-        const socket = dial();
+        const socket = begin();
         const numbers = [];
         const echoes = [];
         const done = new Promise((resolve) => {
@@ -224,4 +193,4 @@ for (const { name, io, protocol } of CLIENTS) {
       });
     });
   }
-}
+});
