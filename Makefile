@@ -8,6 +8,7 @@ SERVICES  := $(notdir $(patsubst %/main.go,%,$(wildcard services/*/main.go)))
 PKG       ?= ./...
 BENCH     ?= .
 FUZZTIME  ?= 10s
+SECONDS   ?= 60
 # Raised together with the slowest package: the clusters of real Redis servers take their seconds.
 TIMEOUT   ?= 15m
 # As many packages at a time as two cores bear while each starts servers of its own.
@@ -40,9 +41,9 @@ deps: ## install what the tests need and is missing: redis-server, chromium, npm
 	@scripts/deps.sh
 
 .PHONY: test
-test: deps check test-go test-js test-browser ## everything that has to pass
+test: deps check test-go test-js test-socketio test-browser ## everything that has to pass
 	@echo
-	@echo "make test: all passed (dependencies, checks, Go, JavaScript and browser tests)"
+	@echo "make test: all passed (dependencies, checks, Go, JavaScript, socket.io and browser tests)"
 
 .PHONY: check
 check: ## formatting, vet, modules, import table, links in the docs (no servers, no browser)
@@ -66,8 +67,14 @@ test-js: ## type check and tests of the JavaScript client
 	cd sdk/js && npm run --silent check && npm run --silent test
 
 .PHONY: test-socketio
-test-socketio: deps ## stock socket.io clients of four generations against pkg/socketio
-	cd test/socketio && npm run --silent test
+test-socketio: deps ## stock socket.io clients of four generations, on pkg/socketio and on a cluster
+	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+	go build -o "$$dir/gateway" ./services/gateway; \
+	cd test/socketio && SIGNALBOX_GATEWAY="$$dir/gateway" npm run --silent test
+
+.PHONY: soak-socketio
+soak-socketio: deps ## 200 polling clients on a cluster without sticky sessions, for SECONDS=60
+	cd test/socketio && SOAK_SECONDS=$(SECONDS) npm run --silent soak
 
 .PHONY: test-browser
 test-browser: ## calls and chats of real browsers through two gateways
