@@ -43,6 +43,8 @@ func TestAttachedBadMessages(t *testing.T) {
 		c.say(`{"id":8,"type":"join","room":"r"}`)
 		require.EqualValues(t, 4, g.metric("signalbox_messages_received_total", "invalid"))
 		require.Zero(t, g.metric("signalbox_joins_total", "ok"))
+		g.end()
+		synctest.Wait()
 		c.End(false)
 		require.EqualValues(t, 1, g.metric("signalbox_connections_closed_total", "server", "bad_messages"))
 		require.Len(t, c.farewells(), 1)

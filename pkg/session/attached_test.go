@@ -6,6 +6,7 @@ import (
 	"math"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -53,6 +54,7 @@ func TestAttachedInARoom(t *testing.T) {
 	require.EqualValues(t, 1, g.metric("signalbox_connections", "calls"))
 	require.EqualValues(t, 2, g.metric("signalbox_sessions"))
 	require.EqualValues(t, 2, g.metric("signalbox_hellos_total", "ok"))
+	require.EqualValues(t, 3, g.metric("signalbox_messages_received_total", "hello"))
 	require.EqualValues(t, 2, g.metric("signalbox_messages_received_total", "join"))
 	require.EqualValues(t, 3, g.metric("signalbox_messages_received_total", "peers"))
 	require.EqualValues(t, 2, g.metric("signalbox_requests_refused_total", "forbidden"))
@@ -199,6 +201,40 @@ func TestAttachedGatewayGoesAway(t *testing.T) {
 		require.Zero(t, g.metric("signalbox_messages_received_total", "invalid"))
 		require.EqualValues(t, 2, g.metric("signalbox_connections_closed_total", "server", "moved"))
 		require.Zero(t, g.metric("signalbox_connections", "calls"))
+	})
+}
+
+// watched is a context that never ends, and knows how many wait for it.
+type watched struct {
+	context.Context
+
+	done     chan struct{}
+	watchers atomic.Int64
+}
+
+// Done implements context.Context.
+func (w *watched) Done() <-chan struct{} { return w.done }
+
+// AfterFunc is what context.AfterFunc asks a context for that is not of its own kind.
+func (w *watched) AfterFunc(func()) (stop func() bool) {
+	w.watchers.Add(1)
+	return func() bool {
+		w.watchers.Add(-1)
+		return true
+	}
+}
+
+// The context is that of all sessions, and would keep those that have ended.
+func TestAttachedLeavesItsContext(t *testing.T) {
+	inBubble(t, session.Options{}, func(t *testing.T, g *gateway) {
+		life := &watched{Context: t.Context(), done: make(chan struct{})}
+		c := g.attach(life, &wire.Hello{App: "open"}, session.Client{Transport: "calls"})
+		require.EqualValues(t, 1, life.watchers.Load())
+		c.End(true)
+		require.Zero(t, life.watchers.Load())
+		_, err := g.sessions.Attach(life, &wire.Hello{}, newSink(t), session.Client{Transport: "calls"})
+		require.Error(t, err)
+		require.Zero(t, life.watchers.Load())
 	})
 }
 
