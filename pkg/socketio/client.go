@@ -24,6 +24,7 @@ type assembly struct {
 	packet      Packet
 	attachments [][]byte
 	bytes       int
+	late        *time.Timer
 }
 
 var _ handler = (*client)(nil)
@@ -66,10 +67,30 @@ func (c *client) message(data []byte, binary bool) error {
 		return err
 	}
 	if packet.Attachments > 0 {
-		c.assembly = &assembly{packet: packet}
+		c.await(packet)
 		return nil
 	}
 	return c.dispatch(packet, nil)
+}
+
+// await keeps a packet until its attachments have come. It keeps the body that it came in, too, so not for long.
+func (c *client) await(packet Packet) {
+	a := &assembly{packet: packet}
+	a.late = time.AfterFunc(c.options().AttachmentTimeout, func() {
+		c.session.run(func() {
+			if c.assembly == a {
+				c.session.invalid(malformed(BadAttachments, "not all have come in time"))
+			}
+		})
+	})
+	c.assembly = a
+}
+
+func (c *client) endAssembly() {
+	if c.assembly != nil {
+		c.assembly.late.Stop()
+		c.assembly = nil
+	}
 }
 
 func (c *client) attachment(data []byte) error {
@@ -84,7 +105,7 @@ func (c *client) attachment(data []byte) error {
 	if len(a.attachments) < a.packet.Attachments {
 		return nil
 	}
-	c.assembly = nil
+	c.endAssembly()
 	return c.dispatch(a.packet, a.attachments)
 }
 
@@ -200,7 +221,7 @@ func (c *client) leave(socket *Socket, reason Reason) {
 // close ends all sockets. A panic of one's handler does not keep the others from theirs.
 func (c *client) close(reason Reason) {
 	c.stopConnectTimer()
-	c.assembly = nil
+	c.endAssembly()
 	for _, socket := range c.sockets {
 		c.session.guard(func() { c.leave(socket, reason) })
 	}

@@ -14,7 +14,9 @@ const (
 	BadLength       FormatCode = "length"        // a length of a payload that is not right
 	BadBase64       FormatCode = "base64"
 	BadUTF8         FormatCode = "utf8"
-	BadForm         FormatCode = "form" // binary where only text may be
+	BadForm         FormatCode = "form"  // binary where only text may be
+	BadFrame        FormatCode = "frame" // a WebSocket frame that RFC 6455 does not allow, or too many that carry nothing
+	BadTime         FormatCode = "time"  // a body or message that does not come to its end
 )
 
 // The rules of Socket.IO.
@@ -22,7 +24,7 @@ const (
 	BadPacket      FormatCode = "packet" // no packet, or of an unknown type, or of one that may not come here
 	BadNamespace   FormatCode = "namespace"
 	BadAckID       FormatCode = "ack_id"
-	BadAttachments FormatCode = "attachments" // too many or too large, a placeholder without one, or text between them
+	BadAttachments FormatCode = "attachments" // too many, too large or too late, a placeholder without one, or text between them
 	BadJSON        FormatCode = "json"        // not JSON, or nested too deeply
 	BadPayload     FormatCode = "payload"     // JSON of a kind that does not go with the type
 	BadEvent       FormatCode = "event"       // an event without a name, or with a reserved one

@@ -53,6 +53,8 @@ type Options struct {
 	// last, and WriteTimeout how long an answer or a batch of messages may take to be sent; 10 s if 0.
 	ReadTimeout  time.Duration
 	WriteTimeout time.Duration
+	// AttachmentTimeout is how long the attachments of a packet may take, all together; 10 s if 0.
+	AttachmentTimeout time.Duration
 	// CloseTimeout is how long a session that the server closes is kept for its client to come and hear of it; 5 s if 0.
 	CloseTimeout time.Duration
 
@@ -139,7 +141,7 @@ func (o *Options) validateNumbers() error {
 	}{
 		{&o.PingInterval, 10 * time.Second}, {&o.PingTimeout, 5 * time.Second}, {&o.UpgradeTimeout, 10 * time.Second},
 		{&o.ConnectTimeout, 45 * time.Second}, {&o.ReadTimeout, 10 * time.Second}, {&o.WriteTimeout, 10 * time.Second},
-		{&o.CloseTimeout, 5 * time.Second},
+		{&o.CloseTimeout, 5 * time.Second}, {&o.AttachmentTimeout, 10 * time.Second},
 	} {
 		if *d.field == 0 {
 			*d.field = d.value

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 )
@@ -222,10 +223,13 @@ func (s *Session) post(w http.ResponseWriter, r *http.Request) *refusal {
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		s.server.metrics.invalid.WithLabelValues(string(BadLength)).Inc()
+		s.countInvalid(BadLength)
 		s.end(ReasonParseError)
 		return &refusal{code: codeBadRequest, status: http.StatusRequestEntityTooLarge, message: "Payload too large"}
 	case err != nil:
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			s.countInvalid(BadTime)
+		}
 		s.logger().Debug("body not read", "error", err)
 		s.end(ReasonTransportError)
 		return refusedRequest

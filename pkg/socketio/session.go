@@ -264,10 +264,14 @@ func (s *Session) handle(packet EnginePacket) error {
 func (s *Session) invalid(err error) {
 	var format *FormatError
 	if errors.As(err, &format) {
-		s.server.metrics.invalid.WithLabelValues(string(format.Code)).Inc()
+		s.countInvalid(format.Code)
 	}
 	s.logger().Debug("session sent what is not valid", "error", err)
 	s.end(ReasonParseError)
+}
+
+func (s *Session) countInvalid(rule FormatCode) {
+	s.server.metrics.invalid.WithLabelValues(string(rule)).Inc()
 }
 
 func (s *Session) isOver() bool {

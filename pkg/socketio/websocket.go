@@ -198,24 +198,50 @@ func (s *Session) read(ws *webSocket) {
 	}
 }
 
-// readEnded ends the session because its socket has ended, and answers the client's close frame.
+// readEnded ends the session because its socket has ended. The client's close frame is answered, and a client that broke
+// a rule is told.
 func (s *Session) readEnded(ws *webSocket, err error) {
+	s.logger().Debug("WebSocket ended", "error", err)
 	var closed *websocket.CloseError
-	reason := ReasonTransportError
+	var network net.Error
 	switch {
 	case errors.As(err, &closed) && closed.Code != websocket.CloseAbnormalClosure: // gorilla's for none at all
-		reason = ReasonTransportClose
-	case errors.Is(err, websocket.ErrReadLimit):
-		s.server.metrics.invalid.WithLabelValues(string(BadLength)).Inc()
-		reason = ReasonParseError
-	}
-	s.logger().Debug("WebSocket ended", "error", err)
-	if reason == ReasonTransportClose {
 		ws.close(websocket.CloseNormalClosure, "")
-	} else {
-		ws.abort() // gorilla has said why, where the client broke a rule
+		s.end(ReasonTransportClose)
+	case errors.Is(err, websocket.ErrReadLimit): // gorilla has said so
+		s.countInvalid(BadLength)
+		ws.abort()
+		s.end(ReasonParseError)
+	case errors.Is(err, errControlFlood), errors.Is(err, errFragments):
+		s.countInvalid(BadFrame)
+		ws.close(websocket.ClosePolicyViolation, err.Error())
+		s.end(ReasonParseError)
+	case errors.As(err, &network) && network.Timeout() && ws.begun():
+		s.countInvalid(BadTime)
+		ws.close(websocket.ClosePolicyViolation, "the message takes too long")
+		s.end(ReasonTransportError)
+	case isNetwork(err):
+		ws.abort()
+		s.end(ReasonTransportError)
+	default: // gorilla has said why
+		s.countInvalid(BadFrame)
+		ws.abort()
+		s.end(ReasonParseError)
 	}
-	s.end(reason)
+}
+
+// isNetwork reports whether err is the network's, and not gorilla's about a frame that is not valid.
+func isNetwork(err error) bool {
+	var network net.Error
+	return errors.As(err, &network) || websocket.IsCloseError(err, websocket.CloseAbnormalClosure) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe)
+}
+
+// begun reports whether it is a message that was waited for, and not the end.
+func (ws *webSocket) begun() bool {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	return !ws.closing
 }
 
 // farewell notes what the socket is closed with once all is written.

@@ -113,8 +113,8 @@ func TestWebSocketEnds(t *testing.T) {
 			for range 20 {
 				_ = ws.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(time.Second))
 			}
-		}, "close transport error"},
-		{"an unmasked frame", func(ws *wsClient) { _, _ = ws.conn.NetConn().Write([]byte("\x81\x014")) }, "close transport error"},
+		}, "close parse error"},
+		{"an unmasked frame", func(ws *wsClient) { _, _ = ws.conn.NetConn().Write([]byte("\x81\x014")) }, "close parse error"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			j := newJournal()
@@ -151,7 +151,7 @@ func TestSlowMessage(t *testing.T) {
 				}
 			}
 		}()
-		j.wait(t, "open", "close transport error")
+		j.wait(t, "open", "close parse error")
 	})
 	t.Run("time", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
