@@ -181,7 +181,7 @@ func TestEvents(t *testing.T) {
 			frames: func(native, id string) []*wire.Frame {
 				return []*wire.Frame{
 					event(11, native, newcomer("b")), event(12, native, newcomer("c")),
-					wire.MessageFrame(&wire.Resync{Snapshot: *room(native, 20, 4, "c", id, "d")}),
+					wire.MessageFrame(&wire.Resync{Snapshot: *snapshotOf(native, 20, 4, "c", id, "d")}),
 					event(19, native, newcomer("a")), event(20, native, gone("d", wire.ReasonLeft)), // in the snapshot already
 					event(21, native, gone("d", wire.ReasonLeft)),
 				}
@@ -198,7 +198,7 @@ func TestEvents(t *testing.T) {
 		{
 			name: "ResyncInChat", chat: true, room: "my room",
 			frames: func(native, id string) []*wire.Frame {
-				return []*wire.Frame{wire.MessageFrame(&wire.Resync{Snapshot: *room(native, 20, 4, id, "d")})}
+				return []*wire.Frame{wire.MessageFrame(&wire.Resync{Snapshot: *snapshotOf(native, 20, 4, id, "d")})}
 			},
 			hears: []string{
 				`["bye","my room","a"]`,
@@ -285,15 +285,15 @@ func TestJoinAgain(t *testing.T) {
 		c.asks(`["join","lobby"]`)
 		session.peer.Reply(session.wants(t, `{"type":"join","room":"lobby"}`).ID, snapshot)
 	}
-	again(room("lobby", 12, 4, "a", "b", c.id))
+	again(snapshotOf("lobby", 12, 4, "a", "b", c.id))
 	c.hears(`["joined","lobby","ID"]`, `ack {"ok":true,"room":"lobby","id":"ID","count":3,"capacity":4,"others":["a","b"]}`)
-	again(room("lobby", 30, 4, "c", "b", c.id))
+	again(snapshotOf("lobby", 30, 4, "c", "b", c.id))
 	c.hears(`["joined","lobby","ID"]`, `["bye","lobby","a"]`, `["otherjoin","lobby","c"]`,
 		`ack {"ok":true,"room":"lobby","id":"ID","count":3,"capacity":4,"others":["c","b"]}`)
 	session.peer.Deliver(event(29, "lobby", newcomer("c"))) // late, and known from the snapshot
 	session.peer.Deliver(event(31, "lobby", gone("c", wire.ReasonLeft)))
 	c.hears(`["bye","lobby","c"]`)
-	again(room("lobby", 2, 4, c.id)) // another life of the room, whose numbers begin anew
+	again(snapshotOf("lobby", 2, 4, c.id)) // another life of the room, whose numbers begin anew
 	c.hears(`["joined","lobby","ID"]`, `["bye","lobby","b"]`, `ack {"ok":true,"room":"lobby","id":"ID","count":1,"capacity":4,"others":[]}`)
 	session.peer.Deliver(event(3, "lobby", newcomer("d")))
 	c.hears(`["otherjoin","lobby","d"]`)
@@ -314,11 +314,11 @@ func TestJoinLeaveJoin(t *testing.T) {
 	c.emits(`["join","lobby"]`)
 	join, leave := `{"type":"join","room":"lobby"}`, `{"type":"leave","room":"lobby"}`
 	first, second, third := session.wants(t, join), session.wants(t, leave), session.wants(t, join)
-	session.peer.Reply(first.ID, room("lobby", 5, 2, "a", c.id))
+	session.peer.Reply(first.ID, snapshotOf("lobby", 5, 2, "a", c.id))
 	session.peer.Deliver(event(6, "lobby", gone("a", wire.ReasonLeft)))
 	session.peer.Reply(second.ID, &wire.Done{Seq: 7})
 	session.peer.Deliver(event(8, "lobby", newcomer("b"))) // between two seats
-	session.peer.Reply(third.ID, room("lobby", 9, 2, "b", c.id))
+	session.peer.Reply(third.ID, snapshotOf("lobby", 9, 2, "b", c.id))
 	session.peer.Deliver(event(10, "lobby", gone("b", wire.ReasonLeft)))
 	c.hears(`["joined","lobby","ID"]`, `["bye","lobby","a"]`, `["leaved","lobby","ID"]`, `["joined","lobby","ID"]`, `["bye","lobby","b"]`)
 	c.silent()

@@ -310,8 +310,8 @@ func (f *fakeSession) wants(tb testing.TB, body string) wire.Request {
 	}
 }
 
-// room makes a snapshot with these peers in order.
-func room(name string, seq int64, capacity int, ids ...string) *wire.Snapshot {
+// snapshotOf makes a snapshot of a room with these peers in order.
+func snapshotOf(name string, seq int64, capacity int, ids ...string) *wire.Snapshot {
 	snapshot := &wire.Snapshot{Room: name, Epoch: "e1", Seq: seq, Version: 1, Capacity: capacity, Count: len(ids)}
 	for i, id := range ids {
 		snapshot.Peers = append(snapshot.Peers, wire.Peer{ID: id, Order: int64(i + 1), User: "user-" + id})
@@ -324,7 +324,7 @@ func (c *client) joins(f *fakeSession, name, native string, capacity int, others
 	c.tb.Helper()
 	c.emits(`["join",` + quote(name) + `]`)
 	request := f.wants(c.tb, `{"type":"join","room":"`+native+`"}`)
-	f.peer.Reply(request.ID, room(native, 10, capacity, append(others, c.id)...))
+	f.peer.Reply(request.ID, snapshotOf(native, 10, capacity, append(others, c.id)...))
 	c.hears(`["joined",` + quote(name) + `,"ID"]`)
 }
 

@@ -24,17 +24,17 @@ func TestRequests(t *testing.T) {
 		hears     []string // the events; the last is the callback's
 	}{
 		{
-			name: "Join", event: `["join","lobby"]`, request: `{"type":"join","room":"lobby"}`, reply: room("lobby", 5, 2, "a", "ID"),
+			name: "Join", event: `["join","lobby"]`, request: `{"type":"join","room":"lobby"}`, reply: snapshotOf("lobby", 5, 2, "a", "ID"),
 			hears: []string{`["joined","lobby","ID"]`, `ack {"ok":true,"room":"lobby","id":"ID","count":2,"capacity":2,"others":["a"]}`},
 		},
 		{
 			name: "JoinAlone", event: `["join","my room"]`, request: `{"type":"join","room":"~bXkgcm9vbQ"}`,
-			reply: room("~bXkgcm9vbQ", 1, 2, "ID"),
+			reply: snapshotOf("~bXkgcm9vbQ", 1, 2, "ID"),
 			hears: []string{`["joined","my room","ID"]`, `ack {"ok":true,"room":"my room","id":"ID","count":1,"capacity":2,"others":[]}`},
 		},
 		{
 			name: "JoinChat", namespace: "/chat", event: `["join","lobby"]`, request: `{"type":"join","room":"lobby"}`,
-			reply: room("lobby", 5, 500, "b", "ID", "a"),
+			reply: snapshotOf("lobby", 5, 500, "b", "ID", "a"),
 			hears: []string{`["joined","lobby","ID"]`, `ack {"ok":true,"room":"lobby","id":"ID","count":3,"capacity":500,"others":["b","a"]}`},
 		},
 		{
