@@ -1,8 +1,10 @@
 // The chat page: one room, its lines in the same order for everybody.
 
 import {
-  $, complain, copyLinks, fillForm, joinWith, nameOf, newClient, personLine, problemWith, remember, roomName, say, showSignaling, words,
+  $, choose, chosen, complain, copyLinks, fillForm, given, joinWith, nameOf, newClient, personLine, problemWith, remember, roomName, say, showSignaling, words,
 } from './page.js';
+import { StockClient } from './stock-client.js';
+import { StockRoom } from './stock-room.js';
 
 /** Seats of a chat room that one makes oneself. */
 const SEATS = 50;
@@ -10,7 +12,13 @@ const SEATS = 50;
 /** Chat rooms have names of their own, so that writing takes no seat of a call in the room of the same name. */
 const PREFIX = 'chat.';
 
+/** Where the gateway takes stock clients as chats. */
+const NAMESPACE = '/chat';
+
 const TOPIC = 'chat';
+
+/** What stock clients write is of this topic. */
+const STOCK_TOPIC = 'message';
 
 /** The room that one is in, or null: {client, room}. */
 let session = null;
@@ -20,6 +28,7 @@ let joining = null;
 const time = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
 
 fillForm();
+choose('client', given.client);
 copyLinks(() => roomName($('room').value));
 $('form').addEventListener('submit', (event) => {
   event.preventDefault();
@@ -53,13 +62,15 @@ async function connect() {
   joining = new AbortController();
   showForm();
   say('Connecting…', 'busy');
-  const client = newClient(name);
+  const kind = chosen('client');
+  const client = kind === 'signalbox' ? newClient(name) : new StockClient({ generation: kind, namespace: NAMESPACE, transport: given.transport, name });
   showSignaling(client, 'You are back.');
+  showClient(client);
   try {
     const { signal } = joining;
     await client.connect({ signal });
-    enter(client, await joinWith(client, PREFIX + shown, { capacity: SEATS, signal }));
-    remember({ name, room: shown });
+    enter(client, await take(client, PREFIX + shown, name, signal));
+    remember({ name, room: shown, client: kind });
   } catch (error) {
     client.close();
     say('');
@@ -71,13 +82,18 @@ async function connect() {
   }
 }
 
+/** Takes a seat in a room. */
+function take(client, room, name, signal) {
+  if (client instanceof StockClient) return StockRoom.join(client, room, name);
+  return joinWith(client, room, { capacity: SEATS, signal });
+}
+
 function enter(client, room) {
   session = { client, room };
   $('log').replaceChildren();
   room.addEventListener('message', ({ detail }) => {
-    if (detail.topic === TOPIC && typeof detail.data?.text === 'string') {
-      addMessage(nameOf(detail.peer), detail.data.text, detail.from === room.self.id);
-    }
+    const text = readable(detail);
+    if (text !== undefined) addMessage(nameOf(detail.peer), text, detail.from === room.self.id);
   });
   room.addEventListener('peer-joined', ({ detail }) => {
     addNote(`${nameOf(detail.peer)} has come in.`);
@@ -99,6 +115,13 @@ function enter(client, room) {
   showPeople();
 }
 
+/** The text of a message: other pages on stock clients may write a bare string. */
+function readable({ topic, data }) {
+  if (topic !== TOPIC && topic !== STOCK_TOPIC) return undefined;
+  const text = typeof data === 'string' ? data : data?.text;
+  return typeof text === 'string' ? text : undefined;
+}
+
 function end({ reason, error }) {
   const { client } = session;
   session = null;
@@ -117,8 +140,8 @@ async function send() {
   input.value = '';
   grow();
   try {
-    // With an echo, one's own lines stand where everybody sees them.
-    await session.room.publish({ text }, { topic: TOPIC, echo: true });
+    // With an echo, one's own lines stand where everybody sees them. Stock clients know no names but by such data.
+    await session.room.publish({ text, name: session.room.self.name }, { topic: TOPIC, echo: true });
   } catch (error) {
     addNote(`Not sent: ${words(error)}`);
     if (!input.value) input.value = text;
@@ -173,10 +196,19 @@ function showPeople() {
   $('people').replaceChildren(...[...room.peers.values()].map((peer) => personLine(peer, peer.id === room.self.id, peer.away ? [['', 'away']] : [])));
 }
 
+/** Shows what the page is connected with; a stock client is not told the gateway's name. */
+function showClient(client) {
+  const isStock = client instanceof StockClient;
+  for (const id of ['gateway-label', 'gateway']) $(id).hidden = isStock;
+  for (const id of ['transport-label', 'transport']) $(id).hidden = !isStock;
+  $('client').textContent = isStock ? client.version : 'Signalbox';
+  client.addEventListener('transport', () => ($('transport').textContent = client.transport));
+}
+
 function showForm() {
   const isIn = session !== null;
   const isBusy = joining !== null && !isIn;
-  for (const element of [$('name'), $('room'), $('dice')]) element.disabled = isIn || isBusy;
+  for (const element of [$('name'), $('room'), $('dice'), $('clients')]) element.disabled = isIn || isBusy;
   $('connect').hidden = isIn;
   $('connect').disabled = isBusy;
   $('leave').hidden = !isIn && !isBusy;

@@ -8,11 +8,16 @@ export const $ = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
 const fragment = new URLSearchParams(location.hash.slice(1));
 
-/** ?app=, ?room=, ?media= and #token=. A token belongs in the fragment, which browsers send to no server. */
+/**
+ * ?app=, ?room=, ?media=, ?client=, ?transport= and #token=. A token belongs in the fragment, which browsers send to no
+ * server.
+ */
 export const given = {
   app: query.get('app') ?? 'demo',
   room: query.get('room') ?? '',
   media: query.get('media') ?? '',
+  client: query.get('client') ?? '',
+  transport: query.get('transport') ?? '',
   token: fragment.get('token') ?? undefined,
 };
 
@@ -67,6 +72,7 @@ const WORDS = {
 
 /** An error in words for people. */
 export function words(error) {
+  if (error?.code === 'refused') return `The gateway refuses: ${error.message}.`;
   if (error instanceof SignalboxError) return WORDS[error.code] ?? `That did not work (${error.code}).`;
   return 'That did not work, and this page does not know why.';
 }
@@ -89,6 +95,14 @@ export function complain(text, field) {
   }
 }
 
+/** Chooses one of a group of radio buttons, if there is one of this value. */
+export function choose(name, value) {
+  for (const input of document.getElementsByName(name)) if (input.value === value) input.checked = true;
+}
+
+/** Which one of a group of radio buttons is chosen. */
+export const chosen = (name) => document.querySelector(`input[name="${name}"]:checked`).value;
+
 /** Fills the form with what the address or the last visit gave. */
 export function fillForm() {
   $('name').value = recall('name');
@@ -99,11 +113,11 @@ export function fillForm() {
   });
 }
 
-/** Makes the address lead back to the room. */
-export function remember({ name, room }) {
+/** Makes the address lead back to the room, and to what else was chosen. */
+export function remember({ name, ...rest }) {
   keep('name', name);
   const url = new URL(location.href);
-  url.searchParams.set('room', room);
+  for (const [key, value] of Object.entries(rest)) url.searchParams.set(key, value);
   history.replaceState(null, '', url);
 }
 

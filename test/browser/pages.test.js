@@ -48,13 +48,15 @@ test('the landing page says which gateway serves it, and leads to the others', a
     await sees(page, 'h1', 'Chat');
     await page.click('.brand');
     await sees(page, 'h1', /one room/);
+    await page.click('a.door[href="stock.html"]');
+    await sees(page, '#clients', /socket\.io 4/);
   }
   assert.equal(new Set(names).size, 2);
   all.assertNoTrouble();
 });
 
 test('security headers', async () => {
-  for (const path of ['/', '/call.html', '/chat.html', '/style.css', '/call.js', '/sdk/index.js']) {
+  for (const path of ['/', '/call.html', '/chat.html', '/stock.html', '/style.css', '/call.js', '/sdk/index.js']) {
     const response = await fetch(cluster.gateways[0].url + path);
     assert.equal(response.status, 200, path);
     const policy = response.headers.get('content-security-policy') ?? '';
@@ -66,7 +68,7 @@ test('security headers', async () => {
 });
 
 test('every control has a name, and focus can be seen', async () => {
-  for (const path of ['', 'call.html?media=generated', 'chat.html']) {
+  for (const path of ['', 'call.html?media=generated', 'stock.html?media=generated', 'chat.html']) {
     const page = await all.open('Ada', `${cluster.gateways[0].url}/${path}`);
     const nameless = await page.$$eval('a, button, input, select, textarea', (elements) => elements
       .filter((element) => !(element.textContent.trim() || element.labels?.length || element.getAttribute('aria-label')))
@@ -117,9 +119,26 @@ for (const [look, options] of LOOKS) {
     await sees(eve, '#full-title', 'This room is full');
     await shoot(eve, 'call-full');
 
+    const stock = await all.open('Grace', `${one.url}/stock.html?room=stock-${look}&media=generated`, options);
+    await plays(stock, '#preview');
+    await shoot(stock, 'stock-entrance');
+    await stock.fill('#name', 'Grace Hopper');
+    await stock.check('input[name=client][value="2"]');
+    await stock.click('#join');
+    await sees(stock, '#transport', 'polling → websocket');
+    await shoot(stock, 'stock-waiting');
+    const native = await all.open('Alan', `${two.url}/call.html?room=stock-${look}&media=generated`, options);
+    await native.fill('#name', 'Alan');
+    await native.click('#join');
+    await sees(stock, '#connection', 'connected');
+    await plays(stock, '#remote-video');
+    await native.click('#mic');
+    await sees(stock, '#remote-caption', /Alan.*muted/);
+    await shoot(stock, 'stock');
+
     const chat = await all.open('Ada', `${one.url}/chat.html?room=${room}`, options);
     await shoot(chat, 'chat-entrance');
-    const other = await all.open('Grace', `${two.url}/chat.html?room=${room}`, options);
+    const other = await all.open('Grace', `${two.url}/chat.html?room=${room}&client=4`, options);
     for (const [page, name] of [[chat, 'Ada Lovelace'], [other, 'Grace Hopper']]) {
       await page.fill('#name', name);
       await page.press('#name', 'Enter');
@@ -135,6 +154,7 @@ for (const [look, options] of LOOKS) {
       for (const reader of [chat, other]) await sees(reader, '.message:last-child .message-text', text);
     }
     await shoot(chat, 'chat');
+    await shoot(other, 'chat-stock');
     all.assertNoTrouble();
   });
 }

@@ -40,7 +40,7 @@ func TestPages(t *testing.T) {
 		}))
 	}
 	paths["/"] = paths["/index.html"]
-	for _, wanted := range []string{"/index.html", "/call.html", "/chat.html", "/sdk/index.js", "/" + web.SocketIOClient + "/LICENSE"} {
+	for _, wanted := range []string{"/index.html", "/call.html", "/chat.html", "/stock.html", "/sdk/index.js", "/" + web.SocketIOClient + "/LICENSE"} {
 		require.Contains(t, paths, wanted)
 	}
 	for name, content := range paths {
