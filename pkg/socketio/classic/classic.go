@@ -30,6 +30,25 @@ import (
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
 
+// Events that clients send, each with a callback or without. Message and control are sent to them as well.
+const (
+	eventJoin     = "join"      // room
+	eventLeave    = "leave"     // room
+	eventMessage  = "message"   // room, data; to clients of a call (room, data[, sender]), of a chat (room, sender, data)
+	eventRoomInfo = "room-info" // room
+	eventControl  = "control"   // room, native request; to clients (room, native event)
+)
+
+// Events that are only sent to clients.
+const (
+	eventJoined    = "joined"    // room, own id
+	eventOtherJoin = "otherjoin" // room, id; in a call
+	eventFull      = "full"      // room, own id
+	eventLeaved    = "leaved"    // room, own id
+	eventBye       = "bye"       // room, id
+	eventError     = "error"     // {code, message[, room]}
+)
+
 // Kind is the kind of pages that a namespace serves.
 type Kind string
 

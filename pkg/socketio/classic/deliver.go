@@ -83,7 +83,7 @@ type variant struct {
 // put makes of an event what clients get to see.
 func (v *variant) put(f *facts) *socketio.Message {
 	if f.room == "" {
-		return v.event("control", json.RawMessage("null"), f.text)
+		return v.event(eventControl, json.RawMessage("null"), f.text)
 	}
 	room := text(f.room)
 	switch body := f.event.Body.(type) {
@@ -98,15 +98,15 @@ func (v *variant) put(f *facts) *socketio.Message {
 		return v.message(room, body.From, body.Data, nil)
 	case *wire.JoinedPeer:
 		if v.kind == Call {
-			return v.event("otherjoin", room, text(body.Peer.ID))
+			return v.event(eventOtherJoin, room, text(body.Peer.ID))
 		}
 	case *wire.LeftPeer:
-		return v.event("bye", room, text(body.Peer))
+		return v.event(eventBye, room, text(body.Peer))
 	}
 	if f.room == f.event.Room {
-		return v.event("control", room, f.text)
+		return v.event(eventControl, room, f.text)
 	}
-	return v.event("control", room, withRoom(f.text, f.room))
+	return v.event(eventControl, room, withRoom(f.text, f.room))
 }
 
 func (v *variant) message(room json.RawMessage, from string, data json.RawMessage, attachments [][]byte) *socketio.Message {
@@ -117,7 +117,7 @@ func (v *variant) message(room json.RawMessage, from string, data json.RawMessag
 	case v.signed:
 		args = append(args, text(from))
 	}
-	return socketio.NewMessage(v.namespace, socketio.Event{Name: "message", Args: args, Attachments: attachments})
+	return socketio.NewMessage(v.namespace, socketio.Event{Name: eventMessage, Args: args, Attachments: attachments})
 }
 
 func (v *variant) event(name string, args ...json.RawMessage) *socketio.Message {

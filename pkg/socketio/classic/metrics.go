@@ -6,8 +6,12 @@ import (
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
 
-// resultOK is the result of what was granted; that of all else is the error's code.
-const resultOK = "ok"
+const (
+	// eventUnknown stands for all events that are none of ours.
+	eventUnknown = "unknown"
+	// resultOK is the result of what was granted; that of all else is the error's code.
+	resultOK = "ok"
+)
 
 type metrics struct {
 	events map[string]map[string]prometheus.Counter // by event, then by result

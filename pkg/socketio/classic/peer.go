@@ -133,13 +133,13 @@ func (p *Peer) Refuse(id int64, refusal *wire.Error) {
 		p.grant(&q, answer)
 		return
 	case q.effect == effectJoin && refusal.Code == wire.CodeRoomFull:
-		p.emit("full", text(q.room), text(p.socket.ID()))
+		p.emit(eventFull, text(q.room), text(p.socket.ID()))
 	case q.effect == effectJoin:
 		o := object{b: []byte{'{'}}
 		o.text("code", string(refusal.Code))
 		o.text("message", inOwnWords(refusal.Message, q.room))
 		o.text("room", q.room)
-		p.emit("error", append(o.b, '}'))
+		p.emit(eventError, append(o.b, '}'))
 	case q.effect == effectLeave && refusal.Code == wire.CodeNotMember && p.seats[q.room] != nil:
 		p.left(q.room) // the seat was lost unnoticed: the page must not think that it has one
 	}
@@ -170,7 +170,7 @@ func (p *Peer) Close(code wire.CloseCode, reason string) {
 		o := object{b: []byte{'{'}}
 		o.text("code", code.String())
 		o.text("message", reason)
-		p.emit("error", append(o.b, '}'))
+		p.emit(eventError, append(o.b, '}'))
 	}
 	p.closed = true
 	p.pending, p.seats = nil, nil

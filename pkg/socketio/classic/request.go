@@ -10,16 +10,6 @@ import (
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
 
-// The events that clients send, and how all others are counted.
-const (
-	eventJoin     = "join"      // room
-	eventLeave    = "leave"     // room
-	eventMessage  = "message"   // room, data
-	eventRoomInfo = "room-info" // room
-	eventControl  = "control"   // room, object
-	eventUnknown  = "unknown"
-)
-
 // The topics of what classic clients publish.
 const (
 	topicMessage = "message"

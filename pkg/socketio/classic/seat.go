@@ -34,7 +34,7 @@ func (s *seat) gone(peer string) bool {
 
 // joined takes the answer to a join, also that of a room in which the client was already.
 func (p *Peer) joined(q *pending, snapshot *wire.Snapshot, answer *object) {
-	p.emit("joined", text(q.room), text(p.socket.ID()))
+	p.emit(eventJoined, text(q.room), text(p.socket.ID()))
 	if s := p.seats[q.room]; s != nil {
 		p.align(q.room, s, snapshot)
 	} else {
@@ -73,7 +73,7 @@ func (p *Peer) left(room string) {
 	if len(p.seats) == 0 {
 		p.seats = nil
 	}
-	p.emit("leaved", text(room), text(p.socket.ID()))
+	p.emit(eventLeaved, text(room), text(p.socket.ID()))
 }
 
 // align brings what the client knows of a room to what a snapshot says, by the events that it would have got.
@@ -92,7 +92,7 @@ func (p *Peer) align(room string, s *seat, snapshot *wire.Snapshot) {
 	slices.Sort(gone)
 	for _, peer := range gone {
 		s.gone(peer)
-		p.emit("bye", text(room), text(peer))
+		p.emit(eventBye, text(room), text(peer))
 	}
 	for i := range snapshot.Peers {
 		if p.arrived(s, snapshot.Peers[i].ID) {
