@@ -185,6 +185,8 @@ func FuzzSession(f *testing.F) {
 	f.Add(buildScript(3, false, step{opProbe, ""}, step{opSendProbe, "2probe"}, step{opCloseSession, ""}, step{opSendProbe, "5"}, step{opGet, ""}))
 	f.Add(buildScript(4, false, step{opSend, "40"}, step{opGet, ""}, step{opGet, ""}, step{opDisconnect, "x"}, step{opAbort, ""}))
 	f.Add(buildScript(4, true, step{opSend, "40"}, step{opFrame, "\x81\x85\x00\x00\x00\x0042"}, step{opWait, strings.Repeat(" ", 120)}))
+	f.Add(buildScript(4, false, step{opSend, "40"})) // and gone without a word
+	f.Add(buildScript(3, false))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		synctest.Test(t, func(t *testing.T) { playScript(t, parseScript(text)) })
 	})
