@@ -120,33 +120,26 @@ func TestAttachedCapacity(t *testing.T) {
 	})
 }
 
-func TestAttachRefusals(t *testing.T) {
-	for _, tc := range refusedHellos {
-		t.Run(tc.name, func(t *testing.T) {
-			inBubble(t, session.Options{}, func(t *testing.T, g *gateway) {
-				request, err := wire.DecodeRequest([]byte(`{"id":7,"type":"hello",`+g.fill(tc.hello)+`}`), wire.Limits{})
-				require.NoError(t, err)
-				to := newSink(t)
-				attached, err := g.sessions.Attach(g.life, request.Body.(*wire.Hello), to,
-					session.Client{Transport: "calls", Origin: tc.origin})
-				require.Nil(t, attached)
-				var refusal *wire.Error
-				require.ErrorAs(t, err, &refusal)
-				require.Equal(t, wire.CodeUnauthorized, refusal.Code)
-				require.NotContains(t, refusal.Message, "evil")
-				require.Empty(t, to.said, "the transport has the answer, and says it itself")
-				require.Empty(t, to.farewells())
-				require.EqualValues(t, 1, g.metric("signalbox_hellos_total", tc.metric))
-				require.EqualValues(t, 1, g.metric("signalbox_requests_refused_total", "unauthorized"))
-				require.EqualValues(t, 1, g.metric("signalbox_connections_closed_total", "server", "unauthorized"))
-				require.Zero(t, g.metric("signalbox_connections", "calls"))
-				require.Zero(t, g.metric("signalbox_sessions"))
-				g.end()
-				synctest.Wait()
-				require.Empty(t, to.farewells(), "nothing of it is left")
-			})
-		})
-	}
+// requireNotAttached opens no session: the hello is refused, as it is on a native transport.
+func requireNotAttached(t *testing.T, g *gateway, hello, origin string) {
+	t.Helper()
+	request, err := wire.DecodeRequest([]byte(`{"id":7,"type":"hello",`+hello+`}`), wire.Limits{})
+	require.NoError(t, err)
+	to := newSink(t)
+	attached, err := g.sessions.Attach(g.life, request.Body.(*wire.Hello), to, session.Client{Transport: "calls", Origin: origin})
+	require.Nil(t, attached)
+	var refusal *wire.Error
+	require.ErrorAs(t, err, &refusal)
+	require.Equal(t, wire.CodeUnauthorized, refusal.Code)
+	require.NotContains(t, refusal.Message, "evil")
+	require.EqualValues(t, 1, g.metric("signalbox_requests_refused_total", "unauthorized"))
+	require.EqualValues(t, 1, g.metric("signalbox_connections_closed_total", "server", "unauthorized"))
+	require.Zero(t, g.metric("signalbox_connections", "calls"))
+	require.Zero(t, g.metric("signalbox_sessions"))
+	g.end()
+	synctest.Wait()
+	require.Empty(t, to.said, "the transport has the answer, and says it itself")
+	require.Empty(t, to.farewells())
 }
 
 func TestAttachedTokenExpires(t *testing.T) {

@@ -107,26 +107,6 @@ func TestSecondHello(t *testing.T) {
 	})
 }
 
-// refusedHellos are hellos that nobody gets in with, on any transport, and what the metric calls them.
-var refusedHellos = []struct {
-	name, hello, origin, metric string
-}{
-	{"NeitherTokenNorApp", `"name":"Ada"`, "", "missing"},
-	// Row 16: of the two, a proxy or a log may show one and the gateway take the other.
-	{"TokenAndApp", `"token":"TOKEN","app":"open"`, "", "ambiguous"},
-	{"Garbage", `"token":"x.y.z"`, "", "malformed"},
-	{"ForgedToken", `"token":"FORGED"`, "", "signature"},
-	{"ExpiredToken", `"token":"EXPIRED"`, "", "expired"},
-	{"UnknownApp", `"app":"nobody"`, "", "unknown_app"},
-	{"DisabledApp", `"app":"off"`, "", "app_disabled"},
-	{"AppThatWantsTokens", `"app":"acme"`, "", "anonymous_refused"},
-	{"Resume", `"resume":"r.1"`, "", "resume"},
-	{"ResumeWithToken", `"resume":"r.1","token":"TOKEN"`, "", "resume"},
-	// A page of another app would use its visitor's token of this one.
-	{"Origin", `"token":"TOKEN"`, "https://evil.example", "origin"},
-	{"OriginOfAnotherApp", `"token":"TOKEN"`, "https://acme.example.evil.example", "origin"},
-}
-
 // fill puts tokens in the place of their names.
 func (g *gateway) fill(hello string) string {
 	forged := g.token(nil)
@@ -137,7 +117,24 @@ func (g *gateway) fill(hello string) string {
 }
 
 func TestHelloRefusals(t *testing.T) {
-	for _, tc := range refusedHellos {
+	for _, tc := range []struct {
+		name, hello, origin, metric string
+	}{
+		{"NeitherTokenNorApp", `"name":"Ada"`, "", "missing"},
+		// Row 16: of the two, a proxy or a log may show one and the gateway take the other.
+		{"TokenAndApp", `"token":"TOKEN","app":"open"`, "", "ambiguous"},
+		{"Garbage", `"token":"x.y.z"`, "", "malformed"},
+		{"ForgedToken", `"token":"FORGED"`, "", "signature"},
+		{"ExpiredToken", `"token":"EXPIRED"`, "", "expired"},
+		{"UnknownApp", `"app":"nobody"`, "", "unknown_app"},
+		{"DisabledApp", `"app":"off"`, "", "app_disabled"},
+		{"AppThatWantsTokens", `"app":"acme"`, "", "anonymous_refused"},
+		{"Resume", `"resume":"r.1"`, "", "resume"},
+		{"ResumeWithToken", `"resume":"r.1","token":"TOKEN"`, "", "resume"},
+		// A page of another app would use its visitor's token of this one.
+		{"Origin", `"token":"TOKEN"`, "https://evil.example", "origin"},
+		{"OriginOfAnotherApp", `"token":"TOKEN"`, "https://acme.example.evil.example", "origin"},
+	} {
 		t.Run(tc.name, func(t *testing.T) {
 			inBubble(t, session.Options{}, func(t *testing.T, g *gateway) {
 				c := g.serve(newConn(), session.Client{Transport: "test", Origin: tc.origin})
@@ -149,6 +146,12 @@ func TestHelloRefusals(t *testing.T) {
 				require.EqualValues(t, 1, g.metric("signalbox_hellos_total", tc.metric))
 				require.Zero(t, g.metric("signalbox_sessions"))
 				require.EqualValues(t, 1, g.metric("signalbox_connections_closed_total", "server", "unauthorized"))
+			})
+		})
+		t.Run(tc.name+"/Attached", func(t *testing.T) {
+			inBubble(t, session.Options{}, func(t *testing.T, g *gateway) {
+				requireNotAttached(t, g, g.fill(tc.hello), tc.origin)
+				require.EqualValues(t, 1, g.metric("signalbox_hellos_total", tc.metric))
 			})
 		})
 	}
