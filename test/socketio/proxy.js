@@ -33,7 +33,7 @@ export async function startProxy(targets) {
 
   /** Notes what goes to a target, as long as it does. */
   function note(far, target, path) {
-    const passage = { target, sid: new URL(path, target).searchParams.get('sid'), isWaiting: false };
+    const passage = { target, sid: new URL(path, target).searchParams.get('sid'), asked: Infinity };
     underway.add(passage);
     far.on('close', () => underway.delete(passage));
     return passage;
@@ -50,9 +50,9 @@ export async function startProxy(targets) {
       hostname, port, agent, method: req.method, path: req.url, headers: headersOf(req.rawHeaders), setHost: false,
     });
     const passage = note(far, target, req.url);
-    far.on('finish', () => (passage.isWaiting = true));
+    far.on('finish', () => (passage.asked = performance.now()));
     far.on('response', (answer) => {
-      passage.isWaiting = false;
+      passage.asked = Infinity;
       res.writeHead(answer.statusCode, answer.statusMessage, headersOf(answer.rawHeaders).flat());
       res.flushHeaders();
       answer.pipe(res);
@@ -121,9 +121,9 @@ export async function startProxy(targets) {
     url: `http://127.0.0.1:${server.address().port}`,
     /** Requests by target. */
     counts,
-    /** How many requests are at a gateway that has not answered them yet. */
+    /** How long a request has waited for its answer, in milliseconds; of several the one that waits longest. */
     get waiting() {
-      return [...underway].filter(({ isWaiting }) => isWaiting).length;
+      return Math.max(0, ...[...underway].map(({ asked }) => performance.now() - asked));
     },
     /** Whether a request or the WebSocket of a session is under way to a target. */
     carries(sid, to) {
