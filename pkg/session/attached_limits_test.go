@@ -99,7 +99,7 @@ func TestHeldBackRequestIsReleased(t *testing.T) {
 		}{
 			{"GatewayGoesAway", wire.CloseMoved, func(g *gateway, _ *caller) { g.end() }},
 			{"End", 0, func(_ *gateway, c *caller) { c.End(false) }},
-			{"Expiry", wire.CloseExpired, func(*gateway, *caller) { time.Sleep(400 * time.Millisecond) }},
+			{"Expiry", wire.CloseExpired, func(*gateway, *caller) { <-time.After(400 * time.Millisecond) }},
 		} {
 			t.Run(name+tc.name, func(t *testing.T) {
 				inBubbleFarFromRedis(t, bound, 300*time.Millisecond, func(t *testing.T, g *gateway) {
@@ -229,7 +229,7 @@ func TestEndFromWithinClose(t *testing.T) {
 		},
 		"Panic":  func(_ *gateway, c *caller) { c.Handle(wire.Request{ID: 3}) },
 		"Moved":  func(g *gateway, _ *caller) { g.end() },
-		"Expiry": func(*gateway, *caller) { time.Sleep(time.Hour) },
+		"Expiry": func(*gateway, *caller) { <-time.After(time.Hour) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, opts, func(t *testing.T, g *gateway) {
