@@ -17,6 +17,8 @@ func offer() string {
 
 func event() []byte { return []byte(`2/chat,12["message","lobby",` + offer() + `]`) }
 
+const binaryEvent = `52-7["message",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]`
+
 // The hot path's budget: an event in costs its name, its namespace and the list of its arguments.
 func TestAllocationBudget(t *testing.T) {
 	if raceDetector {
@@ -28,12 +30,14 @@ func TestAllocationBudget(t *testing.T) {
 	out := socketio.Event{Name: packet.Name, Args: packet.Args}
 	payload := []byte(strings.Repeat("4hello\x1e", 99) + "4hello")
 	dst := make([]byte, 0, 10_000)
+	withBytes := []byte(binaryEvent)
 	for _, tc := range []struct {
 		name   string
 		budget float64
 		run    func()
 	}{
 		{"decode an event: namespace, name, arguments", 3, func() { _, _ = socketio.DecodePacket(in, socketio.Limits{}) }},
+		{"decode an event with attachments: name, arguments", 2, func() { _, _ = socketio.DecodePacket(withBytes, socketio.Limits{}) }},
 		{"encode an event into a lent slice", 0, func() { socketio.AppendPacket(dst, packet) }},
 		{"a message for all: bytes, packet, list, message", 4, func() { socketio.NewMessage("/chat", out) }},
 		{"decode a payload of 100", 0, func() {
@@ -52,7 +56,7 @@ func BenchmarkDecodePacket(b *testing.B) {
 	for _, bench := range []struct{ name, wire string }{
 		{"Message250B", `2["message","lobby","` + strings.Repeat("hello ", 38) + `"]`},
 		{"Offer2.5KB", string(event())},
-		{"Binary", `52-7["message",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]`},
+		{"Binary", binaryEvent},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			b.ReportAllocs()
@@ -67,11 +71,36 @@ func BenchmarkDecodePacket(b *testing.B) {
 	}
 }
 
+func BenchmarkAppendPacket(b *testing.B) {
+	for _, bench := range []struct{ name, wire string }{{"Offer2.5KB", string(event())}, {"Binary", binaryEvent}} {
+		b.Run(bench.name, func(b *testing.B) {
+			packet, err := socketio.DecodePacket([]byte(bench.wire), socketio.Limits{})
+			require.NoError(b, err)
+			dst := make([]byte, 0, 2*len(bench.wire))
+			b.ReportAllocs()
+			b.SetBytes(int64(len(bench.wire)))
+			for b.Loop() {
+				socketio.AppendPacket(dst, packet)
+			}
+		})
+	}
+}
+
+// What an event to many costs once, however many get it.
 func BenchmarkNewMessage(b *testing.B) {
-	e := socketio.Event{Name: "message", Args: args(`"lobby"`, offer())}
-	b.ReportAllocs()
-	for b.Loop() {
-		socketio.NewMessage("/chat", e)
+	for _, bench := range []struct {
+		name  string
+		event socketio.Event
+	}{
+		{"Offer2.5KB", socketio.Event{Name: "message", Args: args(`"lobby"`, offer())}},
+		{"Binary", socketio.Event{Name: "message", Args: args(`"lobby"`, `{"_placeholder":true,"num":0}`), Attachments: [][]byte{make([]byte, 1000)}}},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				socketio.NewMessage("/chat", bench.event)
+			}
+		})
 	}
 }
 
@@ -80,13 +109,18 @@ func BenchmarkDecodePayload(b *testing.B) {
 	for range 20 {
 		packets = append(packets, message(`2["message","lobby","`+strings.Repeat("héllo 😀 ", 20)+`"]`))
 	}
-	binary := slices.Concat(packets, []socketio.EnginePacket{bytesOf(1, 2, 3)})
+	large := socketio.EnginePacket{Type: socketio.EngineMessage, Binary: true, Data: make([]byte, 1000)}
+	binary := slices.Concat(packets, []socketio.EnginePacket{large})
 	for _, bench := range []struct {
 		name    string
 		version socketio.Version
+		asText  bool
 		packets []socketio.EnginePacket
-	}{{"Version4", 4, packets}, {"Version3Text", 3, packets}, {"Version3Binary", 3, binary}} {
-		body, form := socketio.AppendPayload(nil, bench.version, false, bench.packets)
+	}{
+		{"Version4", 4, false, packets}, {"Version4Base64", 4, false, binary},
+		{"Version3Text", 3, false, packets}, {"Version3Base64", 3, true, binary}, {"Version3Binary", 3, false, binary},
+	} {
+		body, form := socketio.AppendPayload(nil, bench.version, bench.asText, bench.packets)
 		b.Run(bench.name, func(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(len(body)))
@@ -103,7 +137,7 @@ func BenchmarkDecodePayload(b *testing.B) {
 			b.SetBytes(int64(len(body)))
 			dst := make([]byte, 0, 2*len(body))
 			for b.Loop() {
-				socketio.AppendPayload(dst, bench.version, false, bench.packets)
+				socketio.AppendPayload(dst, bench.version, bench.asText, bench.packets)
 			}
 		})
 	}

@@ -3,6 +3,7 @@ package socketio_test
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 
@@ -163,6 +164,8 @@ func TestPacketErrors(t *testing.T) {
 		{"a placeholder with escapes", `51-["x",{"_placehol\u0064er":true,"num":1}]`, socketio.BadAttachments},
 		{"a placeholder with its number twice", `51-["x",{"_placeholder":true,"num":0,"num":9}]`, socketio.BadAttachments},
 		{"a placeholder deep down", `51-["x",[{"a":[{"_placeholder":true,"num":1}]}]]`, socketio.BadAttachments},
+		{"a placeholder behind a text with escapes", `51-["x",{"a\\\"":"\\","b":[] , "_placeholder" : true , "num" : 1 }]`, socketio.BadAttachments},
+		{"a placeholder behind empty ones", `51-["x",{},[ ],{"_placeholder":true,"num":1}]`, socketio.BadAttachments},
 		{"a placeholder in a number", `51-["x",{"_placeholder":true,"num":{"_placeholder":true,"num":0}}]`, socketio.BadAttachments},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -209,9 +212,40 @@ func FuzzDecodePacket(f *testing.F) {
 		for _, arg := range packet.Args {
 			require.True(t, json.Valid(arg), "%s", arg)
 		}
+		if packet.Attachments > 0 {
+			requirePlaceholdersFit(t, packet)
+		}
 		encoded := socketio.AppendPacket(nil, packet)
 		again, err := socketio.DecodePacket(encoded, socketio.Limits{})
 		require.NoError(t, err, "%s", encoded)
 		require.Equal(t, packet, again)
 	})
+}
+
+// requirePlaceholdersFit looks at a packet's arguments as a client does.
+func requirePlaceholdersFit(t *testing.T, packet socketio.Packet) {
+	t.Helper()
+	var look func(value any)
+	look = func(value any) {
+		switch value := value.(type) {
+		case []any:
+			for _, inner := range value {
+				look(inner)
+			}
+		case map[string]any:
+			if value["_placeholder"] == true {
+				num, ok := value["num"].(float64)
+				require.True(t, ok && num >= 0 && num < float64(packet.Attachments) && num == math.Trunc(num), "%v", value)
+			}
+			for _, inner := range value {
+				look(inner)
+			}
+		}
+	}
+	for _, arg := range packet.Args {
+		var value any
+		if json.Unmarshal(arg, &value) == nil { // not a number that is too large for Go
+			look(value)
+		}
+	}
 }

@@ -12,76 +12,117 @@ func placeholdersFit(text []byte, n int) bool {
 	if !bytes.Contains(text, []byte("_placeholder")) && !bytes.Contains(text, []byte(`\u`)) {
 		return true
 	}
-	walk := placeholderWalk{decoder: json.NewDecoder(bytes.NewReader(text)), attachments: n}
-	walk.decoder.UseNumber()
-	token, err := walk.decoder.Token()
-	return err == nil && walk.value(token)
+	walk := placeholderWalk{rest: text, attachments: n, fit: true}
+	walk.value()
+	return walk.fit
 }
 
-// placeholderWalk looks at every object of a text. Its recursion is bounded by the depth that was checked before.
+// placeholderWalk looks at every object of a text that was checked before: it is valid, and its depth bounds the
+// recursion.
 type placeholderWalk struct {
-	decoder     *json.Decoder
+	rest        []byte
 	attachments int
+	fit         bool
 }
 
-// value looks into the value that begins with token.
-func (w *placeholderWalk) value(token json.Token) bool {
-	switch token {
-	case json.Delim('['):
-		return w.array()
-	case json.Delim('{'):
-		return w.object()
+// value takes one value and the space around it, and gives it as it came.
+func (w *placeholderWalk) value() []byte {
+	w.space()
+	start := w.rest
+	switch {
+	case len(start) == 0:
+	case start[0] == '{':
+		w.object()
+	case start[0] == '[':
+		w.array()
+	case start[0] == '"':
+		w.text()
+	default:
+		w.literal()
 	}
-	return true
+	value := start[:len(start)-len(w.rest)]
+	w.space()
+	return value
 }
 
-func (w *placeholderWalk) array() bool {
-	for {
-		token, err := w.decoder.Token()
-		if err != nil {
-			return false
-		}
-		if token == json.Delim(']') {
-			return true
-		}
-		if !w.value(token) {
-			return false
-		}
+func (w *placeholderWalk) array() {
+	for w.next(']') {
+		w.value()
 	}
 }
 
 // object is strict with keys that come twice: with any "_placeholder" that is true, every "num" has to fit.
-func (w *placeholderWalk) object() bool {
+func (w *placeholderWalk) object() {
 	placeholder, numbered, fits := false, false, true
-	for {
-		key, err := w.decoder.Token()
-		if err != nil {
-			return false
-		}
-		if key == json.Delim('}') {
-			return !placeholder || numbered && fits
-		}
-		value, err := w.decoder.Token()
-		if err != nil {
-			return false
-		}
-		switch key {
-		case "_placeholder":
-			placeholder = placeholder || value == true
-		case "num":
+	for w.next('}') {
+		key := plainKey(w.value())
+		w.skip() // the colon
+		value := w.value()
+		switch string(key) {
+		case `"_placeholder"`:
+			placeholder = placeholder || string(value) == "true"
+		case `"num"`:
 			numbered, fits = true, fits && w.fits(value)
 		}
-		if !w.value(value) {
-			return false
-		}
 	}
+	w.fit = w.fit && (!placeholder || numbered && fits)
 }
 
-func (w *placeholderWalk) fits(num json.Token) bool {
-	number, ok := num.(json.Number)
-	if !ok {
+// next takes what stands in front of a member, the bracket or a comma, or the bracket that ends them.
+func (w *placeholderWalk) next(end byte) bool {
+	if len(w.rest) == 0 {
 		return false
 	}
-	i, err := strconv.Atoi(number.String())
+	if w.rest[0] != end {
+		w.skip()
+		w.space()
+	}
+	if len(w.rest) > 0 && w.rest[0] == end { // of none, or behind the last
+		w.skip()
+		return false
+	}
+	return len(w.rest) > 0
+}
+
+func (w *placeholderWalk) skip() { w.rest = w.rest[min(1, len(w.rest)):] }
+
+func (w *placeholderWalk) space() { w.rest = bytes.TrimLeft(w.rest, " \t\r\n") }
+
+func (w *placeholderWalk) text() {
+	for w.skip(); len(w.rest) > 0 && w.rest[0] != '"'; {
+		if i := bytes.IndexAny(w.rest, `"\`); i > 0 {
+			w.rest = w.rest[i:]
+			continue
+		}
+		w.skip() // a backslash
+		w.skip()
+	}
+	w.skip()
+}
+
+// literal takes a number, true, false or null.
+func (w *placeholderWalk) literal() {
+	end := bytes.IndexAny(w.rest, ",]} \t\r\n")
+	if end < 0 {
+		end = len(w.rest)
+	}
+	w.rest = w.rest[end:]
+}
+
+// plainKey undoes escapes, which a key of a placeholder has only if somebody wants to hide it.
+func plainKey(key []byte) []byte {
+	if bytes.IndexByte(key, '\\') < 0 {
+		return key
+	}
+	var text string
+	_ = json.Unmarshal(key, &text) // it is valid
+	return []byte(`"` + text + `"`)
+}
+
+func (w *placeholderWalk) fits(num []byte) bool {
+	if len(num) > maxLengthDigits {
+		return false // before it is copied: it may be a whole object
+	}
+	i, err := strconv.Atoi(string(num))
 	return err == nil && 0 <= i && i < w.attachments
 }
