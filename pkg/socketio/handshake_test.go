@@ -1,8 +1,10 @@
 package socketio_test
 
 import (
+	"bytes"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -348,4 +350,22 @@ func TestCookie(t *testing.T) {
 	_, response, err := s.tryDial("4", "", nil)
 	require.NoError(t, err)
 	require.Regexp(t, `^io=`, response.Header.Get("Set-Cookie"))
+}
+
+// Whoever reads the log must not be able to take over what a client has.
+func TestLogHasNoIDs(t *testing.T) {
+	var log bytes.Buffer
+	s := serve(t, socketio.Options{Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	var ids []string
+	for _, eio := range []string{"3", "4"} {
+		c := s.poll(eio, "")
+		ids = append(ids, c.sid)
+		_, hello := s.open(eio, "")
+		ids = append(ids, hello.SID)
+	}
+	s.end()
+	require.Contains(t, log.String(), "session ended")
+	for _, id := range ids {
+		require.NotContains(t, log.String(), id)
+	}
 }

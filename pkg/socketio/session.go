@@ -1,6 +1,8 @@
 package socketio
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -286,6 +288,8 @@ func (s *Session) onWebSocket() bool {
 	return s.transport == TransportWebSocket
 }
 
+// logger tells sessions apart by a digest of the id: who reads the log must not be able to take one over.
 func (s *Session) logger() *slog.Logger {
-	return s.server.opts.Logger.With("session", s.id, "version", int(s.version))
+	digest := sha256.Sum256([]byte(s.id))
+	return s.server.opts.Logger.With("connection", hex.EncodeToString(digest[:8]), "version", int(s.version))
 }
