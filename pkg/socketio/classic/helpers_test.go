@@ -177,11 +177,11 @@ func (c *client) expect(messages ...string) {
 }
 
 // hears reads what the server says: an event as the JSON array that it is, the answer to the last emit as "ack" and the
-// object. ID stands for the client's id. Attachments follow as "bin:".
+// object. "ID" stands for the client's id. Attachments follow as "bin:".
 func (c *client) hears(said ...string) {
 	c.tb.Helper()
 	for _, want := range said {
-		want = strings.ReplaceAll(want, "ID", c.id)
+		want = strings.NewReplacer(`"ID"`, quote(c.id), `"user-ID"`, quote("user-"+c.id)).Replace(want)
 		switch object, isAck := strings.CutPrefix(want, "ack "); {
 		case isAck:
 			want = "43" + c.prefix() + strconv.Itoa(c.acks-1) + "[" + object + "]"

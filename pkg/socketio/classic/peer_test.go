@@ -20,6 +20,7 @@ import (
 type silentSession struct {
 	handle  func(wire.Request)
 	invalid func(id int64, refusal *wire.Error)
+	end     func()
 }
 
 func (s *silentSession) Handle(request wire.Request) {
@@ -34,7 +35,11 @@ func (s *silentSession) Invalid(id int64, refusal *wire.Error) {
 	}
 }
 
-func (s *silentSession) End(bool) {}
+func (s *silentSession) End(bool) {
+	if s.end != nil {
+		s.end()
+	}
+}
 
 // polled is a server whose clients poll, without a network between.
 type polled struct {
@@ -47,29 +52,34 @@ type polled struct {
 // newPolled makes a server, and clients of protocol 4, which are in the root namespace at once.
 func newPolled(tb testing.TB, profile Profile, clients int) *polled {
 	tb.Helper()
-	p := &polled{tb: tb}
+	var peers []*Peer
 	events, err := New(Options{Profiles: map[string]Profile{"/": profile},
 		Open: func(_ *socketio.Socket, _ *wire.Hello, peer *Peer) (Session, error) {
-			p.peers = append(p.peers, peer)
+			peers = append(peers, peer)
 			return new(silentSession), nil
 		}})
 	require.NoError(tb, err)
-	p.server, err = socketio.New(socketio.Options{Namespaces: events.Namespaces(), QueuePackets: 1 << 20, QueueBytes: 1 << 30})
-	require.NoError(tb, err)
-	ctx := tb.Context() // done before Cleanup
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		p.server.Run(ctx)
-	}()
-	tb.Cleanup(func() { <-done })
+	p := pollsOn(tb, socketio.Options{Namespaces: events.Namespaces(), QueuePackets: 1 << 20, QueueBytes: 1 << 30})
 	for range clients {
 		_, handshake, _ := strings.Cut(p.request(http.MethodGet, "", ""), `0{"sid":"`)
 		sid, _, _ := strings.Cut(handshake, `"`)
 		p.sids = append(p.sids, sid)
 	}
+	p.peers = peers
 	require.Len(tb, p.peers, clients)
 	return p
+}
+
+// pollsOn makes a server without clients.
+func pollsOn(tb testing.TB, opts socketio.Options) *polled {
+	tb.Helper()
+	server, err := socketio.New(opts)
+	require.NoError(tb, err)
+	ctx := tb.Context() // done before Cleanup
+	var running sync.WaitGroup
+	running.Go(func() { server.Run(ctx) })
+	tb.Cleanup(running.Wait)
+	return &polled{tb: tb, server: server}
 }
 
 func (p *polled) request(method, sid, body string) string {
@@ -133,6 +143,47 @@ func TestIdlePeerIsSmall(t *testing.T) {
 		peer.Reply(int64(i+21), &wire.Done{})
 	}
 	idle()
+}
+
+// What comes from the client after the end goes nowhere, also when it came in one piece with what led to the end.
+func TestNothingIsHandledAfterTheEnd(t *testing.T) {
+	p := newPolled(t, Profile{Kind: Call}, 1)
+	peer := p.peers[0]
+	var handled []wire.Request
+	peer.session = &silentSession{
+		handle: func(request wire.Request) {
+			handled = append(handled, request)
+			peer.Close(wire.CloseRateLimited, "too many requests")
+		},
+		invalid: func(int64, *wire.Error) { t.Error("taken after the end") },
+	}
+	p.request(http.MethodPost, p.sids[0], `16:42["join","one"]16:42["join","two"]8:42["no"]`)
+	require.Len(t, handled, 1)
+	require.Nil(t, peer.pending)
+	require.Equal(t, `65:42["error",{"code":"rate_limited","message":"too many requests"}]2:414:4end`, p.drain()[0])
+}
+
+// Between its opening and the client's being let in a session may be closed. The socket is then never let in, and nothing
+// but the close itself can end the session.
+func TestCloseBeforeTheClientIsIn(t *testing.T) {
+	ended := false
+	events, err := New(Options{Profiles: map[string]Profile{"/": {Kind: Call}},
+		Open: func(*socketio.Socket, *wire.Hello, *Peer) (Session, error) {
+			return &silentSession{end: func() { ended = true }}, nil
+		}})
+	require.NoError(t, err)
+	namespaces := events.Namespaces()
+	root := namespaces["/"]
+	connect := root.Connect
+	root.Connect = func(s *socketio.Socket) error {
+		require.NoError(t, connect(s))
+		s.Data.(*Peer).Close(wire.CloseExpired, "the token has expired")
+		return nil
+	}
+	namespaces["/"] = root
+	p := pollsOn(t, socketio.Options{Namespaces: namespaces})
+	require.Contains(t, p.request(http.MethodGet, "", ""), `44"Forbidden"`)
+	require.True(t, ended)
 }
 
 // Frames of several rooms, answers, requests and the end come from goroutines of their own.

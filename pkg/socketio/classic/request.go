@@ -21,9 +21,6 @@ func (p *Peer) event(e socketio.Event, answer func(socketio.Ack)) {
 	p.lastID++
 	q := pending{id: p.lastID, event: e.Name, answer: answer}
 	body, refused := p.read(&q, e)
-	if refused != nil {
-		q.effect = effectNone
-	}
 	switch {
 	case !p.await(q):
 	case refused != nil:

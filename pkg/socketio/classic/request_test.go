@@ -141,7 +141,9 @@ func TestRequests(t *testing.T) {
 							own := *snapshot
 							own.Peers = append([]wire.Peer{}, own.Peers...)
 							for i := range own.Peers {
-								own.Peers[i].ID = strings.ReplaceAll(own.Peers[i].ID, "ID", c.id)
+								if own.Peers[i].ID == "ID" {
+									own.Peers[i].ID = c.id
+								}
 							}
 							reply = &own
 						}
