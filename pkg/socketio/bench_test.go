@@ -1,9 +1,15 @@
 package socketio_test
 
 import (
+	"context"
+	"io"
+	"net"
+	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -39,7 +45,7 @@ func TestAllocationBudget(t *testing.T) {
 		{"decode an event: namespace, name, arguments", 3, func() { _, _ = socketio.DecodePacket(in, socketio.Limits{}) }},
 		{"decode an event with attachments: name, arguments", 2, func() { _, _ = socketio.DecodePacket(withBytes, socketio.Limits{}) }},
 		{"encode an event into a lent slice", 0, func() { socketio.AppendPacket(dst, packet) }},
-		{"a message for all: bytes, packet, list, message", 4, func() { socketio.NewMessage("/chat", out) }},
+		{"a message for all: bytes and message", 2, func() { socketio.NewMessage("/chat", out) }},
 		{"decode a payload of 100", 0, func() {
 			for range socketio.DecodePayload(4, false, payload) {
 				continue
@@ -141,4 +147,42 @@ func BenchmarkDecodePayload(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkEcho is an event's way through a server and back, over a WebSocket on TCP. The client's end allocates nothing.
+func BenchmarkEcho(b *testing.B) {
+	listener, err := new(net.ListenConfig).Listen(b.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(b, err)
+	server, err := socketio.New(socketio.Options{PingInterval: 10 * time.Minute, Namespaces: map[string]socketio.Namespace{"/": {
+		Event: func(s *socketio.Socket, e socketio.Event, answer func(socketio.Ack)) {
+			s.Emit(e)
+			answer(socketio.Ack{})
+		},
+	}}})
+	require.NoError(b, err)
+	web := &http.Server{Handler: server, ReadHeaderTimeout: time.Minute}
+	ctx, cancel := context.WithCancel(b.Context())
+	var running sync.WaitGroup
+	running.Go(func() { server.Run(ctx) })
+	running.Go(func() { _ = web.Serve(listener) })
+
+	conn := dialIdle(b, listener.Addr().String())
+	conn.say(get("websocket")+upgradeHeader, `"maxPayload"`)
+	conn.say(maskedFrame("40"), `"}`)
+	const text = `421["message","lobby",{"candidate":"a=candidate:1 1 udp 2130706431 192.0.2.1 50000 typ host"}]`
+	frame := []byte(maskedFrame(text))
+	answer := make([]byte, len(text)-1+2+len("431[]")+2)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := conn.Write(frame); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := io.ReadFull(conn, answer); err != nil {
+			b.Fatal(err)
+		}
+	}
+	require.NoError(b, conn.Close())
+	cancel()
+	require.NoError(b, web.Close())
+	running.Wait()
 }

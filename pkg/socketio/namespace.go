@@ -35,7 +35,12 @@ type Ack struct {
 }
 
 // Message is an event that is built once and can be sent to many sockets of one namespace. It is never changed.
-type Message struct{ packets []*outgoing }
+type Message struct {
+	packets []*outgoing
+	// Most messages have no attachments: this is their one packet, and the list of it, without memory of its own.
+	text outgoing
+	list [1]*outgoing
+}
 
 // NewMessage builds an event for the sockets of a namespace.
 func NewMessage(namespace string, e Event) *Message {
@@ -56,12 +61,13 @@ func newMessage(p Packet, attachments [][]byte) *Message {
 	for _, arg := range p.Args {
 		size += len(arg) + 1
 	}
-	packets := make([]*outgoing, 1, 1+len(attachments))
-	packets[0] = newText(EngineMessage, size, func(b []byte) []byte { return AppendPacket(b, p) })
+	m := &Message{text: makeText(EngineMessage, size, func(b []byte) []byte { return AppendPacket(b, p) })}
+	m.list[0] = &m.text
+	m.packets = m.list[:]
 	for _, attachment := range attachments {
-		packets = append(packets, newBinary(attachment))
+		m.packets = append(m.packets, newBinary(attachment))
 	}
-	return &Message{packets: packets}
+	return m
 }
 
 // connected answers a CONNECT that was granted. Protocol 4 has no ids of sockets.

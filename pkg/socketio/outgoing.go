@@ -27,6 +27,11 @@ const frameHeader = 10
 
 // newText makes a text packet of about size bytes, which fill appends.
 func newText(t EngineType, size int, fill func([]byte) []byte) *outgoing {
+	packet := makeText(t, size, fill)
+	return &packet
+}
+
+func makeText(t EngineType, size int, fill func([]byte) []byte) outgoing {
 	b := make([]byte, frameHeader+1, frameHeader+1+size)
 	b[frameHeader] = '0' + byte(t)
 	if fill != nil {
@@ -36,7 +41,7 @@ func newText(t EngineType, size int, fill func([]byte) []byte) *outgoing {
 	header := appendFrameHeader(space[:0], websocket.TextMessage, len(b)-frameHeader)
 	start := frameHeader - len(header)
 	copy(b[start:], header)
-	return &outgoing{packet: EnginePacket{Type: t, Data: b[frameHeader+1:]}, frame: b[start:]}
+	return outgoing{packet: EnginePacket{Type: t, Data: b[frameHeader+1:]}, frame: b[start:]}
 }
 
 // newBinary makes a message of bytes, which are kept.
