@@ -88,9 +88,23 @@ TEXT
 		a gateway do together: they share pipelines. `JoinLeave` is two calls,
 		one right behind the other.
 	TEXT
+	section "Socket.IO" ./pkg/socketio 'Decode|Append|NewMessage' <<-'TEXT'
+		The codecs of Engine.IO 3 and 4 and of Socket.IO, in both directions, by polling payload and by WebSocket message.
+	TEXT
+	section "Events of stock clients" ./pkg/socketio/classic 'Deliver' <<-'TEXT'
+		One message of a room to 100 stock clients of a namespace: it is put into their form once.
+	TEXT
+	section "The hop between gateways" ./pkg/cluster 'SmallGet|Handshake' <<-'TEXT'
+		A small GET of a polling session at the gateway that has it, and by way of another one.
+	TEXT
 	section "An idle session" ./services/gateway/app 'IdleSession' 'ns/op B/op allocs/op' <<-'TEXT'
 		What a session that has said hello and has a seat costs its gateway while nothing happens: heap and stacks in
-		bytes, without the kernel's socket buffers.
+		bytes, without the kernel's socket buffers. `Native` speaks the native protocol; `SocketIO3` and `SocketIO4` are
+		stock clients' sessions on a WebSocket.
+	TEXT
+	section "An idle session of Engine.IO" ./pkg/socketio 'IdleSession' 'ns/op B/op allocs/op' <<-'TEXT'
+		The same without rooms, and on polling: with a GET that waits, where most is the connection of `net/http`, and between
+		two GETs.
 	TEXT
 } >"$fresh"
 chmod 644 "$fresh"

@@ -49,6 +49,6 @@ npm_packages() {
 }
 
 debian_packages
-for dir in sdk/js web test/browser test/socketio; do
+for dir in sdk/js web/third_party test/browser test/socketio; do
     npm_packages "$dir"
 done

@@ -156,6 +156,7 @@ func greet(ctx context.Context, out io.Writer, opts *options, gateways []*app.Ga
 		fmt.Fprintf(&text, "  %s  %s/call.html?room=hello   (metrics: http://%s/metrics)\n", gateway.Name(), address(opts, gateway), gateway.OperationsAddr())
 	}
 	fmt.Fprintf(&text, "\nA chat is at %s/chat.html\n", address(opts, gateways[0]))
+	fmt.Fprintf(&text, "The same call on the stock socket.io client: %s/stock.html?room=hello\n", address(opts, gateways[0]))
 	if opts.redis == "" {
 		text.WriteString("\nThe Redis inside is for trying out: it keeps nothing. Use --redis URL for a real one.\n")
 	} else {
