@@ -3,8 +3,6 @@ package cluster
 import (
 	"context"
 	"crypto/tls"
-	"log"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -34,23 +32,19 @@ func (h *Hop) Server(handler http.Handler) *http.Server {
 		ReadHeaderTimeout: hopHeaderTimeout,
 		MaxHeaderBytes:    hopHeaderBytes,
 		IdleTimeout:       serverIdleTimeout,
-		ErrorLog:          newDebugLog(h.opts.Logger),
+		ErrorLog:          h.errorLog,
 	}
-}
-
-func newDebugLog(logger *slog.Logger) *log.Logger {
-	return slog.NewLogLogger(logger.Handler(), slog.LevelDebug)
 }
 
 // arrive takes a request that another node passes on.
 func (h *Hop) arrive(w http.ResponseWriter, r *http.Request, handler http.Handler) {
 	if r.TLS == nil || !h.identity.isOf(r.TLS) { // served past Listener: anybody could have sent the headers
-		h.refuse(w, r, http.StatusForbidden)
+		h.refuse(w, r, refusedPlain, http.StatusForbidden)
 		return
 	}
 	address, ok := arrivedFrom(r.Header)
 	if !ok {
-		h.refuse(w, r, http.StatusBadRequest)
+		h.refuse(w, r, refusedHeader, http.StatusBadRequest)
 		return
 	}
 	r = r.WithContext(context.WithValue(r.Context(), hoppedKey{}, true))
@@ -65,9 +59,9 @@ func (h *Hop) arrive(w http.ResponseWriter, r *http.Request, handler http.Handle
 	handler.ServeHTTP(w, r)
 }
 
-func (h *Hop) refuse(w http.ResponseWriter, r *http.Request, status int) {
-	h.metrics.refused.WithLabelValues(refusedHeader).Inc()
-	h.opts.Logger.Warn("a request that was passed on is refused", "status", status, "other", r.Header.Get(headerNode), "remote", r.RemoteAddr)
+func (h *Hop) refuse(w http.ResponseWriter, r *http.Request, reason string, status int) {
+	h.metrics.refused.WithLabelValues(reason).Inc()
+	h.opts.Logger.Warn("a request that was passed on is refused", "reason", reason, "other", r.Header.Get(headerNode), "remote", r.RemoteAddr)
 	http.Error(w, http.StatusText(status), status)
 }
 

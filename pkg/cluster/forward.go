@@ -47,9 +47,9 @@ func (f *forwarder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer h.metrics.open.Dec()
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	defer context.AfterFunc(h.life, cancel)()
+	defer context.AfterFunc(h.life, cancel)() //nolint:contextcheck // a request ends with its client or with the hop
 
-	p := &passage{forwarder: f, client: newClientSide(w, h, cancel), in: r, began: time.Now()}
+	p := &passage{forwarder: f, client: newClientSide(ctx, cancel, h, w), in: r, began: time.Now()}
 	defer p.count()
 	p.serve(ctx)
 }
@@ -71,11 +71,11 @@ func (p *passage) serve(ctx context.Context) {
 		FlushInterval:  -1,
 		ModifyResponse: p.head,
 		ErrorHandler:   func(_ http.ResponseWriter, _ *http.Request, err error) { p.fail(err) },
-		ErrorLog:       newDebugLog(p.hop.opts.Logger),
+		ErrorLog:       p.hop.errorLog,
 		BufferPool:     (*bufferPool)(p.hop),
 	}
-	proxy.ServeHTTP(p.client, p.client.request(p.in.WithContext(ctx)))
-	p.client.finish()
+	p.client.letWait(p.in)
+	proxy.ServeHTTP(p.client, p.in.WithContext(ctx))
 	p.whole = true
 }
 
@@ -90,7 +90,7 @@ func (p *passage) rewrite(r *httputil.ProxyRequest) {
 	header := r.Out.Header
 	for name := range header {
 		if strings.HasPrefix(name, "X-Forwarded-") || strings.HasPrefix(name, "Signalbox-") {
-			header.Del(name)
+			delete(header, name)
 		}
 	}
 	header.Del("Forwarded")
@@ -102,16 +102,18 @@ func (p *passage) rewrite(r *httputil.ProxyRequest) {
 	}
 }
 
-// clientAddress gives an address as the owner takes it, the unspecified one for a client that has none.
+// clientAddress gives an address as the owner takes it, the unspecified one for a client that has none. A zone means
+// nothing on another machine.
 func clientAddress(remote string) string {
-	if address, err := netip.ParseAddrPort(remote); err == nil {
-		return address.String()
+	address, err := netip.ParseAddrPort(remote)
+	if err != nil { // a proxy may have told no port
+		host, err := netip.ParseAddr(remote)
+		if err != nil {
+			host = netip.IPv6Unspecified()
+		}
+		address = netip.AddrPortFrom(host, 0)
 	}
-	address, err := netip.ParseAddr(remote) // a proxy may have told no port
-	if err != nil {
-		address = netip.IPv6Unspecified()
-	}
-	return netip.AddrPortFrom(address, 0).String()
+	return netip.AddrPortFrom(address.Addr().WithZone(""), address.Port()).String()
 }
 
 // emptyBody is the body of requests that have none. net/http sends a request without a body again if its connection
@@ -148,7 +150,7 @@ func (p *passage) reason(err error) string {
 	switch {
 	case errors.Is(err, errStranger):
 		return resultRefused
-	case p.in.Context().Err() != nil:
+	case p.in.Context().Err() != nil, p.client.tooEarly:
 		return resultAborted
 	case p.hop.life.Err() != nil:
 		return resultEnded

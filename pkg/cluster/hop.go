@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -89,9 +90,10 @@ type Hop struct {
 	metrics   *hopMetrics
 	dialer    net.Dialer
 	outbound  *tls.Config
+	errorLog  *log.Logger
 	transport *http.Transport
-	buffers   sync.Pool // of *[]byte, for bodies of answers
-	life      context.Context
+	buffers   sync.Pool       // of *[]byte, for bodies of answers
+	life      context.Context // of all requests, whatever their clients'
 	end       context.CancelFunc
 
 	mu      sync.Mutex
@@ -111,7 +113,8 @@ func NewHop(opts HopOptions) (*Hop, error) {
 		return nil, err
 	}
 	h := &Hop{opts: opts, identity: identity, metrics: newHopMetrics(opts.Registerer)}
-	h.life, h.end = context.WithCancel(context.Background()) // of all requests, whatever their clients'
+	h.errorLog = slog.NewLogLogger(opts.Logger.Handler(), slog.LevelDebug)
+	h.life, h.end = context.WithCancel(context.Background())
 	// A node whose machine is gone does not say so; nothing else would end a tunnel whose client is silent.
 	h.dialer.KeepAliveConfig = net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}
 	h.outbound = identity.config(h.metrics.refused.WithLabelValues(refusedOwner).Inc)
@@ -156,7 +159,8 @@ func isNodeID(id string) bool {
 }
 
 // Close ends all requests and tunnels that this node passes on, and its connections to other nodes. It returns when
-// nothing of them runs any more. What is to be passed on from then on is answered by Unreachable.
+// nothing of them runs any more, which a client that does not take its answer can hold up for WriteTimeout. What is to
+// be passed on from then on is answered by Unreachable.
 func (h *Hop) Close() {
 	h.mu.Lock()
 	h.ended = true

@@ -8,7 +8,7 @@ const (
 	resultUnreachable = "unreachable" // no connection to the owner, or it broke before there was an answer
 	resultTimeout     = "timeout"     // the owner did not answer in time
 	resultRefused     = "refused"     // the owner does not have the cluster's key
-	resultAborted     = "aborted"     // the client has gone
+	resultAborted     = "aborted"     // the client has gone, or broke the rules of an upgrade
 	resultBroken      = "broken"      // the answer broke off
 	resultLoop        = "loop"        // it had been passed on once before
 	resultEnded       = "ended"       // this node has ended it
@@ -19,6 +19,7 @@ const (
 	refusedCaller = "caller" // who called here has shown another key pair, or none
 	refusedOwner  = "owner"  // who was called has shown another key pair
 	refusedHeader = "header" // a request that was passed on does not say whose it is
+	refusedPlain  = "plain"  // a request has come past Listener
 )
 
 type hopMetrics struct {
@@ -47,7 +48,7 @@ func newHopMetrics(reg prometheus.Registerer) *hopMetrics {
 		resultBroken, resultLoop, resultEnded} {
 		m.requests.WithLabelValues(result)
 	}
-	for _, reason := range []string{refusedCaller, refusedOwner, refusedHeader} {
+	for _, reason := range []string{refusedCaller, refusedOwner, refusedHeader, refusedPlain} {
 		m.refused.WithLabelValues(reason)
 	}
 	reg.MustRegister(m.requests, m.refused, m.seconds, m.open)

@@ -63,7 +63,6 @@ func mustNode(t testing.TB, redis store.Options, change ...options) *node {
 		require.NoError(t, st.Close())
 	})
 	n.hop = mustHop(t, n, change...)
-	require.NoError(t, n.cluster.WaitReady(t.Context()))
 	return n
 }
 
@@ -88,28 +87,36 @@ func mustHop(t testing.TB, n *node, change ...options) *cluster.Hop {
 // serve has the node answer what other nodes pass on.
 func (n *node) serve(t testing.TB, handler http.HandlerFunc) {
 	t.Helper()
-	n.server = n.hop.Server(handler)
+	n.run(t, n.hop.Server(handler))
+}
+
+func (n *node) run(t testing.TB, server *http.Server) {
+	t.Helper()
+	n.server = server
 	done := make(chan error, 1)
-	go func() { done <- n.server.Serve(n.hop.Listener(n.tcp)) }()
+	go func() { done <- server.Serve(n.hop.Listener(n.tcp)) }()
 	t.Cleanup(func() {
-		_ = n.server.Close()
+		_ = server.Close()
 		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
 			t.Errorf("the internal server has ended: %v", err)
 		}
 	})
 }
 
+// mustForward gives the way to another node as soon as it is known.
+func mustForward(t testing.TB, n *node, owner string) (forward http.Handler) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		forward = n.hop.Forward(t.Context(), owner)
+		return forward != nil
+	}, patience, tick)
+	return forward
+}
+
 // mustPublic serves the clients of a node, passing all that they ask for on to an owner.
 func mustPublic(t testing.TB, n *node, owner string) *httptest.Server {
 	t.Helper()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		handler := n.hop.Forward(r.Context(), owner)
-		if handler == nil {
-			http.Error(w, "no such node", http.StatusNotFound)
-			return
-		}
-		handler.ServeHTTP(w, r)
-	}))
+	server := httptest.NewServer(mustForward(t, n, owner))
 	t.Cleanup(server.Close)
 	return server
 }
@@ -141,6 +148,12 @@ func (n *node) count(t testing.TB, name, value string) float64 {
 		}
 	}
 	return sum
+}
+
+// settles waits for a count: the client may have its answer before the request is counted.
+func (n *node) settles(t testing.TB, want float64, name, value string) {
+	t.Helper()
+	require.Eventually(t, func() bool { return n.count(t, name, value) == want }, patience, tick)
 }
 
 func body(t testing.TB, response *http.Response) string {
@@ -177,8 +190,8 @@ func TestHopPassesRequestsAndAnswersOn(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "POST "+path+" "+large, body(t, post))
 
-	require.Equal(t, 2.0, from.count(t, "signalbox_hop_requests_total", "ok"))
+	from.settles(t, 2, "signalbox_hop_requests_total", "ok")
 	require.Equal(t, 2.0, from.count(t, "signalbox_hop_requests_total", ""))
 	require.Equal(t, 1.0, from.count(t, "signalbox_hop_request_seconds", ""), "a GET may wait, so it tells nothing")
-	require.Zero(t, from.count(t, "signalbox_hop_open", ""))
+	from.settles(t, 0, "signalbox_hop_open", "")
 }
