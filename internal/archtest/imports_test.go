@@ -48,6 +48,8 @@ var mayImport = map[string][]string{
 	"internal/memnet":    nil,
 	"internal/memredis":  {"internal/memnet"},
 	"internal/redistest": nil,
+	"internal/memuse":    nil,
+	"internal/testnames": nil,
 }
 
 // reserved are modules that only the packages in users may import; inTests lists those whose tests
@@ -75,7 +77,7 @@ var reserved = []struct {
 	{"github.com/stretchr/testify", nil, anyTest, "test library"},
 	{"pgregory.net/rapid", nil, anyTest, "test library"},
 	{"go.uber.org/goleak", nil, anyTest, "test library"},
-	{"testing", []string{"internal/redistest", "internal/memredis"}, anyTest, "package testing belongs in tests and in internal test support"},
+	{"testing", []string{"internal/redistest", "internal/memredis", "internal/memuse", "internal/testnames"}, anyTest, "package testing belongs in tests and in internal test support"},
 	{module + "internal/", []string{"internal/memredis"}, anyTest, "test support"},
 }
 

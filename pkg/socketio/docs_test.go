@@ -1,19 +1,15 @@
 package socketio_test
 
 import (
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"os"
-	"path/filepath"
 	"reflect"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/signalbox-rtc/signalbox/internal/testnames"
 	"github.com/signalbox-rtc/signalbox/pkg/socketio"
 )
 
@@ -31,11 +27,10 @@ func TestBadInputTable(t *testing.T) {
 	require.Equal(t, strings.Count(section, "\n|")-2, len(rows), "a row that names no test")
 	require.Greater(t, len(rows), 60)
 
-	tests := testFunctions(t)
+	tests := testnames.In(t, ".")
 	for _, row := range rows {
 		input, limit, metric, test, sub := row[1], row[3], row[4], row[5], row[6]
-		require.NotNil(t, tests[test], "%s: no %s", input, test)
-		require.True(t, sub == "" || mentions(tests[test], sub), "%s: no %s/%s", input, test, sub)
+		require.True(t, tests.Has(test, sub), "%s: no %s/%s", input, test, sub)
 		for _, option := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(limit, -1) {
 			requireOption(t, option[1])
 		}
@@ -93,35 +88,4 @@ func source(t *testing.T, name string) string {
 	text, err := os.ReadFile(name)
 	require.NoError(t, err)
 	return string(text)
-}
-
-// testFunctions gives the test functions of this package.
-func testFunctions(t *testing.T) map[string]*ast.FuncDecl {
-	t.Helper()
-	paths, err := filepath.Glob("*_test.go")
-	require.NoError(t, err)
-	functions := make(map[string]*ast.FuncDecl)
-	for _, path := range paths {
-		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
-		require.NoError(t, err)
-		for _, declaration := range file.Decls {
-			if function, ok := declaration.(*ast.FuncDecl); ok && function.Recv == nil && strings.HasPrefix(function.Name.Name, "Test") {
-				functions[function.Name.Name] = function
-			}
-		}
-	}
-	return functions
-}
-
-// mentions reports whether a function has a string literal, as the name of a subtest is one.
-func mentions(function *ast.FuncDecl, text string) bool {
-	found := false
-	ast.Inspect(function, func(node ast.Node) bool {
-		if literal, ok := node.(*ast.BasicLit); ok && literal.Kind == token.STRING {
-			value, err := strconv.Unquote(literal.Value)
-			found = found || err == nil && value == text
-		}
-		return !found
-	})
-	return found
 }

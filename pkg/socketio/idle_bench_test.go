@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/signalbox-rtc/signalbox/internal/memuse"
 	"github.com/signalbox-rtc/signalbox/pkg/socketio"
 )
 
@@ -51,7 +52,7 @@ func BenchmarkIdleSession(b *testing.B) {
 }
 
 func measureIdle(b *testing.B, sockets float64, open func(*testing.B, string) net.Conn) {
-	pairs := socketPairs(b)
+	socket := memuse.Socket(b, idleSessions)
 	listener, err := new(net.ListenConfig).Listen(b.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(b, err)
 	server, err := socketio.New(socketio.Options{
@@ -71,15 +72,15 @@ func measureIdle(b *testing.B, sockets float64, open func(*testing.B, string) ne
 		require.NoError(b, conn.Close())
 	}
 
-	memory, goroutines := inUse(), runtime.NumGoroutine()
+	memory, goroutines := memuse.InUse(), runtime.NumGoroutine()
 	conns := make([]net.Conn, 0, idleSessions)
 	for range idleSessions {
 		if conn := open(b, address); conn != nil {
 			conns = append(conns, conn)
 		}
 	}
-	used, grown := inUse()-memory, runtime.NumGoroutine()-goroutines
-	b.ReportMetric(float64(used)/idleSessions-sockets*pairs/idleSessions/2, "bytes/session")
+	used, grown := memuse.InUse()-memory, runtime.NumGoroutine()-goroutines
+	b.ReportMetric(float64(used)/idleSessions-sockets*socket, "bytes/session")
 	b.ReportMetric(float64(grown)/idleSessions, "goroutines/session")
 
 	for _, conn := range conns {
@@ -170,34 +171,4 @@ func openBetweenPolls(b *testing.B, address string) net.Conn {
 // maskedFrame frames a short text under a mask of zeros.
 func maskedFrame(text string) string {
 	return string([]byte{0x81, 0x80 | byte(len(text)), 0, 0, 0, 0}) + text
-}
-
-// socketPairs gives the memory of as many connections as there are sessions, both ends, with nobody at them.
-func socketPairs(b *testing.B) float64 {
-	b.Helper()
-	listener, err := new(net.ListenConfig).Listen(b.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(b, err)
-	before := inUse()
-	ends := make([]io.Closer, 0, 2*idleSessions)
-	for range idleSessions {
-		near, err := new(net.Dialer).DialContext(b.Context(), "tcp", listener.Addr().String())
-		require.NoError(b, err)
-		far, err := listener.Accept()
-		require.NoError(b, err)
-		ends = append(ends, near, far)
-	}
-	used := inUse() - before
-	for _, end := range append(ends, listener) {
-		require.NoError(b, end.Close())
-	}
-	return float64(used)
-}
-
-// inUse is the memory of heap and stacks after what is not needed was given back.
-func inUse() int64 {
-	var stats runtime.MemStats
-	runtime.GC()
-	runtime.GC() // the first one only sets what is pooled aside
-	runtime.ReadMemStats(&stats)
-	return int64(stats.HeapAlloc + stats.StackInuse)
 }

@@ -2,7 +2,6 @@ package app_test
 
 import (
 	"bufio"
-	"context"
 	"io"
 	"net"
 	"runtime"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/signalbox-rtc/signalbox/internal/memuse"
 	"github.com/signalbox-rtc/signalbox/services/gateway/app"
 )
 
@@ -27,15 +27,13 @@ func BenchmarkIdleSession(b *testing.B) {
 				c.Demo.Capacity, c.SocketIO.CallCapacity = 10, 10
 			})
 			for b.Loop() {
-				pairs := socketPairs(b)
-				socket := pairs / (2 * idleSessions)
-
-				memory, goroutines := inUse(), runtime.NumGoroutine()
+				socket := memuse.Socket(b, idleSessions)
+				memory, goroutines := memuse.InUse(), runtime.NumGoroutine()
 				clients := make([]net.Conn, idleSessions)
 				for i := range clients {
 					clients[i] = g.idle(b, kind.path, kind.steps(roomOf(i)))
 				}
-				used, running := inUse()-memory, runtime.NumGoroutine()-goroutines
+				used, running := memuse.InUse()-memory, runtime.NumGoroutine()-goroutines
 				b.ReportMetric(float64(used)/idleSessions-socket, "bytes/session")
 				b.ReportMetric(float64(running)/idleSessions, "goroutines/session")
 				for _, conn := range clients {
@@ -103,34 +101,4 @@ func readPast(b *testing.B, reader *bufio.Reader, end string) {
 		}
 		last = append(last, c)
 	}
-}
-
-// socketPairs gives the memory of as many connections as there are sessions, both ends, with nobody at them.
-func socketPairs(b *testing.B) float64 {
-	b.Helper()
-	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	require.NoError(b, err)
-	before := inUse()
-	ends := make([]io.Closer, 0, 2*idleSessions)
-	for range idleSessions {
-		near, err := new(net.Dialer).DialContext(b.Context(), "tcp", listener.Addr().String())
-		require.NoError(b, err)
-		far, err := listener.Accept()
-		require.NoError(b, err)
-		ends = append(ends, near, far)
-	}
-	used := inUse() - before
-	for _, end := range append(ends, listener) {
-		require.NoError(b, end.Close())
-	}
-	return float64(used)
-}
-
-// inUse is the memory of heap and stacks after what is not needed was given back.
-func inUse() int64 {
-	var stats runtime.MemStats
-	runtime.GC()
-	runtime.GC() // the first one only sets what is pooled aside
-	runtime.ReadMemStats(&stats)
-	return int64(stats.HeapAlloc + stats.StackInuse)
 }
