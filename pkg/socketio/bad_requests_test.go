@@ -116,19 +116,23 @@ func TestBadBodies(t *testing.T) {
 			response.Body.Close()
 			require.Equal(a.site.t, 413, response.StatusCode)
 		}, []metric{invalid(socketio.BadLength), closed(socketio.ReasonParseError)}},
-		{"TooSlow", func(a *target, c *pollClient) {
-			body, half := io.Pipe()
+		{"TooSlow", func(a *target, c *pollClient) { // one byte after the other, so that it is never silent
+			conn, err := a.connect(a.site.t.Context(), "tcp", host)
+			require.NoError(a.site.t, err)
+			started := time.Now()
+			_, err = fmt.Fprintf(conn, "POST /socket.io/?%s HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n", c.query())
+			require.NoError(a.site.t, err)
 			go func() {
-				for { // until the transport gives it up
-					if _, err := half.Write([]byte("4")); err != nil {
-						return
-					}
-					<-time.After(100 * time.Millisecond)
+				for err := error(nil); err == nil; _, err = conn.Write([]byte("4")) {
+					<-time.After(70 * time.Millisecond)
 				}
 			}()
-			started := time.Now()
-			require.Equal(a.site.t, 400, post(a, c, body))
+			response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			require.NoError(a.site.t, err)
+			response.Body.Close()
+			require.Equal(a.site.t, 400, response.StatusCode)
 			require.Equal(a.site.t, 2*time.Second, time.Since(started))
+			conn.Close()
 		}, []metric{invalid(socketio.BadTime), closed(socketio.ReasonTransportError)}},
 		{"CutOff", func(a *target, c *pollClient) {
 			conn, err := a.connect(a.site.t.Context(), "tcp", host)
@@ -161,6 +165,7 @@ func TestBadBodies(t *testing.T) {
 				a := attacked(t, socketio.Options{MaxPayload: 2000, ReadTimeout: 2 * time.Second, PingInterval: time.Minute, QueuePackets: 500})
 				c := a.poll("4", "")
 				tc.post(a, c)
+				synctest.Wait()
 				if a.counted("sessions", "polling") > 1 {
 					c.tryPost("1")
 				}

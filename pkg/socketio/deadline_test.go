@@ -77,11 +77,13 @@ func TestShortTimeoutsOverTheNetwork(t *testing.T) {
 		"HTTP/2": func(web *httptest.Server) { web.EnableHTTP2 = true; web.StartTLS() },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // they take their time: the read timeout has to be enough for TLS, too
 			sockets, err := socketio.New(socketio.Options{
-				Engine: &socketio.EngineHandlers{Message: echo}, PingInterval: 400 * time.Millisecond, PingTimeout: 30 * time.Second})
+				Engine: &socketio.EngineHandlers{Message: echo}, PingInterval: 1500 * time.Millisecond, PingTimeout: 30 * time.Second,
+				ReadTimeout: time.Second})
 			require.NoError(t, err)
 			web := httptest.NewUnstartedServer(sockets)
-			web.Config.ReadTimeout, web.Config.WriteTimeout = 100*time.Millisecond, 150*time.Millisecond
+			web.Config.ReadTimeout, web.Config.WriteTimeout = time.Second, time.Second
 			start(web)
 			defer web.Close()
 			ctx, cancel := context.WithCancel(t.Context())
