@@ -3,8 +3,9 @@ package socketio
 import "time"
 
 // heartbeat is when a session pings and when it ends for silence. In version 4 the server pings, PingInterval after the
-// handshake or the last pong, and waits PingTimeout for the pong. In version 3 the client pings, and any packet is a
-// sign of life. It goes on unchanged when the session changes its transport.
+// handshake or the last pong, and waits PingTimeout for the pong, or for anything: the pong of a client that has sent
+// much stands behind it. In version 3 the client pings, and any packet is a sign of life. A session whose handler runs is
+// not silent: it is the server that does not listen. All goes on unchanged when the session changes its transport.
 type heartbeat struct {
 	timer    *time.Timer
 	pingAt   time.Time // zero while a pong is awaited, and in version 3
@@ -38,6 +39,8 @@ func (s *Session) heard(t EngineType) {
 		s.heartbeat.deadline = now.Add(s.server.opts.PingInterval + s.server.opts.PingTimeout)
 	case t == EnginePong:
 		s.startHeartbeat(now)
+	case s.heartbeat.pingAt.IsZero():
+		s.heartbeat.deadline = now.Add(s.server.opts.PingTimeout)
 	}
 }
 
@@ -54,7 +57,7 @@ func (s *Session) beat() {
 		s.end(ReasonTransportError)
 	case !now.Before(h.deadline):
 		s.mu.Unlock()
-		s.end(ReasonPingTimeout)
+		s.endUnlessHandling(now)
 	case !h.pingAt.IsZero() && !now.Before(h.pingAt):
 		h.pingAt = time.Time{}
 		h.timer.Reset(h.deadline.Sub(now))
@@ -66,6 +69,21 @@ func (s *Session) beat() {
 	default:
 		h.timer.Reset(h.deadline.Sub(now))
 		s.mu.Unlock()
+	}
+}
+
+// endUnlessHandling ends a session that was silent, unless one of its handlers runs, behind which a sign of life may wait.
+func (s *Session) endUnlessHandling(now time.Time) {
+	if s.handling.TryLock() {
+		s.end(ReasonPingTimeout)
+		s.handled()
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.phase == phaseOpen {
+		s.heartbeat.deadline = now.Add(s.server.opts.PingTimeout)
+		s.heartbeat.timer.Reset(s.server.opts.PingTimeout)
 	}
 }
 

@@ -1,6 +1,8 @@
 package socketio_test
 
 import (
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,6 +43,43 @@ func TestHeartbeatOfVersion4(t *testing.T) {
 			ws.send("3")
 		}
 	})
+}
+
+// A client whose messages are handled slowly is not taken for dead, though its pong waits behind them. When it has fallen
+// silent, it is.
+func TestSlowlyHandledClientLives(t *testing.T) {
+	for _, eio := range []string{"3", "4"} {
+		for _, pause := range []time.Duration{pingTimeout / 2, 3 * (pingInterval + pingTimeout)} {
+			t.Run(eio+" "+pause.String(), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					closed := make(chan socketio.Reason, 2)
+					opts := beating(newJournal())
+					opts.Engine = &socketio.EngineHandlers{
+						Message: func(s *socketio.Session, data []byte, _ bool) {
+							time.Sleep(pause) // as one that holds its client to a rate
+							s.Send(data)
+						},
+						Close: func(_ *socketio.Session, reason socketio.Reason) { closed <- reason },
+					}
+					s := serve(t, opts)
+					c := s.poll(eio, "")
+					ws, _ := s.open(eio, "")
+					for range 10 {
+						ws.send("4x")
+					}
+					var posting sync.WaitGroup
+					posting.Go(func() { c.post(slices.Repeat([]string{"4x"}, 10)...) }) // answered when all is handled
+					time.Sleep(10*pause - pause/2)
+					require.Empty(t, drain(closed))
+					posting.Wait()
+					time.Sleep(pingInterval + pingTimeout)
+					for range 2 {
+						require.Equal(t, socketio.ReasonPingTimeout, <-closed)
+					}
+				})
+			})
+		}
+	}
 }
 
 // In version 3 the client pings, and anything it sends is a sign of life.
@@ -145,4 +184,15 @@ func TestLatePong(t *testing.T) {
 		require.Equal(t, 400, c.tryPost("3").status)
 		c.requireGone()
 	})
+}
+
+func drain[T any](c <-chan T) (all []T) {
+	for {
+		select {
+		case one := <-c:
+			all = append(all, one)
+		default:
+			return all
+		}
+	}
 }
