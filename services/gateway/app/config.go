@@ -109,6 +109,7 @@ type ClusterConfig struct {
 	Key            auth.Secret   `koanf:"key" doc:"Secret of at least 32 characters, the same on all gateways, by which they trust each other. Empty: the first gateway makes one and keeps it in Redis."`
 	Beat           time.Duration `koanf:"beat" default:"2s" min:"100ms" max:"1m" doc:"How often a gateway tells the others, through Redis, that it is there."`
 	Lease          time.Duration `koanf:"lease" default:"6s" min:"200ms" max:"10m" doc:"How long after that the others believe it."`
+	DialTimeout    time.Duration `koanf:"dial_timeout" default:"3s" min:"10ms" max:"1m" doc:"How long a connection to another gateway may take to be made, TLS included."`
 	ForwardTimeout time.Duration `koanf:"forward_timeout" default:"5s" min:"100ms" max:"5m" doc:"How long another gateway may take to answer a request that was forwarded to it, beyond the time for which a poll waits anyway."`
 }
 
@@ -167,6 +168,7 @@ type SocketIOConfig struct {
 	MaxPayload     int           `koanf:"max_payload" default:"1000000" min:"1024" max:"104857600" doc:"Greatest size of a request's body or of a WebSocket message, in bytes. Many packets can be in a body."`
 	MessageBytes   int           `koanf:"message_bytes" default:"131072" min:"1024" max:"16777216" doc:"Greatest size of one message's data as it goes to the room, in bytes of JSON; bytes count as base64."`
 	Attachments    int           `koanf:"attachments" default:"10" min:"1" max:"10" doc:"Pieces of binary data that an event may have. Stock clients take no more than 10."`
+	JSONDepth      int           `koanf:"json_depth" default:"64" min:"4" max:"1000" doc:"Greatest nesting of an event with its arguments. Of a message's data no more than 63 levels go to the room."`
 	Sessions       int           `koanf:"sessions" default:"100000" min:"1" max:"10000000" doc:"Clients that this gateway takes at a time; further ones are answered with 503."`
 	QueuePackets   int           `koanf:"queue_packets" default:"1024" min:"16" max:"1000000" doc:"Packets that may wait for a slow client before it is closed."`
 	QueueBytes     int           `koanf:"queue_bytes" default:"4194304" min:"4096" max:"1073741824" doc:"Bytes that may wait for a slow client before it is closed."`

@@ -43,7 +43,7 @@ func (g *Gateway) openSocketIO(ctx context.Context, registry *prometheus.Registr
 		Namespaces: events.Namespaces(), Path: c.Path,
 		PingInterval: c.PingInterval, PingTimeout: c.PingTimeout, UpgradeTimeout: c.UpgradeTimeout, ConnectTimeout: c.ConnectTimeout,
 		ReadTimeout: g.config.Limits.MessageReadTimeout, WriteTimeout: g.config.Session.WriteTimeout,
-		MaxPayload: c.MaxPayload, Packet: socketio.Limits{Attachments: c.Attachments, Depth: g.config.Limits.JSONDepth},
+		MaxPayload: c.MaxPayload, Packet: socketio.Limits{Attachments: c.Attachments, Depth: c.JSONDepth},
 		Sessions: c.Sessions, QueuePackets: c.QueuePackets, QueueBytes: c.QueueBytes, NamespacesPerSession: c.Namespaces,
 		Origin: g.pageMayConnect, Admit: g.admit, NewID: g.newSID, Foreign: g.foreign, BindingCookie: c.BindingCookie,
 		Logger: g.logger, Registerer: registry,
@@ -76,7 +76,8 @@ func (g *Gateway) openHop(ctx context.Context, registry *prometheus.Registry) er
 		return err
 	}
 	g.hop, err = cluster.NewHop(cluster.HopOptions{
-		Key: key, Cluster: g.cluster, Timeout: g.config.forwardTimeout(),
+		Key: key, Cluster: g.cluster, DialTimeout: g.config.Cluster.DialTimeout, Timeout: g.config.forwardTimeout(),
+		ReadTimeout: g.config.Limits.MessageReadTimeout, WriteTimeout: g.config.Session.WriteTimeout,
 		Unreachable: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { g.socketIO.RefuseUnknown(w, r) }),
 		Logger:      g.logger, Registerer: registry,
 	})
