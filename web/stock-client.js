@@ -36,6 +36,8 @@ export class StockClient extends EventTarget {
   #transport = '';
   /** What waits for an answer: functions that refuse. */
   #asked = new Set();
+  /** @type {RTCIceServer[]} */
+  #iceServers = [];
   /** What the gateway said last, to tell why it ends the connection. */
   #told = null;
 
@@ -72,6 +74,11 @@ export class StockClient extends EventTarget {
     return this.#transport;
   }
 
+  /** The ICE servers that the gateway told last. */
+  get iceServers() {
+    return this.#iceServers;
+  }
+
   /**
    * Connects, for as long as it takes.
    *
@@ -96,6 +103,10 @@ export class StockClient extends EventTarget {
       socket.on('connect_error', (error) => this.#failed(error));
       // An event of ours, and in version 2 also what the client itself has to say.
       socket.on('error', (error) => this.#hear(error));
+      // What concerns no room: the gateway's ICE servers come right behind the connection, if it has any.
+      socket.on('control', (room, event) => {
+        if (room === null && event.type === 'ice') this.#iceServers = event.iceServers;
+      });
       signal.addEventListener('abort', () => this.#end(signal.reason));
     });
   }

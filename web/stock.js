@@ -167,7 +167,7 @@ function meet(id, polite) {
     send: ({ description, candidate }) => send(description ? { description: description.toJSON() } : { candidate }),
     report: () => {},
     beforeAnswer: () => sendTracks(other),
-    configuration: {},
+    configuration: { iceServers: session.client.iceServers },
   });
   const other = { peer: { id, name: '', state: {}, away: false }, connection, sends: false };
   session.other = other;

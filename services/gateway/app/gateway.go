@@ -75,6 +75,7 @@ type Gateway struct {
 	hop      *cluster.Hop
 	internal net.Listener
 	hopHTTP  *http.Server
+	ice      *wire.Frame // tells the ICE servers, which native clients get with their welcome; nil if there are none
 
 	ready        chan struct{} // closed once clients are served
 	connections  atomic.Int64
@@ -192,13 +193,8 @@ func (g *Gateway) openRooms(registry *prometheus.Registry) (err error) {
 	}); err != nil {
 		return err
 	}
-	servers := make([]wire.ICEServer, 0, len(c.ICEServers))
-	for _, server := range c.ICEServers {
-		servers = append(servers, wire.ICEServer{
-			URLs: server.URLs, Username: server.Username, Credential: string(server.Credential)})
-	}
 	if g.sessions, err = session.NewServer(session.Options{
-		Rooms: g.rooms, Auth: g.verifier, Origin: g.verifier.AppOriginAllowed, Node: g.name, ICEServers: servers,
+		Rooms: g.rooms, Auth: g.verifier, Origin: g.verifier.AppOriginAllowed, Node: g.name, ICEServers: g.iceServers(),
 		Heartbeat: c.Session.Heartbeat, HelloTimeout: c.Session.HelloTimeout,
 		QueueMessages: c.Session.QueueMessages, QueueBytes: c.Session.QueueBytes, InFlight: c.Session.InFlight,
 		RequestsPerSecond: c.Limits.RequestsPerSecond, RequestsBurst: c.Limits.RequestsBurst,
@@ -215,6 +211,16 @@ func (g *Gateway) openRooms(registry *prometheus.Registry) (err error) {
 		Fragments: c.Limits.MessageFragments, PingsPerSecond: c.Limits.PingsPerSecond, Logger: g.logger, Registerer: registry,
 	})
 	return err
+}
+
+// iceServers are those that every client is told about.
+func (g *Gateway) iceServers() []wire.ICEServer {
+	servers := make([]wire.ICEServer, 0, len(g.config.ICEServers))
+	for _, server := range g.config.ICEServers {
+		servers = append(servers, wire.ICEServer{
+			URLs: server.URLs, Username: server.Username, Credential: string(server.Credential)})
+	}
+	return servers
 }
 
 // wireLimits bound a message of the native protocol.

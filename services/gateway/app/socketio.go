@@ -31,6 +31,9 @@ func (g *Gateway) openSocketIO(ctx context.Context, registry *prometheus.Registr
 	if err := g.openHop(ctx, registry); err != nil {
 		return err
 	}
+	if servers := g.iceServers(); len(servers) > 0 {
+		g.ice = wire.MessageFrame(&wire.ICE{Servers: servers})
+	}
 	c := &g.config.SocketIO
 	events, err := classic.New(classic.Options{
 		Profiles: c.profiles(), Open: g.attach, MessageBytes: c.MessageBytes, Limits: g.wireLimits(),
@@ -142,6 +145,9 @@ func (g *Gateway) attach(s *socketio.Socket, hello *wire.Hello, peer *classic.Pe
 	attached, err := g.sessions.Attach(g.sessionsLife, hello, peer, client)
 	if err != nil {
 		return nil, err // not attached: a nil pointer in an interface is not nil
+	}
+	if g.ice != nil {
+		peer.Deliver(g.ice)
 	}
 	return attached, nil
 }

@@ -268,6 +268,16 @@ func TestSocketIOProfiles(t *testing.T) {
 	late.await(`42/call,["full","c","$ID"]`)
 }
 
+// Native clients get the ICE servers with their welcome, and stock ones right behind their connection.
+func TestSocketIOTellsICEServers(t *testing.T) {
+	gateways := startGateways(t, 1, singleRedis(t), func(c *app.Config) {
+		c.ICEServers = []app.ICEServer{{URLs: []string{"turn:turn.example.org"}, Username: "ada", Credential: "secret"}}
+	})
+	p := openPoller(t, "/", gateways...)
+	require.JSONEq(t, `["control",null,{"type":"ice","iceServers":[{"urls":["turn:turn.example.org"],"username":"ada","credential":"secret"}]}]`,
+		strings.TrimPrefix(p.await("42"), "42"))
+}
+
 // The end of a gateway answers the polls that wait, tells clients on a WebSocket, and leaves no seat behind.
 func TestSocketIOShutdown(t *testing.T) {
 	redis := singleRedis(t)
