@@ -221,6 +221,8 @@ for (const client of ['4', '2']) {
       await ada.click('#cancel');
       await ada.waitForSelector('#join:enabled');
       road.mend();
+      // Another room: if the cut came while the client changed its transport, the heartbeat alone ends its first seat.
+      await ada.fill('#room', newRoom());
       await ada.click('#join');
       await sees(ada, '#state', 'joined');
       all.assertNoTrouble(CUT);
