@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/signalbox-rtc/signalbox/pkg/store"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
@@ -386,6 +387,9 @@ func (m *Member) allow(room string, permitted func(Permissions) bool) *wire.Erro
 	return nil
 }
 
+// lapsedRetryAfter is about when a gateway has found out that it was given up.
+const lapsedRetryAfter = 2 * time.Second
+
 func notMember(room string) *wire.Error {
 	return wire.Errorf(wire.CodeNotMember, "no seat in room %q", room)
 }
@@ -400,6 +404,8 @@ func (m *Member) refusal(err error) *wire.Error {
 		return refusal
 	case errors.Is(err, store.ErrFenced):
 		return wire.Errorf(wire.CodeNotMember, "the seat is held through another gateway")
+	case errors.Is(err, store.ErrLapsed): // this gateway is about to close the session
+		return &wire.Error{Code: wire.CodeUnavailable, Message: "the gateway has to start anew", RetryAfter: lapsedRetryAfter}
 	}
 	m.service.opts.Logger.Error("store call failed", "app", m.app, "session", m.id, "error", err)
 	return wire.Errorf(wire.CodeInternal, "internal error")

@@ -38,8 +38,11 @@ func (s *Store) newCall(script *script, room Room, node, peer string, answer fun
 	c := &call{script: script, partition: n, room: keys.name, answer: answer}
 	c.args = append(make([]any, 0, 24), "evalsha", script.sha, script.keys)
 	c.add(keys.room, keys.peers, keys.nodes, keys.log)
-	if script.keys == seatKeyCount {
+	if script.keys != roomKeyCount {
 		c.add(keys.held, keys.rooms)
+	}
+	if script.keys == joinKeyCount {
+		c.add(p.tombstone(node))
 	}
 	c.add(keys.name, p.inboxPrefix, node, peer)
 	return c

@@ -112,6 +112,8 @@ func refusal(status string) error {
 	switch code := wire.Code(status); code {
 	case "fenced":
 		return ErrFenced
+	case "lapsed":
+		return ErrLapsed
 	case wire.CodeNotMember:
 		return wire.Errorf(code, "no seat in this room")
 	case wire.CodePeerGone:

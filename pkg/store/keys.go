@@ -55,3 +55,6 @@ func newPartition(tag string) partition {
 
 // inbox is the name of a node's inbox channel in the partition.
 func (p *partition) inbox(node string) string { return p.inboxPrefix + node }
+
+// tombstone is the key that says that the node's seats in the partition were given up for it.
+func (p *partition) tombstone(node string) string { return p.prefix + "dead:" + node }

@@ -8,8 +8,8 @@ import (
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
 
-// Join takes a seat. Refusals: room_full, room_locked, ErrFenced when another node holds the seat. A seat
-// that the same node holds already is answered with the snapshot, New unset, and nothing is told to anybody.
+// Join takes a seat. Refusals: room_full, room_locked, ErrFenced when another node holds the seat, ErrLapsed when the
+// node was given up. A seat that the same node holds already is answered with the snapshot, New unset, and nothing is told to anybody.
 func (s *Store) Join(j Join, done func(*Snapshot, error)) {
 	if err := j.check(); err != nil {
 		done(nil, err)

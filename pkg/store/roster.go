@@ -15,9 +15,15 @@ const (
 	rosterNodesKey = keyPrefix + "{cluster}:nodes"    // zset of node ids by the end of their lease, Unix ms
 	rosterInfoKey  = keyPrefix + "{cluster}:nodeinfo" // hash of node id to what it tells
 	clusterKeyKey  = keyPrefix + "{cluster}:key"      // string, the cluster's key
+
+	rosterCondemnedKey = keyPrefix + "{cluster}:condemned" // zset of nodes to give up by the end of their lease, Unix ms
+	rosterPulseKey     = keyPrefix + "{cluster}:pulse"     // string, since when Redis has heard beats without a pause, Unix ms
+	rosterDeadPrefix   = keyPrefix + "{cluster}:dead:"     // of a condemned node's tombstone
+	rosterClaimPrefix  = keyPrefix + "{cluster}:claim:"    // of the claim of the one that gives a node's seats up
 )
 
-// ErrLapsed is what a node gets that beats after its lease has ended and others have cleaned up after it.
+// ErrLapsed is what a node gets whose lease has ended, and whose seats others have given up for it or are about to. It is
+// for good: the node's id is not taken again.
 var ErrLapsed = errors.New("store: the node's lease has lapsed")
 
 // NodeInfo is one node of the roster. Info is opaque to the store.
@@ -26,14 +32,14 @@ type NodeInfo struct {
 	Info []byte
 }
 
-// Beat renews a node's lease by Redis' clock. first starts it; a later beat of a node that is no longer known gets
-// [ErrLapsed]. It waits for Redis.
+// Beat renews a node's lease by Redis' clock. first starts it; a node that was given up, and a later beat
+// of one that is not known, get [ErrLapsed]. It waits for Redis.
 func (s *Store) Beat(ctx context.Context, node NodeInfo, lease time.Duration, first bool) error {
 	flag := 0
 	if first {
 		flag = 1
 	}
-	reply, err := s.roster.beat.Run(ctx, s.client, []string{rosterNodesKey, rosterInfoKey},
+	reply, err := s.roster.beat.Run(ctx, s.client, []string{rosterNodesKey, rosterInfoKey, rosterDeadPrefix + node.ID, rosterPulseKey},
 		node.ID, lease.Milliseconds(), node.Info, flag).StringSlice()
 	if err != nil {
 		return fmt.Errorf("store: beat: %w", err)
@@ -87,16 +93,19 @@ func (s *Store) ClusterKey(ctx context.Context) ([]byte, error) {
 }
 
 // rosterScripts are not part of a room's pipeline: they come once in seconds, and nobody waits behind them.
-type rosterScripts struct{ beat, list *redis.Script }
+type rosterScripts struct{ beat, list, condemn *redis.Script }
 
 func newRosterScripts() (*rosterScripts, error) {
-	beat, err := scriptFiles.ReadFile("scripts/beat.lua")
-	if err != nil {
-		return nil, err
+	var s rosterScripts
+	for _, d := range []struct {
+		into **redis.Script
+		name string
+	}{{&s.beat, "beat"}, {&s.list, "roster"}, {&s.condemn, "condemn"}} {
+		text, err := scriptFiles.ReadFile("scripts/" + d.name + ".lua")
+		if err != nil {
+			return nil, err
+		}
+		*d.into = redis.NewScript(string(text))
 	}
-	list, err := scriptFiles.ReadFile("scripts/roster.lua")
-	if err != nil {
-		return nil, err
-	}
-	return &rosterScripts{beat: redis.NewScript(string(beat)), list: redis.NewScript(string(list))}, nil
+	return &s, nil
 }

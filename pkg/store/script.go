@@ -27,7 +27,7 @@ type script struct {
 
 // scripts are all scripts of a store.
 type scripts struct {
-	join, leave, send, state, room, control, snapshot *script
+	join, leave, send, state, room, control, snapshot, reap *script
 }
 
 // scriptOptions is what is filled into the prelude.
@@ -42,6 +42,8 @@ type scriptOptions struct {
 const (
 	roomKeyCount = 4
 	seatKeyCount = 6
+	joinKeyCount = 7 // and the node's tombstone
+	reapKeyCount = 2 // see reap.lua
 )
 
 func newScripts(opts scriptOptions) (*scripts, error) {
@@ -52,13 +54,14 @@ func newScripts(opts scriptOptions) (*scripts, error) {
 		keys  int
 		parts []string
 	}{
-		{&s.join, "join", seatKeyCount, []string{"look"}},
+		{&s.join, "join", joinKeyCount, []string{"look"}},
 		{&s.leave, "leave", seatKeyCount, []string{"unseat"}},
 		{&s.send, "send", roomKeyCount, nil},
 		{&s.state, "state", roomKeyCount, []string{"merge"}},
 		{&s.room, "room", roomKeyCount, []string{"merge"}},
 		{&s.control, "control", seatKeyCount, []string{"unseat"}},
 		{&s.snapshot, "snapshot", roomKeyCount, []string{"look"}},
+		{&s.reap, "reap", reapKeyCount, []string{"unseat"}},
 	} {
 		text, err := opts.render(d.name, d.parts)
 		if err != nil {
@@ -101,7 +104,7 @@ func (o scriptOptions) render(name string, parts []string) (string, error) {
 // load puts every script into one server's script cache.
 func (s *scripts) load(ctx context.Context, client *redis.Client) error {
 	_, err := client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-		for _, script := range []*script{s.join, s.leave, s.send, s.state, s.room, s.control, s.snapshot} {
+		for _, script := range []*script{s.join, s.leave, s.send, s.state, s.room, s.control, s.snapshot, s.reap} {
 			pipe.ScriptLoad(ctx, script.text)
 		}
 		return nil

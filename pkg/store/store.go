@@ -135,7 +135,7 @@ func (o Options) validate() error {
 // call that is refused without being queued (a field that is not valid, a full queue, Run has ended) has
 // done called before the method returns, so do not hold a lock that done takes.
 //
-// Refusals are *wire.Error or [ErrFenced]. Whatever goes wrong with Redis is a *wire.Error of code
+// Refusals are *wire.Error, [ErrFenced] or, of a join, [ErrLapsed]. Whatever goes wrong with Redis is a *wire.Error of code
 // unavailable: the call may or may not have taken effect.
 type Store struct {
 	// Immutable after Open.

@@ -1,9 +1,10 @@
 -- join: takes a seat, and makes the room when it is missing.
 -- Safe to send again: the node that holds the seat gets the snapshot, and nothing changes or is told.
--- KEYS:  see the prelude
+-- KEYS:  see the prelude; 7 tombstone of the calling node: once its seats were given up for it, it gets none any more
 -- ARGV:  5 profile, 6 state, 7 capacity of a new room, 8 moderator (0/1), 9 epoch of a new room,
 --        10 and 11 the joined-peer event, cut where the order belongs
--- Returns {'ok', 1 if the seat is new else 0, {room fields}, {peers}}; {'fenced'}, {'room_locked'}, {'room_full'}
+-- Returns {'ok', 1 if the seat is new else 0, {room fields}, {peers}}; {'fenced'}, {'lapsed'}, {'room_locked'},
+--         {'room_full'}
 -- Caller: Store.Join
 local profile, state, capacity, moderator, epoch = ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 local head, tail = ARGV[10], ARGV[11]
@@ -13,6 +14,7 @@ if seat then
   if node_of(seat) ~= NODE then return {'fenced'} end
   return look(0, true)
 end
+if call('EXISTS', KEYS[7]) == 1 then return {'lapsed'} end
 
 local room = call('HMGET', ROOM, 'capacity', 'count', 'locked')
 if not room[1] then

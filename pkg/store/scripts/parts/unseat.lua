@@ -1,4 +1,4 @@
--- Part of leave and control, after the prelude.
+-- Part of leave, control and reap, after the prelude.
 
 -- Takes a peer's seat away and tells it, `except` as in emit; with the last seat the room goes. It removes
 -- before it adds: Redis at maxmemory refuses a script's first write if that one needs memory, later ones not.
