@@ -1,4 +1,5 @@
-// Package cluster keeps a node on the cluster's roster, and knows the other nodes that are on it.
+// Package cluster keeps a node on the cluster's roster, knows the other nodes that are on it, and gives up the seats of
+// those that have died.
 package cluster
 
 import (
@@ -8,12 +9,17 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/signalbox-rtc/signalbox/pkg/store"
 )
+
+// ErrLapsed is the end of a node whose lease has ended: the others took it for dead, and its seats are given up. Its id is
+// not taken again.
+var ErrLapsed = store.ErrLapsed
 
 // Node is one gateway process.
 type Node struct {
@@ -33,7 +39,8 @@ type Options struct {
 	Store *store.Store
 	// Self is this node.
 	Self Node
-	// Beat is how often the lease is renewed, 2 s if 0, and Lease how long it runs, 6 s if 0.
+	// Beat is how often the lease is renewed, 2 s if 0, and Lease how long it runs, 6 s if 0, at least three beats:
+	// a silence of half a lease tells that Redis was away, and not the nodes.
 	Beat  time.Duration
 	Lease time.Duration
 	// Timeout bounds one question to Redis; 2 s if 0.
@@ -54,7 +61,7 @@ func (o *Options) validate() error {
 			*d.field = d.value
 		}
 	}
-	if o.Beat < 0 || o.Timeout < 0 || o.Lease < 2*o.Beat {
+	if o.Beat < 0 || o.Timeout < 0 || o.Lease < 3*o.Beat {
 		return fmt.Errorf("cluster: a lease of %v with a beat of %v", o.Lease, o.Beat)
 	}
 	if o.Logger == nil {
@@ -71,9 +78,12 @@ type Cluster struct {
 	opts    Options
 	info    []byte
 	metrics *metrics
+	reaper  *reaper
 	ready   chan struct{} // closed when every node can find this one
 
 	asking chan struct{} // holds something while the roster is read out of turn
+
+	keepLease atomic.Bool // see KeepLease
 
 	mu    sync.Mutex
 	nodes map[string]Node // as of the last time that it could be read
@@ -89,10 +99,12 @@ func New(opts Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Cluster{
+	c := &Cluster{
 		opts: opts, info: info, metrics: newMetrics(opts.Registerer),
 		ready: make(chan struct{}), asking: make(chan struct{}, 1),
-	}, nil
+	}
+	c.reaper = newReaper(c)
+	return c, nil
 }
 
 // WaitReady waits until this node is on the roster and every other node can find it there, or ctx ends. What names this
@@ -106,12 +118,37 @@ func (c *Cluster) WaitReady(ctx context.Context) error {
 	}
 }
 
-// Run keeps this node on the roster until ctx ends, and then takes it off.
+// KeepLease has Run leave the node on the roster when it ends: not all of its seats could be given up, and the others do
+// that when its lease ends.
+func (c *Cluster) KeepLease() { c.keepLease.Store(true) }
+
+// Run keeps this node on the roster until ctx ends, and then takes it off. It ends with [ErrLapsed] when the others have
+// taken the node for dead. The store must run meanwhile.
 func (c *Cluster) Run(ctx context.Context) error {
+	reaping, stop := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { c.reaper.run(reaping) })
+	defer running.Wait()
+	defer stop()
+
 	ticker := time.NewTicker(c.opts.Beat)
 	defer ticker.Stop()
+	// Since when beats have gone well: who has trouble with Redis does not judge others. (Redis judges, too: see condemn.lua.)
+	var steady time.Time
 	for first := true; ; {
-		if c.beat(ctx, first) && first {
+		err := c.beat(ctx, first)
+		switch {
+		case errors.Is(err, ErrLapsed):
+			c.metrics.lapsed.Inc()
+			return ErrLapsed
+		case err != nil:
+			steady = time.Time{}
+		case steady.IsZero():
+			steady = time.Now()
+		case time.Since(steady) >= c.opts.Lease:
+			c.reaper.look()
+		}
+		if err == nil && first {
 			first = false
 			// Others take an id for unknown for as long as this after they have read the roster.
 			known := time.AfterFunc(rosterPause, func() { close(c.ready) })
@@ -122,35 +159,37 @@ func (c *Cluster) Run(ctx context.Context) error {
 			continue
 		case <-ctx.Done():
 		}
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.opts.Timeout)
-		defer cancel()
-		if err := c.opts.Store.StrikeOff(ctx, c.opts.Self.ID); err != nil {
-			c.opts.Logger.Warn("this node stays on the roster until its lease ends", "error", err)
+		if !c.keepLease.Load() {
+			c.strikeOff(ctx)
 		}
 		return nil
 	}
 }
 
-// beat renews the lease and reads the roster. It reports whether the node is on it.
-func (c *Cluster) beat(ctx context.Context, first bool) bool {
+// strikeOff takes the node off the roster.
+func (c *Cluster) strikeOff(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.opts.Timeout)
+	defer cancel()
+	if err := c.opts.Store.StrikeOff(ctx, c.opts.Self.ID); err != nil {
+		c.opts.Logger.Warn("this node stays on the roster until its lease ends", "error", err)
+	}
+}
+
+// beat renews the lease and reads the roster.
+func (c *Cluster) beat(ctx context.Context, first bool) error {
 	asking, cancel := context.WithTimeout(ctx, c.opts.Timeout)
 	defer cancel()
-	self := store.NodeInfo{ID: c.opts.Self.ID, Info: c.info}
-	err := c.opts.Store.Beat(asking, self, c.opts.Lease, first)
-	if errors.Is(err, store.ErrLapsed) {
-		c.opts.Logger.Warn("this node's lease had lapsed; it goes on the roster again")
-		err = c.opts.Store.Beat(asking, self, c.opts.Lease, true)
-	}
+	err := c.opts.Store.Beat(asking, store.NodeInfo{ID: c.opts.Self.ID, Info: c.info}, c.opts.Lease, first)
 	if err == nil {
 		err = c.readRoster(asking)
 	}
 	if err != nil && ctx.Err() == nil {
 		c.metrics.beats.WithLabelValues("failed").Inc()
 		c.opts.Logger.Warn("heartbeat failed", "error", err)
-		return !first
+		return err
 	}
 	c.metrics.beats.WithLabelValues("ok").Inc()
-	return true
+	return nil
 }
 
 func (c *Cluster) readRoster(ctx context.Context) error {
@@ -229,8 +268,9 @@ func (c *Cluster) Nodes() []Node {
 }
 
 type metrics struct {
-	nodes prometheus.Gauge
-	beats *prometheus.CounterVec
+	nodes  prometheus.Gauge
+	beats  *prometheus.CounterVec
+	lapsed prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -239,7 +279,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "signalbox_cluster_nodes", Help: "Nodes on the roster as this node sees it."}),
 		beats: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "signalbox_cluster_heartbeats_total", Help: "Renewals of this node's lease, by result."}, []string{"result"}),
+		lapsed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "signalbox_cluster_lapsed_total", Help: "1 once the others have taken this node for dead."}),
 	}
-	reg.MustRegister(m.nodes, m.beats)
+	reg.MustRegister(m.nodes, m.beats, m.lapsed)
 	return m
 }

@@ -55,7 +55,9 @@ func mustJoinBeating(t *testing.T, opts store.Options, id string, beat time.Dura
 	})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
+	serving, stop := context.WithCancel(context.Background())
+	done, stopped := make(chan error, 1), make(chan error, 1)
+	go func() { stopped <- st.Run(serving) }()
 	go func() { done <- c.Run(ctx) }()
 	var ended bool
 	end := func() {
@@ -65,6 +67,8 @@ func mustJoinBeating(t *testing.T, opts store.Options, id string, beat time.Dura
 		ended = true
 		cancel()
 		require.NoError(t, <-done)
+		stop()
+		require.NoError(t, <-stopped)
 		require.NoError(t, st.Close())
 	}
 	t.Cleanup(end)
@@ -119,16 +123,6 @@ func TestDeadNodeLapses(t *testing.T) {
 		do("HSET", "sb:{cluster}:nodeinfo", "dead", `{"name":"dead"}`)
 		require.Eventually(t, knows(t, a, "a"), 10*time.Second, 5*time.Millisecond)
 		require.False(t, knows(t, a, "dead")())
-	})
-}
-
-// A node whose record others have cleaned up goes on the roster again by itself.
-func TestLapsedNodeComesBack(t *testing.T) {
-	forEachRedis(t, func(t *testing.T, opts store.Options, do func(...string) any) {
-		a, _ := mustJoin(t, opts, "a")
-		require.Eventually(t, knows(t, a, "a"), 10*time.Second, 5*time.Millisecond)
-		do("ZREM", "sb:{cluster}:nodes", "a")
-		require.Eventually(t, func() bool { return do("ZSCORE", "sb:{cluster}:nodes", "a") != nil }, 10*time.Second, 5*time.Millisecond)
 	})
 }
 

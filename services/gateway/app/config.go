@@ -108,7 +108,7 @@ type ClusterConfig struct {
 	Partitions     int           `koanf:"partitions" default:"64" min:"1" max:"1024" doc:"Number of partitions that rooms are spread over. Fixed by the first gateway of a cluster; one with another number does not start."`
 	Key            auth.Secret   `koanf:"key" doc:"Secret of at least 32 characters, the same on all gateways, by which they trust each other. Empty: the first gateway makes one and keeps it in Redis."`
 	Beat           time.Duration `koanf:"beat" default:"2s" min:"100ms" max:"1m" doc:"How often a gateway tells the others, through Redis, that it is there."`
-	Lease          time.Duration `koanf:"lease" default:"6s" min:"200ms" max:"10m" doc:"How long after that the others believe it."`
+	Lease          time.Duration `koanf:"lease" default:"6s" min:"200ms" max:"10m" doc:"How long after that the others believe it, and then give up its seats; at least three beats."`
 	DialTimeout    time.Duration `koanf:"dial_timeout" default:"3s" min:"10ms" max:"1m" doc:"How long a connection to another gateway may take to be made, TLS included."`
 	ForwardTimeout time.Duration `koanf:"forward_timeout" default:"5s" min:"100ms" max:"5m" doc:"How long another gateway may take to answer a request that was forwarded to it, beyond the time for which a poll waits anyway."`
 }

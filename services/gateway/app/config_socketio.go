@@ -32,8 +32,8 @@ func (k *checker) cluster() {
 	if n := len(c.Cluster.Key); n > 0 && n < minClusterKey {
 		k.fail(fmt.Sprintf("cluster.key: has %d characters, fewer than %d", n, minClusterKey), "cluster.key")
 	}
-	if c.Cluster.Lease < 2*c.Cluster.Beat {
-		k.fail(fmt.Sprintf("cluster.lease: %s is less than two of cluster.beat, which is %s", c.Cluster.Lease, c.Cluster.Beat),
+	if c.Cluster.Lease < 3*c.Cluster.Beat {
+		k.fail(fmt.Sprintf("cluster.lease: %s is less than three of cluster.beat, which is %s", c.Cluster.Lease, c.Cluster.Beat),
 			"cluster.lease", "cluster.beat")
 	}
 }

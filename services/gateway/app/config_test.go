@@ -297,7 +297,7 @@ func TestLoadRefuses(t *testing.T) {
 		{name: "NodeAddress", args: []string{"--node.address=10.0.0.1"}, want: `node.address: "10.0.0.1" is not host:port`},
 		{name: "TrustedProxy", args: []string{"--listen.trusted_proxies=10.0.0.1"}, want: `listen.trusted_proxies: "10.0.0.1" is not a network as in 10.0.0.0/8`},
 		{name: "ShortClusterKey", env: []string{"SIGNALBOX_CLUSTER_KEY=secret"}, want: "cluster.key: has 6 characters, fewer than 32"},
-		{name: "ShortLease", args: []string{"--cluster.lease=3s"}, want: "cluster.lease: 3s is less than two of cluster.beat, which is 2s"},
+		{name: "ShortLease", args: []string{"--cluster.lease=3s"}, want: "cluster.lease: 3s is less than three of cluster.beat, which is 2s"},
 		{name: "SocketIOPath", args: []string{"--socketio.path=/socket.io"}, want: `socketio.path: "/socket.io" is not a path of its own`},
 		{name: "SocketIOPathOfOurs", args: []string{"--socketio.path=/v1/connect/"}, want: "is not a path of its own"},
 		{name: "Namespace", args: []string{"--socketio.call_namespaces=call"}, want: `socketio: "call" is not a namespace`},
