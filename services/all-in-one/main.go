@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/signalbox-rtc/signalbox/pkg/auth"
@@ -100,7 +101,7 @@ func run(ctx context.Context, opts *options, out io.Writer) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	for _, gateway := range gateways {
-		group.Go(func() error { return gateway.Run(ctx) })
+		group.Go(func() error { return gateway.RunAnew(ctx, newRegistry) })
 	}
 	group.Go(func() error { return greet(ctx, out, opts, gateways) })
 	return group.Wait()
@@ -139,9 +140,11 @@ func open(ctx context.Context, opts *options, url, name, port string) (*app.Gate
 	level.Set(config.Log.SlogLevel())
 	return app.Open(ctx, app.Options{
 		Config: config, Logger: telemetry.NewLogger(os.Stderr, level, config.Log.Format),
-		Registry: telemetry.NewRegistry(telemetry.ReadBuild()),
+		Registry: newRegistry(),
 	})
 }
+
+func newRegistry() *prometheus.Registry { return telemetry.NewRegistry(telemetry.ReadBuild()) }
 
 // greet says what to open, once every gateway is ready.
 func greet(ctx context.Context, out io.Writer, opts *options, gateways []*app.Gateway) error {

@@ -10,6 +10,8 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/signalbox-rtc/signalbox/pkg/telemetry"
 	"github.com/signalbox-rtc/signalbox/services/gateway/app"
 )
@@ -41,10 +43,10 @@ func run(config *app.Config) error {
 	for _, warning := range config.Warnings() {
 		logger.Warn(warning)
 	}
-	gateway, err := app.Open(ctx, app.Options{
-		Config: config, Logger: logger, Registry: telemetry.NewRegistry(telemetry.ReadBuild())})
+	newRegistry := func() *prometheus.Registry { return telemetry.NewRegistry(telemetry.ReadBuild()) }
+	gateway, err := app.Open(ctx, app.Options{Config: config, Logger: logger, Registry: newRegistry()})
 	if err != nil {
 		return err
 	}
-	return gateway.Run(ctx)
+	return gateway.RunAnew(ctx, newRegistry)
 }

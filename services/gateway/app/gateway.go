@@ -69,9 +69,11 @@ type Gateway struct {
 	opsHTTP     *http.Server
 	proxies     proxies
 
+	cluster *cluster.Cluster
+	options Options
+
 	// for socket.io clients; nil without
 	socketIO *socketio.Server
-	cluster  *cluster.Cluster
 	hop      *cluster.Hop
 	internal net.Listener
 	hopHTTP  *http.Server
@@ -95,7 +97,7 @@ func Open(ctx context.Context, opts Options) (*Gateway, error) {
 	}
 	g := &Gateway{
 		config: opts.Config, node: rand.Text()[:nodeIDLength], public: opts.Public, operations: opts.Operations, internal: opts.Cluster,
-		ready: make(chan struct{}),
+		ready: make(chan struct{}), options: opts,
 	}
 	if g.name = opts.Config.Node.Name; g.name == "" {
 		host, err := os.Hostname()
@@ -141,6 +143,9 @@ func (g *Gateway) open(ctx context.Context, opts Options) (err error) {
 		return err
 	}
 	g.inbox = g.store.Inbox(g.node, g.rooms)
+	if err = g.openCluster(ctx, opts.Registry); err != nil {
+		return err
+	}
 	if g.config.SocketIO.Enabled {
 		if err = g.openSocketIO(ctx, opts.Registry); err != nil {
 			return err
@@ -268,7 +273,8 @@ func (g *Gateway) WaitReady(ctx context.Context) error {
 	}
 }
 
-// Run serves until ctx ends, then ends in order within shutdown.timeout. It must be called once.
+// Run serves until ctx ends, then ends in order within shutdown.timeout. It must be called once. It ends with
+// [cluster.ErrLapsed] when the other gateways have taken this one for dead: see [Gateway.RunAnew].
 func (g *Gateway) Run(ctx context.Context) error {
 	defer g.Close()
 	parts, life := newParts(), context.WithoutCancel(ctx)
@@ -282,7 +288,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		}
 		return nil
 	})
-	clusterLife := parts.start(life, g.runCluster)
+	clusterLife := parts.start(life, g.cluster.Run)
 	g.serving.Add(1) // the sessions of socket.io clients, all together
 	socketIOLife := parts.start(life, g.runSocketIO)
 	parts.start(life, func(context.Context) error { return g.serveHops() })
@@ -293,7 +299,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		if err := g.inbox.WaitReady(life); err != nil {
 			return nil // ended before it was ready
 		}
-		if err := g.waitFound(life); err != nil {
+		if err := g.cluster.WaitReady(life); err != nil {
 			return nil
 		}
 		close(g.ready)
@@ -317,8 +323,10 @@ func (g *Gateway) Run(ctx context.Context) error {
 	g.endPublic(end) // no new connections; what is under way is finished, polls for other gateways, too
 	if err := g.awaitSessions(end); err != nil {
 		g.logger.Warn("sessions did not end in time", "error", err, "connections", g.connections.Load())
+		g.cluster.KeepLease()
 	} else if err := g.rooms.Settled(end); err != nil {
-		g.logger.Warn("seats were left behind", "error", err)
+		g.logger.Warn("seats were left behind, for the others to give up", "error", err)
+		g.cluster.KeepLease()
 	}
 	clusterLife()
 	g.endHops()

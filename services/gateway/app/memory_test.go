@@ -113,7 +113,7 @@ func TestWholeClusterInMemory(t *testing.T) {
 			require.Equal(t, wire.ReasonLeft, ada.await(t, wire.TypeLeftPeer).Body.(*wire.LeftPeer).Reason)
 			_, err := ada.Leave(t.Context(), "r")
 			require.NoError(t, err)
-			require.Equal(t, []string{"sb:partitions", "sb:{cluster}:key", "sb:{cluster}:nodeinfo", "sb:{cluster}:nodes"},
+			require.Equal(t, []string{"sb:partitions", "sb:{cluster}:key", "sb:{cluster}:nodeinfo", "sb:{cluster}:nodes", "sb:{cluster}:pulse"},
 				w.redis.Keys(), "nothing is left behind of the room")
 		})
 	})

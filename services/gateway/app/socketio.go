@@ -58,25 +58,29 @@ func (g *Gateway) openSocketIO(ctx context.Context, registry *prometheus.Registr
 	return nil
 }
 
-// openHop makes what this gateway and the others need to find and trust each other.
-func (g *Gateway) openHop(ctx context.Context, registry *prometheus.Registry) error {
-	address, err := g.advertised(ctx)
-	if err != nil {
-		return err
+// openCluster makes this gateway's place on the roster.
+func (g *Gateway) openCluster(ctx context.Context, registry *prometheus.Registry) (err error) {
+	self := cluster.Node{
+		ID: g.node, Name: g.name, Version: telemetry.ReadBuild().Version, Started: time.Now().UnixMilli()}
+	if g.config.SocketIO.Enabled {
+		if self.Address, err = g.advertised(ctx); err != nil {
+			return err
+		}
 	}
+	g.cluster, err = cluster.New(cluster.Options{
+		Store: g.store, Self: self,
+		Beat: g.config.Cluster.Beat, Lease: g.config.Cluster.Lease, Logger: g.logger, Registerer: registry,
+	})
+	return err
+}
+
+// openHop makes what this gateway and the others need to trust each other.
+func (g *Gateway) openHop(ctx context.Context, registry *prometheus.Registry) (err error) {
 	key := []byte(g.config.Cluster.Key)
 	if len(key) == 0 {
 		if key, err = g.store.ClusterKey(ctx); err != nil {
 			return err
 		}
-	}
-	if g.cluster, err = cluster.New(cluster.Options{
-		Store: g.store,
-		Self: cluster.Node{
-			ID: g.node, Name: g.name, Address: address, Version: telemetry.ReadBuild().Version, Started: time.Now().UnixMilli()},
-		Beat: g.config.Cluster.Beat, Lease: g.config.Cluster.Lease, Logger: g.logger, Registerer: registry,
-	}); err != nil {
-		return err
 	}
 	g.hop, err = cluster.NewHop(cluster.HopOptions{
 		Key: key, Cluster: g.cluster, DialTimeout: g.config.Cluster.DialTimeout, Timeout: g.config.forwardTimeout(),
@@ -196,28 +200,12 @@ func (g *Gateway) runSocketIO(ctx context.Context) error {
 	return nil
 }
 
-// runCluster keeps this gateway on the roster until ctx ends.
-func (g *Gateway) runCluster(ctx context.Context) error {
-	if g.cluster == nil {
-		return nil
-	}
-	return g.cluster.Run(ctx)
-}
-
 // serveHops serves what other gateways forward.
 func (g *Gateway) serveHops() error {
 	if g.hopHTTP == nil {
 		return nil
 	}
 	return serve(g.hopHTTP, g.hop.Listener(g.internal))
-}
-
-// waitFound waits until the other gateways can find this one.
-func (g *Gateway) waitFound(ctx context.Context) error {
-	if g.cluster == nil {
-		return nil
-	}
-	return g.cluster.WaitReady(ctx)
 }
 
 // endHops ends what goes between gateways, once no session is left.
