@@ -44,7 +44,9 @@ type Options struct {
 	Beat  time.Duration
 	Lease time.Duration
 	// Timeout bounds one question to Redis; 2 s if 0.
-	Timeout    time.Duration
+	Timeout time.Duration
+	// Lapses is how often this process, as another node, was taken for dead before: for the metric.
+	Lapses     int
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 }
@@ -100,7 +102,7 @@ func New(opts Options) (*Cluster, error) {
 		return nil, err
 	}
 	c := &Cluster{
-		opts: opts, info: info, metrics: newMetrics(opts.Registerer),
+		opts: opts, info: info, metrics: newMetrics(opts.Registerer, opts.Lapses),
 		ready: make(chan struct{}), asking: make(chan struct{}, 1),
 	}
 	c.reaper = newReaper(c)
@@ -273,15 +275,16 @@ type metrics struct {
 	lapsed prometheus.Counter
 }
 
-func newMetrics(reg prometheus.Registerer) *metrics {
+func newMetrics(reg prometheus.Registerer, lapses int) *metrics {
 	m := &metrics{
 		nodes: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "signalbox_cluster_nodes", Help: "Nodes on the roster as this node sees it."}),
 		beats: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "signalbox_cluster_heartbeats_total", Help: "Renewals of this node's lease, by result."}, []string{"result"}),
 		lapsed: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "signalbox_cluster_lapsed_total", Help: "1 once the others have taken this node for dead."}),
+			Name: "signalbox_cluster_lapsed_total", Help: "How often the others took this process for dead."}),
 	}
+	m.lapsed.Add(float64(lapses))
 	reg.MustRegister(m.nodes, m.beats, m.lapsed)
 	return m
 }

@@ -101,7 +101,7 @@ func (r *reaper) reap(ctx context.Context, node store.Condemned, seen time.Time)
 	after := node.For + time.Since(seen)
 	r.metrics.nodes.Inc()
 	r.metrics.duration.Observe(after.Seconds())
-	r.cluster.opts.Logger.Info("a dead node's seats were given up", "other", node.ID, "seats", seats, "after", after)
+	r.cluster.opts.Logger.Info("a dead node's seats were given up", "other", node.ID, "seats", seats, "after", after.String())
 	return nil
 }
 

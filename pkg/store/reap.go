@@ -15,7 +15,7 @@ import (
 const (
 	// tombstoneLife is for how long a node that was given up is refused. It finds out with its next beat, unless it is
 	// frozen for longer than this.
-	tombstoneLife = 24 * time.Hour
+	tombstoneLife = 6 * time.Hour
 	// maxCondemned is the most nodes that one [Store.Condemn] takes off the roster, and the most that it lists.
 	maxCondemned = 64
 	// maxReap is the most seats that one [Store.Reap] gives up: some milliseconds for Redis.

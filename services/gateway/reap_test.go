@@ -3,6 +3,8 @@ package main_test
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"os/exec"
 	"strings"
 	"sync"
@@ -22,6 +24,7 @@ type gatewayProcess struct {
 	cmd    *exec.Cmd
 	log    *output
 	public string
+	ops    string
 }
 
 // startProcess runs a gateway whose lease is short, until the test ends.
@@ -42,7 +45,7 @@ cluster: {beat: 300ms, lease: 1500ms}
 			t.Logf("log of %s:\n%s", name, p.log.String())
 		}
 	})
-	p.public, _ = p.log.ready(t)
+	p.public, p.ops = p.log.ready(t)
 	return p
 }
 
@@ -163,4 +166,12 @@ func TestFrozenGatewayBeginsAnew(t *testing.T) {
 	require.Equal(t, []string{wire.ReasonDisconnected}, ada.reasons(id), "once")
 	require.Equal(t, 2, strings.Count(frozen.log.String(), `"msg":"gateway is ready"`))
 	require.Contains(t, frozen.log.String(), "took this one for dead")
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+frozen.ops+"/metrics", nil)
+	require.NoError(t, err)
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	page, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	require.Contains(t, string(page), "\nsignalbox_cluster_lapsed_total 1\n", "it is not forgotten with the rest")
 }

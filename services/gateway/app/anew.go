@@ -49,5 +49,8 @@ func (g *Gateway) again(registry *prometheus.Registry) Options {
 	if g.internal != nil {
 		config.Listen.Cluster = g.internal.Addr().String()
 	}
-	return Options{Config: &config, Logger: g.options.Logger, Registry: registry, RedisDialer: g.options.RedisDialer}
+	return Options{
+		Config: &config, Logger: g.options.Logger, Registry: registry, RedisDialer: g.options.RedisDialer,
+		lapses: g.options.lapses + 1,
+	}
 }

@@ -40,6 +40,8 @@ type Options struct {
 	Cluster    net.Listener
 	// RedisDialer takes the place of the network on the way to Redis, for tests in memory.
 	RedisDialer func(ctx context.Context, network, addr string) (net.Conn, error)
+
+	lapses int // how often RunAnew has begun anew
 }
 
 func (o *Options) validate() error {

@@ -69,7 +69,8 @@ func (g *Gateway) openCluster(ctx context.Context, registry *prometheus.Registry
 	}
 	g.cluster, err = cluster.New(cluster.Options{
 		Store: g.store, Self: self,
-		Beat: g.config.Cluster.Beat, Lease: g.config.Cluster.Lease, Logger: g.logger, Registerer: registry,
+		Beat: g.config.Cluster.Beat, Lease: g.config.Cluster.Lease, Lapses: g.options.lapses,
+		Logger: g.logger, Registerer: registry,
 	})
 	return err
 }
