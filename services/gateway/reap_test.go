@@ -35,7 +35,8 @@ listen: {public: '127.0.0.1:0', operations: '127.0.0.1:0', cluster: '127.0.0.1:0
 demo: {enabled: true, capacity: 20}
 cluster: {beat: 300ms, lease: 1500ms}
 `)
-	p := &gatewayProcess{cmd: command(t, []string{"SIGNALBOX_REDIS_URL=" + redis.URL()}, "--config", file, "--node.name="+name), log: new(output)}
+	p := &gatewayProcess{log: new(output)}
+	p.cmd = command(t, []string{"SIGNALBOX_REDIS_URL=" + redis.URL()}, "--config", file, "--node.name="+name)
 	p.cmd.Stderr = p.log
 	require.NoError(t, p.cmd.Start())
 	t.Cleanup(func() {
