@@ -239,6 +239,13 @@ func TestFrozenRedisCondemnsNobody(t *testing.T) {
 			require.NoError(t, err)
 			<-time.After(away)
 		},
+		"a restart with its data": func() {
+			_, err := server.Do("SAVE")
+			require.NoError(t, err)
+			server.Kill()
+			<-time.After(away)
+			server.Restart()
+		},
 		"SIGSTOP once more": func() {
 			server.Stop()
 			<-time.After(lease + beat)

@@ -134,6 +134,39 @@ func TestKilledGatewayLeavesNoSeats(t *testing.T) {
 	}
 }
 
+// A Redis that has lost everything knows no gateway and no seat. The gateways begin anew, and their clients come back.
+func TestRedisLosesEverything(t *testing.T) {
+	redis := redistest.Single(t)
+	gateways := []*gatewayProcess{startProcess(t, redis, "one"), startProcess(t, redis, "two")}
+	var guests []*guest
+	for _, g := range gateways {
+		guests = append(guests, mustEnter(t, g, "guest", "room"))
+	}
+	redis.Restart()
+	for i, g := range gateways {
+		select {
+		case <-guests[i].Done():
+		case <-time.After(patience):
+			require.Fail(t, "a session goes on without its seat")
+		}
+		var closed *client.CloseError
+		require.ErrorAs(t, guests[i].Err(), &closed)
+		require.True(t, closed.Code.Retryable(), "%d", closed.Code)
+		require.Eventually(t, func() bool {
+			again, err := enter(t.Context(), g, "guest", "room")
+			if err == nil {
+				t.Cleanup(again.Close)
+				guests[i] = again
+			}
+			return err == nil
+		}, patience, 20*time.Millisecond)
+	}
+	require.Equal(t, 2, guests[0].count(t, "room"))
+	require.NoError(t, gateways[0].cmd.Process.Signal(syscall.SIGTERM))
+	require.Eventually(t, func() bool { return len(guests[1].reasons(guests[0].Welcome().Session)) == 1 }, patience, 5*time.Millisecond)
+	require.NoError(t, gateways[0].cmd.Wait(), "it ends in order")
+}
+
 // A gateway that was frozen for longer than its lease finds its seats given up. It says so to its sessions, with a code
 // that has them come back, and goes on as another node, in the same process and at the same address.
 func TestFrozenGatewayBeginsAnew(t *testing.T) {
