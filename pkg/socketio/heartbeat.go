@@ -39,8 +39,8 @@ func (s *Session) heard(t EngineType) {
 		s.heartbeat.deadline = now.Add(s.server.opts.PingInterval + s.server.opts.PingTimeout)
 	case t == EnginePong:
 		s.startHeartbeat(now)
-	case s.heartbeat.pingAt.IsZero():
-		s.heartbeat.deadline = now.Add(s.server.opts.PingTimeout)
+	default:
+		s.extend(now)
 	}
 }
 
@@ -72,28 +72,48 @@ func (s *Session) beat() {
 	}
 }
 
-// endUnlessHandling ends a session that was silent, unless one of its handlers runs, behind which a sign of life may wait.
-func (s *Session) endUnlessHandling(now time.Time) {
-	if s.handling.TryLock() {
-		s.end(ReasonPingTimeout)
-		s.handled()
-		return
-	}
+// listened is called when a packet was handled, with handling held: what the client has sent meanwhile is only read now.
+func (s *Session) listened() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.phase == phaseOpen {
-		s.heartbeat.deadline = now.Add(s.server.opts.PingTimeout)
-		s.heartbeat.timer.Reset(s.server.opts.PingTimeout)
+	s.extend(time.Now())
+}
+
+// extend gives the client at least PingTimeout from now. mu is held.
+func (s *Session) extend(now time.Time) {
+	if soonest := now.Add(s.server.opts.PingTimeout); soonest.After(s.heartbeat.deadline) {
+		s.heartbeat.deadline = soonest
+	}
+}
+
+// endUnlessHandling ends a session that was silent, unless one of its handlers runs, behind which a sign of life may wait.
+func (s *Session) endUnlessHandling(now time.Time) {
+	idle := s.handling.TryLock()
+	if idle {
+		defer s.handled()
+	}
+	s.mu.Lock()
+	if !idle {
+		s.extend(now)
+	}
+	left := s.heartbeat.deadline.Sub(now)
+	if left > 0 && s.phase == phaseOpen { // also when a handler has ended since the timer fired
+		s.heartbeat.timer.Reset(left)
+	}
+	s.mu.Unlock()
+	if left <= 0 {
+		s.end(ReasonPingTimeout)
 	}
 }
 
 // endIfSilent ends a session whose time is over already, though its timer may be a little late: who comes that late is
 // to find it gone.
 func (s *Session) endIfSilent() {
+	now := time.Now()
 	s.mu.Lock()
-	silent := s.phase == phaseOpen && !s.heartbeat.deadline.IsZero() && !time.Now().Before(s.heartbeat.deadline)
+	silent := s.phase == phaseOpen && !s.heartbeat.deadline.IsZero() && !now.Before(s.heartbeat.deadline)
 	s.mu.Unlock()
 	if silent {
-		s.end(ReasonPingTimeout)
+		s.endUnlessHandling(now)
 	}
 }

@@ -232,6 +232,7 @@ func (s *Session) receive(packet EnginePacket, err error) bool {
 	if err == nil {
 		s.server.metrics.received.Inc()
 		s.guard(func() { err = s.handle(packet) })
+		s.listened()
 	}
 	if err != nil {
 		s.invalid(err)
