@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"strconv"
 	"sync"
 	"testing"
@@ -280,13 +279,13 @@ func TestReapingInABubble(t *testing.T) {
 		memredis.Serve(t, network)
 		const beat, lease = 2 * time.Second, 6 * time.Second
 		a := startMember(t, store.Options{Addresses: []string{memredis.Addr}, Dialer: network.DialContext}, "a", beat, lease)
-		links := &cutter{network: network}
-		b := startMember(t, store.Options{Addresses: []string{memredis.Addr}, Dialer: links.dial}, "b", beat, lease)
+		links := &memnet.Cable{Network: network}
+		b := startMember(t, store.Options{Addresses: []string{memredis.Addr}, Dialer: links.DialContext}, "b", beat, lease)
 		require.NoError(t, a.join("lobby", "ada"))
 		require.NoError(t, b.join("lobby", "bob"))
 		time.Sleep(10 * time.Second)
 
-		links.cut()
+		links.Cut()
 		time.Sleep(lease - beat - 100*time.Millisecond)
 		require.Equal(t, 2, a.count(t, "lobby"), "its lease runs")
 		require.Empty(t, a.told())
@@ -300,7 +299,7 @@ func TestReapingInABubble(t *testing.T) {
 		}
 
 		time.Sleep(time.Minute)
-		links.heal()
+		links.Heal()
 		require.Eventually(t, func() bool {
 			err := b.join("lobby", "bob-again")
 			return errors.Is(err, store.ErrLapsed)
@@ -318,65 +317,29 @@ func TestOutageInABubble(t *testing.T) {
 		network := new(memnet.Network)
 		memredis.Serve(t, network)
 		const beat, lease = 2 * time.Second, 6 * time.Second
-		var links []*cutter
+		var links []*memnet.Cable
 		var members []*member
 		for _, id := range []string{"a", "b", "c"} {
-			link := &cutter{network: network}
-			m := startMember(t, store.Options{Addresses: []string{memredis.Addr}, Dialer: link.dial}, id, beat, lease)
+			link := &memnet.Cable{Network: network}
+			m := startMember(t, store.Options{Addresses: []string{memredis.Addr}, Dialer: link.DialContext}, id, beat, lease)
 			require.NoError(t, m.join("lobby", id))
 			links, members = append(links, link), append(members, m)
 		}
 		time.Sleep(20 * time.Second) // they judge by now
 		for _, link := range links {
-			link.cut()
+			link.Cut()
 		}
 		time.Sleep(time.Minute)
-		links[0].heal()
+		links[0].Heal()
 		time.Sleep(lease - beat)
-		links[1].heal()
+		links[1].Heal()
 		time.Sleep(time.Minute)
 		require.Equal(t, 2, members[0].count(t, "lobby"), "the third is not back at all")
 		require.Equal(t, map[string]int{"lobby c": 1}, members[0].told())
 		for _, m := range members[:2] {
 			require.Empty(t, m.ended)
 		}
-		links[2].heal()
+		links[2].Heal()
 		require.ErrorIs(t, <-members[2].ended, cluster.ErrLapsed)
 	})
-}
-
-// cutter freezes all links of one node.
-type cutter struct {
-	network *memnet.Network
-
-	mu    sync.Mutex
-	links []*memnet.Conn
-	off   bool
-}
-
-func (c *cutter) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	conn, err := c.network.DialContext(ctx, network, addr)
-	if err != nil {
-		return nil, err
-	}
-	link := conn.(*memnet.Conn)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.links = append(c.links, link)
-	if c.off {
-		link.Freeze()
-	}
-	return link, nil
-}
-
-func (c *cutter) cut()  { c.set(true, (*memnet.Conn).Freeze) }
-func (c *cutter) heal() { c.set(false, (*memnet.Conn).Thaw) }
-
-func (c *cutter) set(off bool, change func(*memnet.Conn)) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.off = off
-	for _, link := range c.links {
-		change(link)
-	}
 }

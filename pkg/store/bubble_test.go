@@ -1,8 +1,6 @@
 package store_test
 
 import (
-	"context"
-	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -24,49 +22,19 @@ import (
 // bubble is a Redis and its network in memory, on fake time.
 type bubble struct {
 	network *memnet.Network
+	cable   *memnet.Cable // of all stores
 	options store.Options
-
-	mu     sync.Mutex
-	links  []*memnet.Conn // the stores' ends
-	frozen bool           // new links are frozen too
 }
 
 // inBubble runs a test on fake time.
 func inBubble(t *testing.T, test func(t *testing.T, b *bubble)) {
 	memredis.Bubble(t, func(t *testing.T) {
-		b := &bubble{network: new(memnet.Network)}
+		network := new(memnet.Network)
+		b := &bubble{network: network, cable: &memnet.Cable{Network: network}}
 		memredis.Serve(t, b.network)
-		b.options = store.Options{Addresses: []string{memredis.Addr}, Dialer: b.dial, Logger: quietLogger()}
+		b.options = store.Options{Addresses: []string{memredis.Addr}, Dialer: b.cable.DialContext, Logger: quietLogger()}
 		test(t, b)
 	})
-}
-
-func (b *bubble) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	conn, err := b.network.DialContext(ctx, network, addr)
-	if err != nil {
-		return nil, err
-	}
-	link := conn.(*memnet.Conn)
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.links = append(b.links, link)
-	if b.frozen {
-		link.Freeze()
-	}
-	return link, nil
-}
-
-// freeze has every packet lost from now on, thaw ends that.
-func (b *bubble) freeze() { b.set(true, (*memnet.Conn).Freeze) }
-func (b *bubble) thaw()   { b.set(false, (*memnet.Conn).Thaw) }
-
-func (b *bubble) set(frozen bool, change func(*memnet.Conn)) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.frozen = frozen
-	for _, link := range b.links {
-		change(link)
-	}
 }
 
 func TestClusterInABubble(t *testing.T) {
@@ -94,7 +62,7 @@ func TestClusterInABubble(t *testing.T) {
 			bubble.options.Registerer = registry
 			a := startNode(t, bubble.options, "a")
 			mustJoin(t, a, lobby, "alice")
-			bubble.freeze()
+			bubble.cable.Cut()
 			frozen := time.Now()
 			_, err := a.send(store.Send{Seat: a.seat(lobby, "alice"), To: "alice", Type: "signal", Event: signal})
 			requireCode(t, wire.CodeUnavailable, err)
@@ -106,7 +74,7 @@ func TestClusterInABubble(t *testing.T) {
 			require.EqualValues(t, 1, metric(t, registry, "signalbox_redis_errors_total", "timeout"))
 
 			time.Sleep(time.Minute)
-			bubble.thaw()
+			bubble.cable.Heal()
 			time.Sleep(10 * time.Second)
 			require.NoError(t, a.inbox.Ready())
 			seq, err := a.send(store.Send{Seat: a.seat(lobby, "alice"), To: "alice", Type: "signal", Event: signal})
@@ -122,7 +90,7 @@ func TestClusterInABubble(t *testing.T) {
 		inBubble(t, func(t *testing.T, bubble *bubble) {
 			bubble.options.BatchCalls = 1
 			a := startNode(t, bubble.options, "a")
-			bubble.freeze()
+			bubble.cable.Cut()
 			begin := time.Now()
 			var answers sync.WaitGroup
 			for range 50 {
@@ -144,7 +112,7 @@ func TestClusterInABubble(t *testing.T) {
 		inBubble(t, func(t *testing.T, bubble *bubble) {
 			bubble.options.BatchCalls = 1
 			a := startNode(t, bubble.options, "a")
-			bubble.freeze()
+			bubble.cable.Cut()
 			var answers sync.WaitGroup
 			for range 50 {
 				answers.Add(1)
@@ -161,7 +129,7 @@ func TestClusterInABubble(t *testing.T) {
 		inBubble(t, func(t *testing.T, bubble *bubble) {
 			a := startNode(t, bubble.options, "a")
 			mustJoin(t, a, lobby, "alice")
-			bubble.set(false, (*memnet.Conn).Freeze) // the old primary hangs, new links work
+			bubble.cable.Each((*memnet.Conn).Freeze) // the old primary hangs, new links work
 			var mu sync.Mutex
 			var answers []string // guarded by mu
 			requireAnswers := func(message string, want ...string) {
@@ -183,7 +151,7 @@ func TestClusterInABubble(t *testing.T) {
 			synctest.Wait() // under way
 			send()          // waits in the lane
 			other := redis.NewClient(&redis.Options{
-				Addr: "redis:6379", Dialer: bubble.dial, Protocol: 2, DisableIdentity: true,
+				Addr: "redis:6379", Dialer: bubble.cable.DialContext, Protocol: 2, DisableIdentity: true,
 				MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 			})
 			t.Cleanup(func() { a.stop(); require.NoError(t, other.Close()) })
@@ -202,7 +170,7 @@ func TestClusterInABubble(t *testing.T) {
 	t.Run("a severed link", func(t *testing.T) {
 		inBubble(t, func(t *testing.T, bubble *bubble) {
 			a := startNode(t, bubble.options, "a")
-			bubble.set(false, (*memnet.Conn).Sever)
+			bubble.cable.Each((*memnet.Conn).Sever)
 			time.Sleep(time.Second)
 			require.NoError(t, a.inbox.Ready(), "subscribed again")
 			_, err := a.join(a.seat(lobby, "alice"))

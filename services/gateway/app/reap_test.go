@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,54 +19,16 @@ import (
 	"github.com/signalbox-rtc/signalbox/services/gateway/app"
 )
 
-// cable is a gateway's way to Redis, that can be cut.
-type cable struct {
-	network *memnet.Network
-
-	mu    sync.Mutex
-	links []*memnet.Conn
-	off   bool
-}
-
-func (c *cable) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	conn, err := c.network.DialContext(ctx, network, addr)
-	if err != nil {
-		return nil, err
-	}
-	link := conn.(*memnet.Conn)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.links = append(c.links, link)
-	if c.off {
-		link.Freeze()
-	}
-	return link, nil
-}
-
-// cut has every packet lost, or none any more.
-func (c *cable) cut(off bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.off = off
-	for _, link := range c.links {
-		if off {
-			link.Freeze()
-		} else {
-			link.Thaw()
-		}
-	}
-}
-
 // A gateway that is cut off from Redis for longer than its lease, while the others are not: they give its seats up, once.
 // It keeps its sessions until it can know, and then has them come back elsewhere.
 func TestCutOffGatewayLapses(t *testing.T) {
 	inMemory(t, func(t *testing.T, w *world) {
 		stays := w.gateway(t, "stays")
-		way := &cable{network: w.network}
+		way := &memnet.Cable{Network: w.network}
 		config := demoConfig("lapses", backend{mode: app.RedisSingle, addresses: []string{memredis.Addr}})
 		config.Redis.DialTimeout, config.Redis.ReadTimeout, config.Redis.WriteTimeout = time.Second, time.Second, time.Second
 		config.SocketIO.PingInterval = 10 * time.Minute // the page answers none
-		opts := app.Options{Config: config, Logger: slog.New(slog.DiscardHandler), Registry: newRegistry(), RedisDialer: way.dial}
+		opts := app.Options{Config: config, Logger: slog.New(slog.DiscardHandler), Registry: newRegistry(), RedisDialer: way.DialContext}
 		for port, listener := range map[string]*net.Listener{":80": &opts.Public, ":90": &opts.Operations, ":70": &opts.Cluster} {
 			var err error
 			*listener, err = w.network.Listen("lapses" + port)
@@ -96,7 +57,7 @@ func TestCutOffGatewayLapses(t *testing.T) {
 		ada.await(t, wire.TypeJoinedPeer)
 		time.Sleep(10 * time.Second) // all judge by now
 
-		way.cut(true)
+		way.Cut()
 		cut := time.Now()
 		departures := func() (left []string) {
 			for _, event := range ada.seen() {
@@ -118,7 +79,7 @@ func TestCutOffGatewayLapses(t *testing.T) {
 		require.NoError(t, err, "the session stays: it may be Redis that is away")
 		require.Empty(t, ended)
 
-		way.cut(false)
+		way.Heal()
 		require.Equal(t, wire.CloseMoved, closeCode(t, bob))
 		for err == nil {
 			_, _, err = page.ReadMessage()
