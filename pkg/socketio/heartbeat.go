@@ -28,7 +28,7 @@ func (s *Session) startHeartbeat(now time.Time) {
 	}
 }
 
-// heard notes a sign of life.
+// heard notes a sign of life that counts for more than having been handled: see listened.
 func (s *Session) heard(t EngineType) {
 	now := time.Now()
 	s.mu.Lock()
@@ -39,8 +39,6 @@ func (s *Session) heard(t EngineType) {
 		s.heartbeat.deadline = now.Add(s.server.opts.PingInterval + s.server.opts.PingTimeout)
 	case t == EnginePong:
 		s.startHeartbeat(now)
-	default:
-		s.extend(now)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -127,8 +128,8 @@ func (c *SocketIOConfig) profiles() map[string]classic.Profile {
 }
 
 // seats is how many a room has that a client of a namespace creates; 0 leaves it to the app's policy.
-func (c *SocketIOConfig) seats(profile classic.Profile) int {
-	if profile.Kind == classic.Chat {
+func (c *SocketIOConfig) seats(namespace string) int {
+	if slices.Contains(c.ChatNamespaces, namespace) {
 		return math.MaxInt // as many as a room can have
 	}
 	return c.CallCapacity
@@ -142,7 +143,7 @@ func (g *Gateway) attach(s *socketio.Socket, hello *wire.Hello, peer *classic.Pe
 	handshake := s.Session().Handshake()
 	client := session.Client{
 		Transport: "socketio", ID: s.ID(), Remote: handshake.RemoteAddr,
-		Capacity: g.config.SocketIO.seats(g.config.SocketIO.profiles()[s.Namespace()]),
+		Capacity: g.config.SocketIO.seats(s.Namespace()),
 	}
 	if origin := handshake.Header.Get("Origin"); !sameHost(origin, handshake.Host) {
 		client.Origin = origin
