@@ -17,12 +17,21 @@ func placeholdersFit(text []byte, n int) bool {
 	return walk.fit
 }
 
+// Placeholders tells for which of n attachments there are placeholders in text, which is valid JSON. It reports false if
+// one is for an attachment that there is not: a client would throw.
+func Placeholders(text []byte, n int) (used []bool, fit bool) {
+	walk := placeholderWalk{rest: text, attachments: n, fit: true, used: make([]bool, n)}
+	walk.value()
+	return walk.used, walk.fit
+}
+
 // placeholderWalk looks at every object of a text that was checked before: it is valid, and its depth bounds the
 // recursion.
 type placeholderWalk struct {
 	rest        []byte
 	attachments int
 	fit         bool
+	used        []bool // by attachment; nil if nobody asks
 }
 
 // value takes one value and the space around it, and gives it as it came.
@@ -53,7 +62,8 @@ func (w *placeholderWalk) array() {
 
 // object is strict with keys that come twice: with any "_placeholder" that is true, every "num" has to fit.
 func (w *placeholderWalk) object() {
-	placeholder, numbered, fits := false, false, true
+	var few [1]int
+	placeholder, fits, numbers := false, true, few[:0]
 	for w.next('}') {
 		key := plainKey(w.value())
 		w.skip() // the colon
@@ -62,10 +72,19 @@ func (w *placeholderWalk) object() {
 		case `"_placeholder"`:
 			placeholder = placeholder || string(value) == "true"
 		case `"num"`:
-			numbered, fits = true, fits && w.fits(value)
+			number, fit := w.number(value)
+			fits, numbers = fits && fit, append(numbers, number)
 		}
 	}
-	w.fit = w.fit && (!placeholder || numbered && fits)
+	if !placeholder {
+		return
+	}
+	w.fit = w.fit && fits && len(numbers) > 0
+	if w.used != nil && w.fit {
+		for _, number := range numbers {
+			w.used[number] = true
+		}
+	}
 }
 
 // next takes what stands in front of a member, the bracket or a comma, or the bracket that ends them.
@@ -119,10 +138,11 @@ func plainKey(key []byte) []byte {
 	return []byte(`"` + text + `"`)
 }
 
-func (w *placeholderWalk) fits(num []byte) bool {
+// number reads that of an attachment, and reports whether there is one of it.
+func (w *placeholderWalk) number(num []byte) (i int, fits bool) {
 	if len(num) > maxLengthDigits {
-		return false // before it is copied: it may be a whole object
+		return 0, false // before it is copied: it may be a whole object
 	}
 	i, err := strconv.Atoi(string(num))
-	return err == nil && 0 <= i && i < w.attachments
+	return i, err == nil && 0 <= i && i < w.attachments
 }

@@ -1,11 +1,10 @@
 package classic
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
-	"strconv"
 
+	"github.com/signalbox-rtc/signalbox/pkg/socketio"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
 
@@ -27,7 +26,7 @@ func usedAttachments(data json.RawMessage, attachments [][]byte) ([][]byte, *wir
 	if len(attachments) == 0 {
 		return nil, nil
 	}
-	numbers, ok := placeholders(data, len(attachments))
+	numbers, ok := socketio.Placeholders(data, len(attachments))
 	if !ok {
 		return nil, wire.Errorf(wire.CodeBadRequest, "a placeholder without an attachment")
 	}
@@ -87,100 +86,8 @@ func unpackBinary(packed json.RawMessage) (data json.RawMessage, attachments [][
 		}
 		attachments = append(attachments, attachment)
 	}
-	if _, fit := placeholders(fields["data"], len(attachments)); !fit {
+	if _, fit := socketio.Placeholders(fields["data"], len(attachments)); !fit {
 		return nil, nil, false
 	}
 	return fields["data"], attachments, true
-}
-
-// placeholders tells for which of n attachments there are placeholders in data, which is valid JSON. It reports false if
-// one is for an attachment that there is not: a client would throw.
-func placeholders(data json.RawMessage, n int) (numbers []bool, ok bool) {
-	walk := placeholderWalk{decoder: json.NewDecoder(bytes.NewReader(data)), numbers: make([]bool, n)}
-	walk.decoder.UseNumber()
-	token, err := walk.decoder.Token()
-	return walk.numbers, err == nil && walk.value(token)
-}
-
-// placeholderWalk looks at every object of a text. Its recursion is bounded by the depth that was checked before.
-type placeholderWalk struct {
-	decoder *json.Decoder
-	numbers []bool
-}
-
-// value looks into the value that begins with token.
-func (w *placeholderWalk) value(token json.Token) bool {
-	switch token {
-	case json.Delim('['):
-		return w.array()
-	case json.Delim('{'):
-		return w.object()
-	}
-	return true
-}
-
-func (w *placeholderWalk) array() bool {
-	for {
-		token, err := w.decoder.Token()
-		if err != nil {
-			return false
-		}
-		if token == json.Delim(']') {
-			return true
-		}
-		if !w.value(token) {
-			return false
-		}
-	}
-}
-
-// object is strict with keys that come twice: with any "_placeholder" that is true, every "num" counts.
-func (w *placeholderWalk) object() bool {
-	var few [1]int
-	placeholder, numbers := false, few[:0]
-	for {
-		key, err := w.decoder.Token()
-		if err != nil {
-			return false
-		}
-		if key == json.Delim('}') {
-			return !placeholder || w.note(numbers)
-		}
-		value, err := w.decoder.Token()
-		if err != nil {
-			return false
-		}
-		switch key {
-		case "_placeholder":
-			placeholder = placeholder || value == true
-		case "num":
-			numbers = append(numbers, number(value))
-		}
-		if !w.value(value) {
-			return false
-		}
-	}
-}
-
-func (w *placeholderWalk) note(numbers []int) bool {
-	for _, i := range numbers {
-		if i < 0 || i >= len(w.numbers) {
-			return false
-		}
-		w.numbers[i] = true
-	}
-	return len(numbers) > 0
-}
-
-// number gives a whole number, or -1 for anything else.
-func number(value json.Token) int {
-	text, ok := value.(json.Number)
-	if !ok {
-		return -1
-	}
-	i, err := strconv.Atoi(text.String())
-	if err != nil {
-		return -1
-	}
-	return i
 }
