@@ -32,7 +32,8 @@ const (
 
 var reconnectReasons = []string{reasonDial, reasonSilent, reasonMoved, reasonClosed, reasonReply}
 
-// Event is what happened in a room, as a node's inbox receives it.
+// Event is what happened in a room, as a node's inbox receives it. Two types are for the node itself: [TypeFenced], without
+// a number of its own, and [TypeEpoch].
 type Event struct {
 	Partition int
 	Room      Room
@@ -44,6 +45,8 @@ type Event struct {
 	To string
 	// Except is the peer that does not get it; empty for none.
 	Except string
+	// Volatile is set for what the room's log does not have.
+	Volatile bool
 	// Body is the event's JSON object without seq, starting with {"type":". The receiver owns it.
 	Body []byte
 }
