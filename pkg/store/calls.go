@@ -105,8 +105,8 @@ type Resume struct {
 type Resumed struct {
 	// Request is the number of the client's last request that took effect in the room, 0 if none is known.
 	Request int64
-	// Known tells whether all that the client missed is known: Missed has it, in order. Otherwise the client has to start over
-	// from the snapshot, whose Members are set then alone.
+	// Known tells whether all that the client missed is known: Missed has it, in order, and the snapshot has no other member
+	// than the peer. Otherwise the client has to start over from the snapshot.
 	Known    bool
 	Missed   []Event
 	Snapshot *Snapshot

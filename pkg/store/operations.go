@@ -104,7 +104,7 @@ func (s *Store) Resume(r Resume, done func(*Resumed, error)) {
 			return
 		}
 		resumed := &Resumed{Request: integer(reply, 4), Known: integer(reply, 5) == 1}
-		if resumed.Snapshot, err = decodeSnapshot(r.Room, r.Peer, !resumed.Known, reply); err == nil {
+		if resumed.Snapshot, err = decodeSnapshot(r.Room, r.Peer, true, reply); err == nil {
 			resumed.Missed, err = s.decodeRecords(r.Room, at(reply, 6))
 		}
 		if err != nil {

@@ -4,7 +4,7 @@
 -- ARGV:  7 epoch and 8 number of the last event that the peer has seen, 9 the back-peer event, 10 an epoch for when
 --        Redis turns out to have gone back in time
 -- Returns {'ok', 0, {room fields}, {peers}, last request, 0} when it is not known what was missed, and otherwise
---         {'ok', 0, {room fields}, {}, last request, 1, {records}}; {'not_member'}, {'superseded'}, {'lapsed'}
+--         {'ok', 0, {room fields}, {own seat}, last request, 1, {records}}; {'not_member'}, {'superseded'}, {'lapsed'}
 -- Caller: Store.Resume
 local epoch, since = ARGV[7], tonumber(ARGV[8])
 
@@ -19,5 +19,9 @@ local now = call('HMGET', ROOM, 'epoch', 'seq')
 if now[1] == epoch and since > tonumber(now[2]) then rebirth(ARGV[10], since) end
 local records = missed(epoch, since)
 local reply = look(0, not records)
+if records then
+  local own = call('HMGET', PEERS, PEER, 's:' .. PEER)
+  reply[4] = {PEER, own[1], 's:' .. PEER, own[2] or ''}
+end
 reply[5], reply[6], reply[7] = request, records and 1 or 0, records
 return reply
