@@ -59,7 +59,7 @@ func newScripts(opts scriptOptions) (*scripts, error) {
 		keys  int
 		parts []string
 	}{
-		{&s.join, "join", joinKeyCount, []string{"look", "take", "unseat"}},
+		{&s.join, "join", joinKeyCount, []string{"look", "take", "seat", "unseat"}},
 		{&s.leave, "leave", seatKeyCount, []string{"unseat"}},
 		{&s.lose, "lose", seatKeyCount, []string{"unseat", "depart"}},
 		{&s.resume, "resume", resumeKeyCount, []string{"look", "take", "missed", "rebirth"}},
