@@ -70,7 +70,7 @@ func newScripts(opts scriptOptions) (*scripts, error) {
 		{&s.snapshot, "snapshot", roomKeyCount, []string{"look"}},
 		{&s.replay, "replay", roomKeyCount, []string{"look", "missed"}},
 		{&s.rebirth, "rebirth", roomKeyCount, []string{"rebirth"}},
-		{&s.restore, "restore", joinKeyCount, []string{"look", "take", "unseat", "rebirth"}},
+		{&s.restore, "restore", joinKeyCount, []string{"look", "survey", "take", "seat", "unseat", "rebirth"}},
 		{&s.reap, "reap", reapKeyCount, []string{"visit", "unseat", "depart"}},
 		{&s.expire, "expire", expireKeyCount, []string{"visit", "unseat"}},
 	} {
