@@ -59,8 +59,8 @@ func newScripts(opts scriptOptions) (*scripts, error) {
 		keys  int
 		parts []string
 	}{
-		{&s.join, "join", joinKeyCount, []string{"look", "take", "seat", "unseat"}},
-		{&s.leave, "leave", seatKeyCount, []string{"unseat"}},
+		{&s.join, "join", joinKeyCount, []string{"look", "once", "take", "seat", "unseat"}},
+		{&s.leave, "leave", seatKeyCount, []string{"once", "unseat"}},
 		{&s.lose, "lose", seatKeyCount, []string{"unseat", "depart"}},
 		{&s.resume, "resume", resumeKeyCount, []string{"look", "take", "missed", "rebirth"}},
 		{&s.send, "send", roomKeyCount, []string{"once"}},

@@ -1,6 +1,7 @@
 -- join: takes a seat, and makes the room when it is missing. A seat that the session has already is taken over from its
 -- earlier connection.
--- Safe to send again: the connection that holds the seat gets the snapshot, and nothing changes or is told.
+-- Safe to send again: the connection that holds the seat gets the snapshot, and nothing changes or is told. A number is
+-- noted for a new seat, so that requests of an earlier one do not take effect again.
 -- KEYS:  see the prelude; 8 tombstone of the calling node: once its seats were given up for it, it gets none any more;
 --        9 gate of the partition: new seats are taken only once those that were lost with Redis' data had time to be
 --        put back
@@ -8,8 +9,8 @@
 --        12 and 13 the joined-peer event, cut where the order belongs, 14 grace in ms, 15 the back-peer event,
 --        16 how the profile of the same user begins, or '' to let a user have several seats, 17 and 18 the left-peer
 --        event of a seat that is replaced, cut where the peer's id belongs, 19 how long the gate stays shut in ms
--- Returns {'ok', 1 if the seat is new else 0, {room fields}, {peers}}; {'fenced'}, {'superseded'}, {'lapsed'},
---         {'recovering'}, {'room_locked'}, {'room_full'}
+-- Returns {'ok', 1 if the seat is new else 0, {room fields}, {peers}}; {'superseded'}, {'lapsed'}, {'recovering'},
+--         {'room_locked'}, {'room_full'}
 -- Caller: Store.Join
 local profile, state, capacity, moderator, epoch = ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11]
 local head, tail, grace, back, same_user = ARGV[12], ARGV[13], ARGV[14], ARGV[15], ARGV[16]
@@ -39,5 +40,5 @@ end
 call('HINCRBY', ROOM, 'count', 1) -- first: what is replaced must not take the room along
 for _, r in ipairs(replaced) do unseat(r[1], r[2], '-', ARGV[17] .. r[1] .. ARGV[18]) end
 local order = call('HINCRBY', ROOM, 'order', 1)
-sit(PEER, order, GENERATION, grace, profile, state, head .. order .. tail)
+took_effect(sit(PEER, order, GENERATION, grace, profile, state, head .. order .. tail))
 return look(1, true)
