@@ -76,12 +76,18 @@ func (b backend) roomKeys(tb testing.TB) []string {
 	var keys []string
 	for _, reply := range replies {
 		for _, key := range reply.([]any) {
-			if key := key.(string); !strings.HasPrefix(key, "sb:{cluster}:") { // the gateways' own
+			if key := key.(string); isRoomKey(key) {
 				keys = append(keys, key)
 			}
 		}
 	}
 	return keys
+}
+
+// isRoomKey reports whether a key is of a room, and not the gateways' own.
+func isRoomKey(key string) bool {
+	return key != "sb:partitions" && !strings.HasPrefix(key, "sb:{cluster}:") && !strings.HasSuffix(key, "}:gate") &&
+		!strings.Contains(key, "}:canary:")
 }
 
 // gateway is one that runs in this process.

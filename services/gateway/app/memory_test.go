@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -106,15 +107,14 @@ func TestWholeClusterInMemory(t *testing.T) {
 				require.NoError(t, json.Unmarshal(bob.await(t, wire.TypeSignal).Body.(*wire.Signaled).Data, &got))
 				require.Equal(t, i, got.N)
 			}
-			time.Sleep(time.Hour) // heartbeats keep it alive
-			require.NoError(t, ada.publish(t.Context(), "r", "an hour later"))
+			time.Sleep(10 * time.Minute) // heartbeats keep it alive
+			require.NoError(t, ada.publish(t.Context(), "r", "minutes later"))
 			bob.await(t, wire.TypeMessage)
 			bob.Close()
 			require.Equal(t, wire.ReasonLeft, ada.await(t, wire.TypeLeftPeer).Body.(*wire.LeftPeer).Reason)
 			_, err := ada.Leave(t.Context(), "r")
 			require.NoError(t, err)
-			require.Equal(t, []string{"sb:partitions", "sb:{cluster}:key", "sb:{cluster}:nodeinfo", "sb:{cluster}:nodes", "sb:{cluster}:pulse"},
-				w.redis.Keys(), "nothing is left behind of the room")
+			require.Empty(t, slices.DeleteFunc(w.redis.Keys(), func(key string) bool { return !isRoomKey(key) }), "nothing is left behind of the room")
 		})
 	})
 
