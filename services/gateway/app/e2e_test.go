@@ -105,6 +105,7 @@ func demoConfig(name string, redis backend) *app.Config {
 	config.Cluster.Partitions = 16
 	config.Log.Level = "debug"
 	config.Shutdown.Delay, config.Shutdown.Window, config.Shutdown.Grace = 0, 0, 0 // tests of other things end at once
+	config.Limits.AcceptsPerSecond = 0                                             // and open as many clients as they like
 	return config
 }
 
