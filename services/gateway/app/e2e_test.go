@@ -110,6 +110,8 @@ func demoConfig(name string, redis backend) *app.Config {
 	config.Redis.DialTimeout, config.Redis.ReadTimeout, config.Redis.WriteTimeout = patience, patience, patience
 	config.Cluster.Partitions = 16
 	config.Log.Level = "debug"
+	config.Shutdown.Delay, config.Shutdown.Window, config.Shutdown.Grace = 0, 0, 0 // tests of other things end at once
+	config.Limits.AcceptsPerSecond = 0                                             // and open as many clients as they like
 	return config
 }
 
@@ -178,6 +180,11 @@ func (g *gateway) fetch(tb testing.TB, method, url string, header http.Header) (
 	if header != nil {
 		request.Header = header
 	}
+	return g.do(tb, request)
+}
+
+func (g *gateway) do(tb testing.TB, request *http.Request) (*http.Response, string) {
+	tb.Helper()
 	transport := &http.Transport{DialContext: g.dial, DisableKeepAlives: true}
 	response, err := (&http.Client{Transport: transport, Timeout: patience}).Do(request)
 	require.NoError(tb, err)
