@@ -132,7 +132,7 @@ func closeOf(refusal *wire.Error) wire.CloseCode {
 // explain tells why reading has ended.
 func (s *Session) explain(err error) cause {
 	if said := s.queue.farewell(); said != nil && !said.lost {
-		return cause{word: said.code.String(), initiator: "server", final: !said.code.Retryable()}
+		return cause{word: said.code.String(), initiator: "server", final: final(said.code)}
 	}
 	var ended Ended
 	if errors.As(err, &ended) {
@@ -144,7 +144,7 @@ func (s *Session) explain(err error) cause {
 		case code == wire.CloseGoingAway || wire.CloseCodes[code] == "":
 			return cause{word: code.String(), initiator: "client"}
 		default: // a code of the transport's own: a rule was broken, or there was no sign of life
-			return cause{word: code.String(), initiator: "server", final: !code.Retryable()}
+			return cause{word: code.String(), initiator: "server", final: final(code)}
 		}
 	}
 	return cause{word: "lost", initiator: "network"}
