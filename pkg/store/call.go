@@ -50,7 +50,7 @@ func (s *Store) newCall(script *script, seat Seat, request int64, answer func([]
 	if script.keys == joinKeyCount {
 		c.add(p.gate())
 	}
-	c.add(keys.name, p.prefix, node, seat.Peer, strconv.FormatInt(seat.Generation, 10), strconv.FormatInt(request, 10))
+	c.add(keys.name, p.prefix, node, seat.Peer, strconv.FormatInt(seat.Generation, 10), strconv.FormatInt(max(request, 0), 10))
 	return c
 }
 
@@ -97,6 +97,9 @@ func (c *call) outcome() (reply []any, result int, err error) {
 	status, _ := at(reply, 0).(string)
 	if status == "ok" || status == "repeated" {
 		return reply, resultOK, nil
+	}
+	if status == string(wire.CodeOutcomeUnknown) {
+		return reply, resultRefused, wire.Errorf(wire.CodeOutcomeUnknown, "whether the request took effect is not known any more")
 	}
 	if err := refusal(status); err != nil {
 		return reply, resultRefused, err
