@@ -155,12 +155,19 @@ func (c *clientState) place(room string) *place {
 	return p
 }
 
+// without is a place whose seat is no more; had says that the client may take it again by itself.
+func (p *place) without(had bool) place {
+	return place{joining: p.joining, joinedAt: p.joinedAt, lookedAt: p.lookedAt, had: had}
+}
+
 func (r *replay) step(rec *record) {
 	c := r.client(rec.client)
 	p := c.place(rec.room)
 	switch rec.kind {
 	case session:
 		r.newSession(c, rec.text)
+	case gone:
+		*p = p.without(p.stay != nil || p.had)
 	case ending:
 		c.session.until = r.at
 	case ended:
@@ -184,10 +191,11 @@ func (r *replay) step(rec *record) {
 		if p.stay != nil {
 			p.stay.leftAt = r.at
 		}
-		*p = place{joining: p.joining, joinedAt: p.joinedAt}
+		*p = p.without(false)
 	case leaveFailed:
 		if rec.refuse {
-			*p = place{joining: p.joining, joinedAt: p.joinedAt, lost: true}
+			*p = p.without(false)
+			p.lost = true
 		}
 	case event:
 		r.event(c, p, rec)
@@ -210,7 +218,7 @@ func (r *replay) newSession(c *clientState, id string) {
 	c.session = &sessionState{id: id, client: c.Client}
 	r.sessions[id] = c.session
 	for _, p := range c.rooms {
-		*p = place{joining: p.joining, joinedAt: p.joinedAt, had: p.stay != nil || p.had}
+		*p = p.without(p.stay != nil || p.had)
 	}
 }
 
@@ -367,7 +375,7 @@ func (r *replay) closed(c *clientState, p *place, rec *record, body *wire.Closed
 	case p.joining == 0 && !p.unsure && !p.lost && !p.had:
 		r.oddity(RuleStranger, rec, "its seat was closed (%s), and it had none", body.Reason)
 	}
-	*p = place{joining: p.joining, joinedAt: p.joinedAt}
+	*p = p.without(false)
 }
 
 // delivered checks a message by itself, whatever the seat.
