@@ -63,6 +63,7 @@ type stay struct {
 	first   int64 // number of the snapshot
 	last    int64 // of the last event
 	vouched int64 // of the last snapshot that Synced told of
+	until   int64 // horizon when it began to leave: nobody knows when it is out; 0 before
 	members map[string]member
 	seats   int // that the room has
 	base    *wire.Snapshot
@@ -71,7 +72,12 @@ type stay struct {
 }
 
 // horizon is up to where it must have seen everything.
-func (s *stay) horizon() int64 { return max(s.last, s.vouched) }
+func (s *stay) horizon() int64 {
+	if s.until > 0 {
+		return s.until
+	}
+	return max(s.last, s.vouched)
+}
 
 // fate is what became of a message.
 type fate struct {
@@ -187,6 +193,9 @@ func (r *replay) step(rec *record) {
 		p.pending = nil
 	case leaveStarted:
 		p.leaving = true
+		if p.stay != nil && p.stay.until == 0 {
+			p.stay.until = p.stay.horizon()
+		}
 	case leaveAcked:
 		if p.stay != nil {
 			p.stay.leftAt = r.at

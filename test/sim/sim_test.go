@@ -250,7 +250,8 @@ func (w *world) noKeys(what string, may ...func(string) bool) {
 		return key == "sb:partitions" || slices.ContainsFunc(may, func(may func(string) bool) bool { return may(key) })
 	})
 	if len(left) > 0 {
-		w.t.Errorf("%s, but there are %v; replay with: make sim SEED=%d\n%s", what, left, w.plan.seed, w.plan)
+		w.t.Errorf("%s, but there are %v; replay with: make sim SEED=%d\n%s\nall of Redis:\n%s\nall that happened:\n%s",
+			what, left, w.plan.seed, w.plan, w.redis.Dump(), w.oracle.Trace(""))
 	}
 }
 
