@@ -84,7 +84,8 @@ func TestReadinessIsHeldDown(t *testing.T) {
 		require.Zero(t, n.value("signalbox_readiness_red_total"))
 		require.InDelta(t, (n.hold - time.Second).Seconds(), n.value("signalbox_readiness_failing_seconds"), 1)
 
-		time.Sleep(2*time.Second + time.Millisecond)
+		// It is seen up to an interval after it began, and its end up to an interval after that.
+		time.Sleep(time.Second + 2*holdInterval + time.Millisecond)
 		synctest.Wait()
 		require.Equal(t, 1.0, n.value("signalbox_readiness_red_total"), "without being asked")
 		ready, state = n.probe()
