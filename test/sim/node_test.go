@@ -72,7 +72,7 @@ func (n *node) config() *app.Config {
 	c.Cluster.Partitions = 4
 	c.Cluster.Lease, c.Cluster.Beat = lease, beat
 	c.Session.Heartbeat, c.Session.HeartbeatTimeout = heartbeat, heartbeatTimeout
-	c.Shutdown.Timeout = shutdownTimeout
+	c.Shutdown.Timeout, c.Shutdown.Delay, c.Shutdown.Window, c.Shutdown.Grace = shutdownTimeout, 0, 2*time.Second, time.Second
 	c.SocketIO.Enabled = false
 	c.Limits.RequestsPerSecond, c.Limits.RequestsBurst = 1000, 1000
 	c.Apps = []auth.App{{
