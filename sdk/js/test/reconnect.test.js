@@ -16,7 +16,7 @@ test('close codes', async (t) => {
       assert.equal(states[0][1].error.closeCode, code);
     });
   }
-  for (const code of [1002, 1003, 1007, 1008, 1009, 4001, 4002, 4003, 4004, 4005, 4099]) {
+  for (const code of [1002, 1003, 1007, 1008, 1009, 4001, 4002, 4003, 4004, 4005, 4006, 4099]) {
     await t.test(`${code}: stays away`, async (t) => {
       const { gateway, client } = await setUp(t);
       const ada = client();
@@ -51,7 +51,7 @@ test('rooms are joined again with the state that one has, and tell it', async (t
   const events = record(room, 'status', 'resync', 'closed');
   gateway.latest.socket.terminate();
   await until(() => room.status === 'joined' && gateway.of('join').length === 2);
-  assert.deepEqual(gateway.of('join')[1], { id: 2, type: 'join', room: 'lobby', state: { mic: false, hand: true }, capacity: 2 });
+  assert.deepEqual(gateway.of('join')[1], { id: 5, type: 'join', room: 'lobby', state: { mic: false, hand: true }, capacity: 2 });
   assert.deepEqual(events.map(([type, { status, newSeat }]) => [type, status ?? newSeat]), [['status', 'rejoining'], ['status', 'joined'], ['resync', true]]);
   assert.equal(room.self.id, 's2');
   assert.equal(room.epoch, 'e9');
@@ -109,8 +109,9 @@ test('a room that is left while the connection is away stays left', async (t) =>
   const room = await ada.join('lobby');
   gateway.latest.socket.terminate();
   assert.deepEqual(await next(room, 'status'), { status: 'rejoining' });
-  await assert.rejects(room.publish('lost'), { code: 'disconnected', retryable: true });
+  const lost = assert.rejects(room.publish('lost'), { code: 'disconnected', retryable: true });
   await room.leave();
+  await lost;
   await until(() => ada.state === 'connected');
   await ada.peers('other').catch(() => {});
   assert.equal(gateway.of('join').length, 1);
