@@ -598,7 +598,8 @@ export class Signalbox extends TypedTarget {
     // When one leaves, what one has said before is still to be sent.
     if (reason === 'left' && !seatless) return;
     for (const request of [...this.#held]) {
-      if (request.room === room) request.fail(new SignalboxError('closed', 'the room is closed'));
+      if (request.room !== room) continue;
+      request.fail(request.id > 0 ? disconnected() : new SignalboxError('closed', 'the room is closed'));
     }
   }
 
