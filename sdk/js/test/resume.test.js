@@ -43,7 +43,7 @@ test('a lost connection is invisible', async (t) => {
   });
 
   await t.test('the attempt rises, also with those that fail', async (t) => {
-    const { gateway, me } = await joined(t, { openTimeout: 50 });
+    const { gateway, me } = await joined(t, { openTimeout: 400 });
     let refusals = 3;
     gateway.server.options.verifyClient = () => refusals-- <= 0;
     const { hello } = gateway.handlers;
@@ -173,6 +173,19 @@ test('requests without a reply', async (t) => {
     await assert.rejects(room.publish('2', { volatile: true }), { code: 'disconnected', retryable: true });
     await room.publish('3');
     assert.deepEqual(gateway.of('publish').map(({ data }) => data), ['1', '3']);
+  });
+
+  await t.test('come before one that is made at the moment of the loss', async (t) => {
+    const { gateway, room, cut } = await joined(t);
+    const { publish } = gateway.handlers;
+    gateway.handlers.publish = () => undefined;
+    const first = room.publish('first');
+    const second = room.publish('lost', { volatile: true }).catch(() => room.publish('second'));
+    await until(() => gateway.of('publish').length === 2);
+    gateway.handlers.publish = publish;
+    await cut();
+    await Promise.all([first, second]);
+    assert.deepEqual(gateway.latest.of('publish').map(({ id, data }) => [id, data]), [[3, 'first'], [6, 'second']]);
   });
 
   await t.test('keep the limits', async (t) => {
@@ -340,6 +353,24 @@ test('a seat that is no more', async (t) => {
     assert.deepEqual(gateway.latest.requests.map(({ type, room }) => [type, room]), [['hello', undefined], ['join', 'lobby'], ['publish', 'lobby']]);
     assert.deepEqual(texts(messages), ['waiting']);
     assert.equal(kitchen.status, 'joined');
+  });
+
+  await t.test('is the same one if it was there all the same', async (t) => {
+    const { gateway, sessions, room, cut } = await joined(t);
+    const { seats } = sessions.hall('lobby');
+    const [[id, seat]] = seats;
+    seats.clear();
+    const { join } = gateway.handlers;
+    gateway.handlers.join = (request, connection) => {
+      seats.set(id, seat);
+      return join(request, connection);
+    };
+    await cut();
+    sessions.say('lobby', 'missed');
+    assert.equal((await next(room, 'resync')).newSeat, false);
+    await cut();
+    await until(() => gateway.of('hello').length === 3);
+    assert.deepEqual(gateway.of('hello')[2].rooms, { lobby: { epoch: 'e1', seq: 7 } });
   });
 
   await t.test('is lost if the room is full', async (t) => {
