@@ -208,11 +208,14 @@ func TestOvertakenCallsAreNotSentAgain(t *testing.T) {
 func TestOutage(t *testing.T) {
 	server := redistest.Single(t)
 	registry := prometheus.NewRegistry()
-	opts := store.Options{Addresses: []string{server.Addr()}, Registerer: registry, Logger: quietLogger()}
+	opts := store.Options{
+		Addresses: []string{server.Addr()}, Registerer: registry, Logger: quietLogger(), RecoveryTime: 10 * time.Millisecond,
+	}
 	n := openNode(t, opts, "n")
-	resubscribed := make(chan int, 1000)
+	lost, resubscribed := make(chan int, 1000), make(chan int, 1000)
 	await(t, func() bool { return n.inbox.Ready() == nil })
 	hooked := n.store.Inbox("hooked", n)
+	hooked.OnLost = func(p int) { lost <- p }
 	hooked.OnResubscribed = func(p int) { resubscribed <- p }
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
@@ -221,6 +224,7 @@ func TestOutage(t *testing.T) {
 	await(t, func() bool { return hooked.Ready() == nil })
 	mustJoin(t, n, lobby, "a")
 	require.NoError(t, n.store.Ping(t.Context()))
+	require.Empty(t, lost, "nothing was there to be lost")
 	require.Empty(t, resubscribed, "the first subscription is none that was made again")
 
 	server.Kill()
@@ -236,19 +240,29 @@ func TestOutage(t *testing.T) {
 	defer done()
 	require.ErrorIs(t, n.inbox.WaitReady(short), context.DeadlineExceeded)
 	require.Zero(t, metric(t, registry, "signalbox_redis_inbox_ready", ""))
+	requireEach(t, n.store.Partitions(), lost)
+	require.Empty(t, resubscribed, "there is nothing to subscribe at")
 
 	server.Restart() // empty, without scripts
 	await(t, func() bool { return n.inbox.Ready() == nil && hooked.Ready() == nil })
-	seen := map[int]bool{}
-	for range n.store.Partitions() {
-		seen[<-resubscribed] = true
-	}
-	require.Len(t, seen, n.store.Partitions(), "every partition may have missed something")
+	requireEach(t, n.store.Partitions(), resubscribed)
+	require.Empty(t, lost, "it was lost once, however often Redis was tried")
 	await(t, func() bool { _, err := n.join(n.seat(lobby, "b")); return err == nil })
 	mustJoin(t, n, lobby, "c")
 	require.Contains(t, string(n.expect(t, 1)[0].Body), `"c"`, "events flow again")
 	require.Positive(t, metric(t, registry, "signalbox_redis_inbox_reconnects_total", "dial")+metric(t, registry, "signalbox_redis_inbox_reconnects_total", "closed"))
 	require.Positive(t, metric(t, registry, "signalbox_redis_errors_total", "dial")+metric(t, registry, "signalbox_redis_errors_total", "other"))
+}
+
+// requireEach takes one call of a hook for every partition.
+func requireEach(t *testing.T, partitions int, calls <-chan int) {
+	t.Helper()
+	seen := map[int]bool{}
+	for range partitions {
+		seen[<-calls] = true
+	}
+	require.Len(t, seen, partitions, "every partition may have missed something")
+	require.Empty(t, calls)
 }
 
 func await(t *testing.T, condition func() bool) {
@@ -278,21 +292,14 @@ func TestForeignMessagesInTheInbox(t *testing.T) {
 // A slot moves to another primary, as when a cluster is resharded: calls and subscriptions must follow.
 func TestPartitionMoves(t *testing.T) {
 	c := redistest.Cluster(t, 3)
-	opts := store.Options{Mode: store.ModeCluster, Addresses: c.Addrs(), Partitions: 6, Logger: quietLogger()}
+	opts := store.Options{Mode: store.ModeCluster, Addresses: c.Addrs(), Partitions: 6, Logger: quietLogger(), RecoveryTime: 10 * time.Millisecond}
 	a, b := startNode(t, opts, "a"), startNode(t, opts, "b")
-	slot := strconv.Itoa(int(store.CRC16(store.PartitionTags(6)[a.store.Partition(lobby)])) % slots)
-	to := ""
-	for _, s := range c.Nodes() {
-		id, err := s.Do("CLUSTER", "MYID")
-		require.NoError(t, err)
-		if _, err := s.Do("HGET", "sb:{"+store.PartitionTags(6)[a.store.Partition(lobby)]+"}:x", "f"); err != nil {
-			to = id.(string) // one that does not have the slot now
-		}
+	slot := int(store.CRC16(store.PartitionTags(6)[a.store.Partition(lobby)])) % slots
+	to := c.Nodes()[0]
+	if to == c.Owner(slot) {
+		to = c.Nodes()[1]
 	}
-	for _, s := range c.Nodes() {
-		_, err := s.Do("CLUSTER", "SETSLOT", slot, "NODE", to)
-		require.NoError(t, err)
-	}
+	c.Migrate(slot, to)
 	await(t, func() bool { _, err := a.join(a.seat(lobby, "alice")); return err == nil })
 	await(t, func() bool { _, err := b.join(b.seat(lobby, "bob")); return err == nil })
 	await(t, func() bool { return a.inbox.Ready() == nil && b.inbox.Ready() == nil })
@@ -422,27 +429,4 @@ func oldRedis(t *testing.T) func(context.Context, string, string) (net.Conn, err
 		})
 		return client, nil
 	}
-}
-
-// Whoever leaves frees memory. A script's first write is refused at maxmemory if it needs memory, so the scripts
-// that give seats up remove before they add.
-func TestLeavingWorksAtMaxmemory(t *testing.T) {
-	server := redistest.Single(t)
-	registry := prometheus.NewRegistry()
-	n := startNode(t, store.Options{Addresses: []string{server.Addr()}, Registerer: registry, Logger: quietLogger()}.Patient(), "n")
-	mustJoin(t, n, lobby, "a", "b", "c")
-	n.expect(t, 2)
-	_, err := server.Do("CONFIG", "SET", "maxmemory", "1")
-	require.NoError(t, err)
-	_, err = n.send(store.Send{Seat: n.seat(lobby, "a"), Type: "message", Event: []byte(`{"type":"message"}`)})
-	requireCode(t, wire.CodeUnavailable, err)
-	require.EqualValues(t, 1, metric(t, registry, "signalbox_redis_errors_total", "oom"))
-	_, err = n.control(kickOf(n.seat(lobby, "a"), "b"))
-	require.NoError(t, err)
-	_, err = n.leave(n.seat(lobby, "a"))
-	require.NoError(t, err)
-	require.Equal(t, []string{
-		`4 left-peer to= except= {"type":"left-peer","peer":"b","reason":"kicked"}`,
-		`5 left-peer to= except=a {"type":"left-peer","peer":"a"}`,
-	}, briefs(n.expect(t, 2)))
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,11 +29,13 @@ const (
 	reasonMoved  = "moved"
 	reasonClosed = "closed"
 	reasonReply  = "reply"
+	reasonCanary = "canary"
 )
 
-var reconnectReasons = []string{reasonDial, reasonSilent, reasonMoved, reasonClosed, reasonReply}
+var reconnectReasons = []string{reasonDial, reasonSilent, reasonMoved, reasonClosed, reasonReply, reasonCanary}
 
-// Event is what happened in a room, as a node's inbox receives it.
+// Event is what happened in a room, as a node's inbox receives it. Two types are for the node itself: [TypeFenced], without
+// a number of its own, and [TypeEpoch].
 type Event struct {
 	Partition int
 	Room      Room
@@ -44,6 +47,8 @@ type Event struct {
 	To string
 	// Except is the peer that does not get it; empty for none.
 	Except string
+	// Volatile is set for what the room's log does not have.
+	Volatile bool
 	// Body is the event's JSON object without seq, starting with {"type":". The receiver owns it.
 	Body []byte
 }
@@ -61,14 +66,25 @@ type Receiver interface {
 // A single Redis carries them all over one connection. A Redis Cluster needs one connection per partition,
 // since a sharded subscription of go-redis must not mix slots.
 type Inbox struct {
-	// OnResubscribed, if set before Run, is called when a partition's subscription was made again: events may
-	// have been lost before this instant. Called from the goroutine that calls Deliver for the partition.
+	// The hooks, which may be nil, are set before Run and called from the goroutine that calls Deliver for the
+	// partition. They must not block.
+
+	// OnLost is called when a partition's subscription is lost: events may be missing from now on, also between
+	// those that still arrive, until OnResubscribed. It is called once until then, and before the first event of
+	// the next subscription. It is not called when Run ends.
+	OnLost func(partition int)
+	// OnResubscribed is called when a partition's subscription was made again: everything that is published from
+	// now on arrives. What was published since OnLost may or may not have arrived.
 	OnResubscribed func(partition int)
+	// OnEmptied is called when Redis turns out to have lost a partition's data: its rooms are gone, or begin anew.
+	// It may come before OnLost, between OnLost and OnResubscribed or after it.
+	OnEmptied func(partition int)
 
 	// Immutable.
 	store         *Store
 	node          string
 	receiver      Receiver
+	nonces        string // what those of its canaries begin with
 	subscriptions []*subscription
 
 	mu      sync.Mutex
@@ -78,7 +94,7 @@ type Inbox struct {
 
 // Inbox makes the node's inbox. It receives nothing before its Run. Node is an id as in [Seat].
 func (s *Store) Inbox(node string, r Receiver) *Inbox {
-	i := &Inbox{store: s, node: node, receiver: r, changed: make(chan struct{})}
+	i := &Inbox{store: s, node: node, receiver: r, nonces: newNonces(), changed: make(chan struct{})}
 	if s.opts.Mode == ModeCluster {
 		for p := range s.partitions {
 			i.subscriptions = append(i.subscriptions, newSubscription(i, p, p+1))
@@ -101,11 +117,12 @@ func (i *Inbox) Run(ctx context.Context) error {
 		running.Go(func() { sub.run(ctx) })
 	}
 	running.Wait()
+	i.wipe()
 	return nil
 }
 
-// Ready is nil when every partition is subscribed and its connection answered lately; otherwise it says what
-// is missing.
+// Ready is nil when every partition is subscribed, its connection answered lately and brings what is sent to it; otherwise
+// it says what is missing.
 func (i *Inbox) Ready() error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -117,6 +134,9 @@ func (i *Inbox) Ready() error {
 		// A period more than what ends a connection: this is about one that is not even given up.
 		if age := now.Sub(sub.heard); age > 3*i.store.opts.pingPeriod {
 			return fmt.Errorf("store: an inbox connection did not answer for %v", age.Round(time.Millisecond))
+		}
+		if err := sub.overdue(now); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -145,6 +165,9 @@ func (i *Inbox) setReady(sub *subscription, ready bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	sub.heard = time.Now()
+	if !ready || !sub.ready {
+		sub.canaries.reset()
+	}
 	if sub.ready == ready {
 		return
 	}
@@ -166,20 +189,23 @@ func (i *Inbox) setReady(sub *subscription, ready bool) {
 // subscription is the part of an inbox that one connection carries.
 type subscription struct {
 	// Immutable.
-	inbox    *Inbox
-	channels []string
-	index    map[string]int // channel to partition
+	inbox     *Inbox
+	channels  []string
+	index     map[string]int // channel to partition
+	published chan struct{}  // capacity 1: Redis has answered a canary
 
 	// Guarded by inbox.mu.
-	ready bool
-	heard time.Time // when the connection last answered
+	ready    bool
+	heard    time.Time // when the connection last answered
+	canaries canaries
 
 	// Owned by run's goroutine.
-	made int // how often the subscription was made
+	made int  // how often the subscription was made
+	lost bool // it was lost, and is not made again yet
 }
 
 func newSubscription(i *Inbox, first, end int) *subscription {
-	sub := &subscription{inbox: i, index: make(map[string]int, end-first)}
+	sub := &subscription{inbox: i, index: make(map[string]int, end-first), published: make(chan struct{}, 1)}
 	for p := first; p < end; p++ {
 		channel := i.store.partitions[p].inbox(i.node)
 		sub.channels = append(sub.channels, channel)
@@ -195,6 +221,9 @@ func (s *subscription) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		made := s.made
 		reason, err := s.session(ctx)
+		if ctx.Err() == nil {
+			s.lose()
+		}
 		s.inbox.setReady(s, false)
 		if ctx.Err() != nil {
 			return
@@ -235,15 +264,18 @@ func (s *subscription) session(ctx context.Context) (reason string, err error) {
 	}
 	noDial, cancel := context.WithCancel(ctx)
 	cancel()
-	ended, end := context.WithCancel(ctx)
+	ended, end := context.WithCancelCause(ctx)
 	var pinging sync.WaitGroup
 	pinging.Go(func() { ping(ended, noDial, pubsub, st.opts.pingPeriod) })
 	defer pinging.Wait()
-	defer end()
+	defer end(nil)
 	confirmed := 0
 	for {
 		message, err := pubsub.ReceiveTimeout(noDial, 2*st.opts.pingPeriod)
 		if err != nil {
+			if cause := context.Cause(ended); cause != nil {
+				err = cause // it was given up
+			}
 			return reasonOf(err), err
 		}
 		switch message := message.(type) {
@@ -260,6 +292,9 @@ func (s *subscription) session(ctx context.Context) (reason string, err error) {
 			}
 			if confirmed++; confirmed == len(s.channels) {
 				s.begin()
+				if !st.opts.noCanaries {
+					pinging.Go(func() { s.probe(ended, end) })
+				}
 			}
 		}
 	}
@@ -268,16 +303,36 @@ func (s *subscription) session(ctx context.Context) (reason string, err error) {
 // begin is called when every channel is subscribed.
 func (s *subscription) begin() {
 	s.made++
-	if s.made > 1 && s.inbox.OnResubscribed != nil {
-		for _, channel := range s.channels {
-			s.inbox.OnResubscribed(s.index[channel])
-		}
+	if s.lost {
+		s.lost = false
+		s.each(s.inbox.OnResubscribed)
 	}
 	s.inbox.setReady(s, true)
 }
 
+// lose is called when a session has ended.
+func (s *subscription) lose() {
+	if s.made > 0 && !s.lost {
+		s.lost = true
+		s.each(s.inbox.OnLost)
+	}
+}
+
+// each calls a hook for every partition of the subscription.
+func (s *subscription) each(hook func(partition int)) {
+	if hook == nil {
+		return
+	}
+	for _, channel := range s.channels {
+		hook(s.index[channel])
+	}
+}
+
 func (s *subscription) deliver(message *redis.Message) {
 	st := s.inbox.store
+	if strings.HasPrefix(message.Payload, canaryPrefix) && s.canaryBack(message.Payload) == nil {
+		return
+	}
 	st.metrics.events.Inc()
 	event, err := ParseRecord(message.Payload)
 	partition, known := s.index[message.Channel]
@@ -308,6 +363,9 @@ func ping(ctx, noDial context.Context, pubsub *redis.PubSub, period time.Duratio
 }
 
 func reasonOf(err error) string {
+	if errors.Is(err, errCanary) {
+		return reasonCanary
+	}
 	switch classify(err) {
 	case classTimeout:
 		return reasonSilent

@@ -47,7 +47,7 @@ type Options struct {
 	DialTimeout, ReadTimeout, WriteTimeout time.Duration
 	// PoolSize is the number of connections per Redis node (8), inboxes not counted.
 	PoolSize int
-	// TopologyReload is how often a Redis Cluster's topology is read again (2 s).
+	// TopologyReload is how often a Redis Cluster's topology is read again (2 s). Sentinels are asked twice as often.
 	TopologyReload time.Duration
 	// Partitions is the number of partitions (64), 1 to 4096, the same on all nodes.
 	Partitions int
@@ -55,6 +55,12 @@ type Options struct {
 	LogLength int
 	// ResumeWindow is for how long after its last event a room's log is kept, at least (2 min).
 	ResumeWindow time.Duration
+	// RecoveryTime is for how long nobody gets a new seat in a partition whose data Redis has lost (4 s): the nodes put the
+	// seats back first that their clients had.
+	RecoveryTime time.Duration
+	// CanaryPeriod is how often each inbox connection sends a message to itself (1 s), and CanaryTimeout how long that may
+	// need to come back (2 s). Two in a row that do not end the connection.
+	CanaryPeriod, CanaryTimeout time.Duration
 	// QueueCalls is how many calls may wait for a pipeline (65536); more are refused as unavailable.
 	QueueCalls int
 	// BatchCalls is the most calls in one pipeline (256).
@@ -69,6 +75,8 @@ type Options struct {
 	lanesPerPrimary int
 	// pingPeriod is how often an inbox connection is asked for a PONG, see subscription.
 	pingPeriod time.Duration
+	// noCanaries has inboxes send none, for tests that count calls and keys.
+	noCanaries bool
 	// maxWait is how long a call may wait for its pipeline, see lane.
 	maxWait time.Duration
 }
@@ -82,6 +90,9 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.Partitions, defaultPartitions)
 	setDefault(&o.LogLength, 256)
 	setDefault(&o.ResumeWindow, 2*time.Minute)
+	setDefault(&o.RecoveryTime, 4*time.Second)
+	setDefault(&o.CanaryPeriod, defaultCanaryPeriod)
+	setDefault(&o.CanaryTimeout, defaultCanaryTimeout)
 	setDefault(&o.QueueCalls, 65536)
 	setDefault(&o.BatchCalls, 256)
 	setDefault(&o.lanesPerPrimary, 1)
@@ -117,7 +128,8 @@ func (o Options) validate() error {
 		return fmt.Errorf("database %d", o.Database)
 	case o.Partitions < 1 || o.Partitions > maxPartitions:
 		return fmt.Errorf("%d partitions, 1 to %d are possible", o.Partitions, maxPartitions)
-	case o.DialTimeout < 0 || o.ReadTimeout < 0 || o.WriteTimeout < 0 || o.TopologyReload < 0:
+	case o.DialTimeout < 0 || o.ReadTimeout < 0 || o.WriteTimeout < 0 || o.TopologyReload < 0 || o.RecoveryTime < 0,
+		o.CanaryPeriod < 0 || o.CanaryTimeout < 0:
 		return errors.New("a negative time")
 	case o.PoolSize < 0 || o.LogLength < 0 || o.QueueCalls < 0 || o.BatchCalls < 0:
 		return errors.New("a negative number")
@@ -129,24 +141,28 @@ func (o Options) validate() error {
 
 // Store is the cluster's shared memory: one per process. All methods may be called from any goroutine.
 //
-// The calls (Join, Leave, Send, SetState, UpdateRoom, Control, Snapshot) are asynchronous: they return at
+// The calls (Join, Leave, Lose, Resume, Send, SetState, UpdateRoom, Control, Snapshot, and those of a node) are asynchronous: they return at
 // once and done is called exactly once. Calls of one partition take effect in the order in which they were
 // made, and their answers come in that order. done is called from a goroutine of Run and must not block; a
 // call that is refused without being queued (a field that is not valid, a full queue, Run has ended) has
 // done called before the method returns, so do not hold a lock that done takes.
 //
-// Refusals are *wire.Error, [ErrFenced] or, of a join, [ErrLapsed]. Whatever goes wrong with Redis is a *wire.Error of code
+// Refusals are *wire.Error, [ErrFenced], [ErrSuperseded] or [ErrLapsed]. Whatever goes wrong with Redis is a *wire.Error of code
 // unavailable: the call may or may not have taken effect.
 type Store struct {
 	// Immutable after Open.
 	opts       Options
 	client     redis.UniversalClient
+	dialer     *dialer
+	sentinels  *sentinels // nil without Sentinels
 	partitions []partition
 	scripts    *scripts
 	roster     *rosterScripts
 	router     *router
 	metrics    *metrics
 	log        *quietLog
+
+	left time.Time // when a demoted server was left; owned by watch
 }
 
 // Open connects to Redis, checks its version (7 or newer) and the number of partitions, and loads the
@@ -165,9 +181,13 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	logging.Disable()
 	log := newQuietLog(opts.Logger)
 	s := &Store{
-		opts: opts, client: newClient(opts), partitions: newPartitions(opts.Partitions),
-		router: newRouter(opts, m, log), metrics: m, log: log,
+		opts: opts, partitions: newPartitions(opts.Partitions),
+		router: newRouter(opts, m, log), dialer: newDialer(opts), metrics: m, log: log,
 	}
+	if opts.Mode == ModeSentinel {
+		s.sentinels = newSentinels(opts)
+	}
+	s.client = newClient(opts, s.dialer)
 	s.scripts, err = newScripts(scriptOptions{
 		sharded: opts.Mode == ModeCluster, logLength: opts.LogLength, resumeWindow: opts.ResumeWindow, metrics: m,
 	})
@@ -178,7 +198,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		err = s.connect(ctx)
 	}
 	if err != nil {
-		_ = s.client.Close()
+		_ = s.Close()
 		return nil, err
 	}
 	return s, nil
@@ -192,6 +212,13 @@ func (s *Store) connect(ctx context.Context) error {
 			timeout: s.opts.DialTimeout + s.opts.WriteTimeout + s.opts.ReadTimeout,
 		}
 	}
+	if s.sentinels != nil {
+		primary, err := s.sentinels.find(ctx)
+		if err != nil {
+			return fmt.Errorf("store: ask for the primary: %w", err)
+		}
+		s.dialer.point(primary)
+	}
 	primaries, err := s.primaries(ctx)
 	if err != nil {
 		return fmt.Errorf("store: connect to redis: %w", err)
@@ -202,7 +229,11 @@ func (s *Store) connect(ctx context.Context) error {
 			return fmt.Errorf("store: check the version of redis: %w", err)
 		}
 	}
-	if err := checkPartitions(ctx, s.client, s.opts.Partitions); err != nil {
+	fresh, err := checkPartitions(ctx, s.client, s.opts.Partitions)
+	if err == nil && fresh {
+		err = s.openGates(ctx)
+	}
+	if err != nil {
 		return fmt.Errorf("store: check the number of partitions: %w", err)
 	}
 	for _, client := range s.router.primaries() {
@@ -221,6 +252,9 @@ func (s *Store) Run(ctx context.Context) error { return s.router.run(ctx, s.watc
 // refused from then on, also if Run never ran.
 func (s *Store) Close() error {
 	s.router.close(true)
+	if s.sentinels != nil {
+		s.sentinels.close()
+	}
 	if err := s.client.Close(); err != nil {
 		return fmt.Errorf("store: close: %w", err)
 	}

@@ -70,8 +70,11 @@ type Gateway struct {
 	publicHTTP  *http.Server
 	opsHTTP     *http.Server
 	proxies     proxies
+	admission   *admission
+	holdDown    *holdDown
 
 	cluster *cluster.Cluster
+	key     []byte // the cluster's
 	options Options
 
 	// for socket.io clients; nil without
@@ -84,6 +87,7 @@ type Gateway struct {
 	ready        chan struct{} // closed once clients are served
 	connections  atomic.Int64
 	draining     atomic.Bool
+	moves        moves
 	serving      sync.WaitGroup // sessions
 	sessionsLife context.Context
 	endSessions  context.CancelFunc
@@ -138,18 +142,25 @@ func (g *Gateway) open(ctx context.Context, opts Options) (err error) {
 	if err = g.listen(ctx); err != nil {
 		return err
 	}
+	g.admission = newAdmission(g.config.Limits.AcceptsPerSecond, g.config.Limits.AcceptsBurst, opts.Registry)
+	g.holdDown = newHoldDown(g.config.Readiness.HoldDown, g.logger, opts.Registry)
+	g.openDrain(opts.Registry)
 	if g.store, err = g.openStore(ctx, opts); err != nil {
+		return err
+	}
+	if err = g.openKey(ctx); err != nil {
 		return err
 	}
 	if err = g.openRooms(opts.Registry); err != nil {
 		return err
 	}
 	g.inbox = g.store.Inbox(g.node, g.rooms)
+	g.inbox.OnLost, g.inbox.OnResubscribed, g.inbox.OnEmptied = g.rooms.Lost, g.rooms.Resubscribed, g.rooms.Emptied
 	if err = g.openCluster(ctx, opts.Registry); err != nil {
 		return err
 	}
 	if g.config.SocketIO.Enabled {
-		if err = g.openSocketIO(ctx, opts.Registry); err != nil {
+		if err = g.openSocketIO(opts.Registry); err != nil {
 			return err
 		}
 	}
@@ -200,7 +211,12 @@ func (g *Gateway) openRooms(registry *prometheus.Registry) (err error) {
 	}); err != nil {
 		return err
 	}
+	tokens, err := auth.NewResumeTokens(g.verifier, g.key)
+	if err != nil {
+		return err
+	}
 	if g.sessions, err = session.NewServer(session.Options{
+		Tokens: tokens, Grace: c.Rooms.Grace, SameUser: auth.SameUser(c.Rooms.SameUser),
 		Rooms: g.rooms, Auth: g.verifier, Origin: g.verifier.AppOriginAllowed, Node: g.name, ICEServers: g.iceServers(),
 		Heartbeat: c.Session.Heartbeat, HelloTimeout: c.Session.HelloTimeout,
 		QueueMessages: c.Session.QueueMessages, QueueBytes: c.Session.QueueBytes, InFlight: c.Session.InFlight,
@@ -251,8 +267,8 @@ func (g *Gateway) checks() []Check {
 			}
 			return nil
 		}},
-		{Name: "redis", Ready: g.store.Ping},
-		{Name: "inboxes", Ready: func(context.Context) error { return g.inbox.Ready() }},
+		g.holdDown.check("redis", g.store.Ping),
+		g.holdDown.check("inboxes", func(context.Context) error { return g.inbox.Ready() }),
 	}
 }
 
@@ -294,6 +310,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	g.serving.Add(1) // the sessions of socket.io clients, all together
 	socketIOLife := parts.start(life, g.runSocketIO)
 	parts.start(life, func(context.Context) error { return g.serveHops() })
+	holdLife := parts.start(life, g.holdDown.run)
 	opsLife := parts.start(life, func(context.Context) error { return serve(g.opsHTTP, g.operations) })
 	// No client before the inboxes are there: it would miss what it is told. None before the other gateways can find this
 	// one either: they get its requests, too.
@@ -314,14 +331,13 @@ func (g *Gateway) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	case failure = <-parts.failed:
 	}
-	g.draining.Store(true)
-	g.logger.Info("gateway is ending", "connections", g.connections.Load())
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.config.Shutdown.Timeout)
 	defer cancel()
 
+	failure = g.drain(end, parts.failed, failure)
 	publicLife()
 	socketIOLife()   // with its sessions end the polls that the public server would wait for
-	g.endSessions()  // each is told to come back elsewhere and gives up its seats
+	g.endSessions()  // what is left is closed and gives up its seats
 	g.endPublic(end) // no new connections; what is under way is finished, polls for other gateways, too
 	if err := g.awaitSessions(end); err != nil {
 		g.logger.Warn("sessions did not end in time", "error", err, "connections", g.connections.Load())
@@ -336,6 +352,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	inboxLife()
 	storeLife()
 	certLife()
+	holdLife()
 	opsLife()
 	_ = g.opsHTTP.Close() // last, so that the end can be watched
 	parts.wait()

@@ -1,0 +1,56 @@
+-- restore: brings a room in line with what the calling node knows of its own seats in it, after Redis has lost data:
+-- seats that are missing are put back, the room itself, too, and those that the node does not know are given up.
+-- Safe to send again.
+-- KEYS:  see the prelude; 8 tombstone of the calling node, 9 gate of the partition; the calling peer is ''
+-- ARGV:  7 epoch, 8 number of the last event that the node has seen, 9 an epoch for a room that was lost, 10 to 16
+--        capacity, locked, presenter, spotlight, properties, created (ms), version of a room that has to be made again,
+--        17 how long the gate stays shut in ms, 18 and 19 the left-peer event, cut where the peer's id belongs; then for
+--        each seat peer, generation, order, grace, profile, state, joined-peer event, back-peer event. A generation of
+--        '' is a seat that is being asked for: it is let alone.
+-- Returns {'ok', 1 if data was lost else 0, {room fields}, {peers}, {peer, status, ...}}; {'lapsed'}. A status is held,
+--         added, full (every seat, or its place in the order, is taken), or superseded: a later connection has the seat.
+--         A missing room has no fields.
+-- Caller: Store.Restore
+local epoch, since, new_epoch = ARGV[7], tonumber(ARGV[8]), ARGV[9]
+
+if call('EXISTS', KEYS[8]) == 1 then return {'lapsed'} end
+gate_open(KEYS[9], ARGV[17])
+local now, lost = call('HMGET', ROOM, 'epoch', 'seq'), 0
+local to_put, ghosts, orders = survey(20)
+if now[1] == epoch and since > tonumber(now[2]) then
+  lost = 1
+  rebirth(new_epoch, since)
+elseif not now[1] then
+  lost = 1
+  if to_put == 1 then make(new_epoch, since, ARGV[10], ARGV[15], ARGV[16], ARGV[11]) end
+  for field, value in pairs({presenter = ARGV[12], spotlight = ARGV[13], properties = ARGV[14]}) do
+    if to_put == 1 and value ~= '' then call('HSET', ROOM, field, value) end
+  end
+end
+if #ghosts > 0 then call('HINCRBY', ROOM, 'count', to_put) end -- they must not take the room along
+for _, g in ipairs(ghosts) do unseat(g[1], g[2], '-', ARGV[18] .. g[1] .. ARGV[19]) end
+if #ghosts > 0 and to_put == 1 then call('HINCRBY', ROOM, 'count', -1) end
+
+local results = {}
+for i = 20, #ARGV, 8 do
+  local peer, generation, order, grace, profile, state, joined, back = unpack(ARGV, i, i + 7)
+  if generation ~= '' then
+    local seat, status = call('HGET', PEERS, peer), 'held'
+    local room = call('HMGET', ROOM, 'capacity', 'count', 'order')
+    if seat then
+      status = take(peer, seat, generation, back) or status
+    elseif tonumber(room[2]) >= tonumber(room[1]) or orders[order] then
+      status = 'full'
+    else
+      status = 'added'
+      call('HSET', ROOM, 'order', math.max(tonumber(order), tonumber(room[3])))
+      call('HINCRBY', ROOM, 'count', 1)
+      sit(peer, order, generation, grace, profile, state, joined)
+    end
+    results[#results + 1] = peer
+    results[#results + 1] = status
+  end
+end
+local reply = look(lost, true)
+reply[5] = results
+return reply
