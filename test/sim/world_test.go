@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -80,7 +81,7 @@ func (w *world) delays(from, to string) func() time.Duration {
 		if kind != nil && kind.Load() {
 			link = subscriptions
 		}
-		return time.Duration(drawOf(link, uint64(time.Since(w.began))) % uint64(w.slow.Load()))
+		return time.Duration(drawOf(link, uint64(time.Since(w.began)/(100*time.Millisecond))) % uint64(w.slow.Load()))
 	}
 }
 
@@ -231,12 +232,16 @@ func (w *world) command(args ...string) {
 // eachRedisLink does something to the connections of one gateway, or of all.
 func (w *world) eachRedisLink(only *node, do func(*redisLink)) {
 	for _, n := range w.nodes {
-		if life := n.current(); life != nil && (only == nil || only == n) {
-			life.mu.Lock()
-			for _, link := range life.redis {
-				do(link)
-			}
-			life.mu.Unlock()
+		life := n.current()
+		if life == nil || only != nil && only != n {
+			continue
+		}
+		life.mu.Lock()
+		links := slices.Clone(life.redis)
+		life.mu.Unlock()
+		for _, link := range links {
+			do(link)
+			time.Sleep(moments)
 		}
 	}
 }
