@@ -28,6 +28,7 @@ type Member struct {
 	grace      time.Duration
 	sameUser   []byte // how the profiles of seats begin that this one replaces; nil for none
 	detached   func(takenOver bool)
+	whole      bool
 
 	mu    sync.Mutex // taken inside a shard's lock
 	seats map[string]*seat
@@ -52,6 +53,8 @@ type Identity struct {
 	Grace time.Duration
 	// Replace has the member take the seats of the same user's other sessions, room by room.
 	Replace bool
+	// Whole has a resume bring all members of the rooms, for [Member.Returned].
+	Whole bool
 	// Detached is called, from a goroutine of Run, when this connection holds its seats no more: because another one of the
 	// session has taken them over, or for another reason, upon which the client should come back. It may be nil.
 	Detached func(takenOver bool)
@@ -90,6 +93,7 @@ func (s *Service) NewMember(identity Identity, subscriber Subscriber) (*Member, 
 	}
 	return &Member{
 		generation: identity.Generation, grace: identity.Grace, sameUser: sameUser, detached: identity.Detached,
+		whole:   identity.Whole,
 		service: s, id: identity.ID, app: identity.App, user: identity.User, name: identity.Name, profile: encoded,
 		capacity: min(capacity, most), most: most, grant: identity.Grant, subscriber: subscriber,
 	}, nil

@@ -104,6 +104,8 @@ type Resume struct {
 	Seq   int64
 	// Back is the back-peer event's JSON object without seq.
 	Back []byte
+	// Members asks for all members of the room, also where what was missed is known.
+	Members bool
 }
 
 // Resumed is what became of a [Resume].
@@ -111,7 +113,7 @@ type Resumed struct {
 	// Request is the number of the client's last request that took effect in the room, 0 if none is known.
 	Request int64
 	// Known tells whether all that the client missed is known: Missed has it, in order, and the snapshot has no other member
-	// than the peer. Otherwise the client has to start over from the snapshot.
+	// than the peer, unless all were asked for. Otherwise the client has to start over from the snapshot.
 	Known    bool
 	Missed   []Event
 	Snapshot *Snapshot

@@ -115,7 +115,7 @@ func (s *Store) Resume(r Resume, done func(*Resumed, error)) {
 	})
 	c.add(r.Epoch, strconv.FormatInt(r.Seq, 10))
 	c.addBytes(r.Back)
-	c.add(newEpoch())
+	c.add(newEpoch(), flag(r.Members))
 	s.router.submit(c)
 }
 
