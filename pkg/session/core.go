@@ -45,6 +45,8 @@ type core struct {
 	resumable  bool
 	generation int64 // of this connection among the session's
 	resumed    bool  // the session has gone on from another connection, and rooms is what became of its rooms
+	numbered   bool  // the client numbers its requests over the whole session, not over one connection
+	whole      bool  // a resume has to tell who is in the rooms
 	rooms      map[string]wire.ResumedRoom
 	bad        int
 	limiter    *rate.Limiter
@@ -55,6 +57,7 @@ type core struct {
 	inFlight int
 	over     bool // no request may go on
 	expiry   *time.Timer
+	opened   int            // how many members the connection has had: those before are of sessions that did not go on
 	identity *auth.Identity // nil before hello; written by the requests' goroutine, which alone reads it without mu
 }
 
