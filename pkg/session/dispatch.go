@@ -96,7 +96,7 @@ func (c *core) open(identity *auth.Identity, resumable bool) error {
 			permissions, ok := identity.Room(name)
 			return room.Permissions(permissions), ok
 		},
-		Generation: c.generation, Grace: grace, Replace: c.server.replaces(identity), Whole: c.whole,
+		Generation: c.generation, Grace: grace, Replace: c.server.replaces(identity), Before: c.before, Whole: c.whole,
 		Detached: func(takenOver bool) { c.detached(opened, takenOver) },
 	}, c.sink)
 	if err != nil {

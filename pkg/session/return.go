@@ -56,11 +56,16 @@ func (a *Attached) comeBack(hello *wire.Hello, identity *auth.Identity, sink Ret
 	if err != nil {
 		return "malformed", nil
 	}
-	if reason := cannotGoOn(session.Identity, identity, hello.Rooms); reason != "" {
-		return reason, nil
+	if !isSame(session.Identity, identity) {
+		return "identity", nil
 	}
 	if identity.Anonymous {
 		identity = session.Identity // whose user is another one each time
+	}
+	// It may have seats of which the client has not heard, when the answer to a join was lost.
+	a.before = session.Session
+	if !mayGoOn(identity, hello.Rooms) {
+		return "rooms", nil
 	}
 	a.identify(session.Session)
 	// A stock client does not count its attempts: what comes later is later, as far as the gateways' clocks agree.
@@ -89,21 +94,20 @@ func (a *Attached) comeBack(hello *wire.Hello, identity *auth.Identity, sink Ret
 	return "", nil
 }
 
-// cannotGoOn tells why a client that is somebody by now cannot go on with a session; "" if it can. Who is in no room has
-// missed nothing, and would go on as somebody whom nothing tells it still is.
-func cannotGoOn(was, is *auth.Identity, rooms map[string]wire.Position) string {
-	if len(rooms) == 0 {
-		return "rooms"
-	}
-	if was.App != is.App || was.Anonymous != is.Anonymous || !is.Anonymous && was.User != is.User {
-		return "identity"
-	}
+// isSame reports whether a client is who it was in an earlier session, as far as it says who it is.
+func isSame(was, is *auth.Identity) bool {
+	return was.App == is.App && was.Anonymous == is.Anonymous && (is.Anonymous || was.User == is.User)
+}
+
+// mayGoOn reports whether a client may be in the rooms. One that is in none has nothing to go on with: no seat tells that
+// its session is not long over.
+func mayGoOn(identity *auth.Identity, rooms map[string]wire.Position) bool {
 	for room := range rooms {
-		if _, ok := is.Room(room); !ok {
-			return "identity"
+		if _, ok := identity.Room(room); !ok {
+			return false
 		}
 	}
-	return ""
+	return len(rooms) > 0
 }
 
 // goesOn reports whether all is known that was missed in the rooms, and the client can take it.

@@ -76,6 +76,8 @@ type Join struct {
 	// SameUser is how the profile of the same user begins, in its JSON text; seats of such profiles are given up in favour of
 	// this one. Empty lets them be.
 	SameUser []byte
+	// Before is a peer whose seat is given up, too: the same client, whose session did not go on. It may be empty.
+	Before string
 	// ReplacedHead and ReplacedTail are the left-peer event of such a seat, cut inside the quotes where the peer's id belongs.
 	ReplacedHead, ReplacedTail []byte
 }

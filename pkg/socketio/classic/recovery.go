@@ -113,9 +113,6 @@ func (p *Peer) readRecovery(hello *wire.Hello) bool {
 	if json.Unmarshal(auth["offset"], &offset) == nil {
 		p.places = readOffset(offset)
 	}
-	if len(p.places) == 0 {
-		return true // it has heard nothing yet from which it could go on
-	}
 	hello.Resume, hello.Rooms = pid, make(map[string]wire.Position, len(p.places))
 	for room, at := range p.places {
 		hello.Rooms[room] = wire.Position{Epoch: at.epoch, Seq: at.seq}
