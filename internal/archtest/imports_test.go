@@ -49,6 +49,7 @@ var mayImport = map[string][]string{
 	"internal/memredis":  {"internal/memnet"},
 	"internal/redistest": nil,
 	"internal/memuse":    nil,
+	"internal/oracle":    {"pkg/wire"},
 	"internal/testnames": nil,
 }
 

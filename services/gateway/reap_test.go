@@ -157,7 +157,7 @@ func TestRedisLosesEverything(t *testing.T) {
 		require.NoError(t, g.Err(), "it is still connected")
 	}
 	require.Eventually(t, func() bool { // the gate is shut for some seconds
-		late, err := enter(t.Context(), gateways[1], "late", "another room")
+		late, err := enter(t.Context(), gateways[1], "late", "another-room")
 		if err != nil {
 			require.ErrorContains(t, err, string(wire.CodeUnavailable))
 			return false
