@@ -2,6 +2,7 @@ package redistest
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -13,9 +14,11 @@ const (
 	clusterTimeout           = 30 * time.Second
 )
 
-// ClusterT is a Redis Cluster of primaries without replicas.
+// ClusterT is a Redis Cluster.
 type ClusterT struct {
-	nodes []*Server
+	tb        testing.TB
+	primaries int
+	nodes     []*Server
 }
 
 // Cluster starts that many primaries, which share the slots in equal runs in the order of Nodes,
@@ -24,19 +27,24 @@ type ClusterT struct {
 // commands after cluster-node-timeout (2 s), as cluster-require-full-coverage is on by default.
 func Cluster(tb testing.TB, primaries int) *ClusterT {
 	tb.Helper()
-	if primaries < 1 || primaries > clusterSlots {
-		tb.Fatalf("redistest: a cluster of %d primaries", primaries)
+	return ClusterWithReplicas(tb, primaries, 0)
+}
+
+// ClusterWithReplicas starts a cluster in which that many replicas, in all, are shared out to the
+// primaries in turn. What is in config is added to the command line of all nodes.
+func ClusterWithReplicas(tb testing.TB, primaries, replicas int, config ...string) *ClusterT {
+	tb.Helper()
+	if primaries < 1 || primaries+replicas > clusterSlots {
+		tb.Fatalf("redistest: a cluster of %d primaries and %d replicas", primaries, replicas)
 	}
-	c := &ClusterT{nodes: make([]*Server, primaries)}
+	c := &ClusterT{tb: tb, primaries: primaries, nodes: make([]*Server, primaries+replicas)}
 	for i := range c.nodes {
-		c.nodes[i] = start(tb, true)
+		c.nodes[i] = start(tb, setup{cluster: true, config: slices.Concat(replicated, config)})
 	}
 	if err := c.form(); err != nil {
 		tb.Fatalf("redistest: form the cluster: %v", err)
 	}
-	if err := c.awaitOK(); err != nil {
-		tb.Fatalf("redistest: %v", err)
-	}
+	c.AwaitWhole()
 	return c
 }
 
@@ -49,7 +57,8 @@ func (c *ClusterT) Addrs() []string {
 	return addrs
 }
 
-// Nodes returns the primaries; node i holds the i-th run of slots.
+// Nodes returns the nodes, those that were primaries first; of these, node i had the i-th run of
+// slots.
 func (c *ClusterT) Nodes() []*Server {
 	return c.nodes
 }
@@ -57,12 +66,11 @@ func (c *ClusterT) Nodes() []*Server {
 // form assigns the slots and introduces every node to the first. Distinct config epochs, set
 // beforehand, spare the nodes the settling of collisions.
 func (c *ClusterT) form() error {
-	n := len(c.nodes)
 	for i, node := range c.nodes {
-		first, last := i*clusterSlots/n, (i+1)*clusterSlots/n-1
-		steps := [][]string{
-			{"CLUSTER", "SET-CONFIG-EPOCH", strconv.Itoa(i + 1)},
-			{"CLUSTER", "ADDSLOTSRANGE", strconv.Itoa(first), strconv.Itoa(last)},
+		steps := [][]string{{"CLUSTER", "SET-CONFIG-EPOCH", strconv.Itoa(i + 1)}}
+		if i < c.primaries {
+			first, last := i*clusterSlots/c.primaries, (i+1)*clusterSlots/c.primaries-1
+			steps = append(steps, []string{"CLUSTER", "ADDSLOTSRANGE", strconv.Itoa(first), strconv.Itoa(last)})
 		}
 		if i > 0 {
 			to := c.nodes[0]
@@ -74,30 +82,39 @@ func (c *ClusterT) form() error {
 			}
 		}
 	}
+	for i, node := range c.nodes[c.primaries:] {
+		if err := c.replicate(node, c.nodes[i%c.primaries]); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
-// awaitOK waits until every node knows all others and sees every slot served.
-func (c *ClusterT) awaitOK() error {
-	deadline := time.NewTimer(clusterTimeout)
-	defer deadline.Stop()
-	tick := time.NewTicker(5 * pollInterval)
-	defer tick.Stop()
-	for {
-		missing := c.notOK()
-		if missing == "" {
-			return nil
+// replicate makes a node a replica as soon as it has heard of its primary.
+func (c *ClusterT) replicate(node, primary *Server) error {
+	id, err := primary.Do("CLUSTER", "MYID")
+	if err != nil {
+		return err
+	}
+	return await(node.Addr()+" replicates nobody", clusterTimeout, func() string {
+		if _, err := node.Do("CLUSTER", "REPLICATE", fmt.Sprint(id)); err != nil {
+			return err.Error()
 		}
-		select {
-		case <-deadline.C:
-			return fmt.Errorf("the cluster is not whole after %v: %s", clusterTimeout, missing)
-		case <-tick.C:
-		}
+		return ""
+	})
+}
+
+// AwaitWhole waits until every node is up, knows all others and sees every slot served, and every
+// replica has its primary's data.
+func (c *ClusterT) AwaitWhole() {
+	c.tb.Helper()
+	if err := await("the cluster is not whole", clusterTimeout, c.notWhole); err != nil {
+		c.tb.Fatalf("redistest: %v", err)
 	}
 }
 
-// notOK returns what keeps the cluster from being whole, or "".
-func (c *ClusterT) notOK() string {
+// notWhole returns what keeps the cluster from being whole, or "".
+func (c *ClusterT) notWhole() string {
 	for _, node := range c.nodes {
 		reply, err := node.Do("CLUSTER", "INFO")
 		info, ok := reply.(string)
@@ -108,12 +125,24 @@ func (c *ClusterT) notOK() string {
 			"cluster_state:ok",
 			"cluster_slots_ok:" + strconv.Itoa(clusterSlots),
 			"cluster_known_nodes:" + strconv.Itoa(len(c.nodes)),
-			"cluster_size:" + strconv.Itoa(len(c.nodes)),
+			"cluster_size:" + strconv.Itoa(c.primaries),
 		} {
 			if !hasLine(info, want) {
 				return fmt.Sprintf("%s lacks %s:\n%s", node.Addr(), want, info)
 			}
 		}
+	}
+	if len(c.nodes) == c.primaries {
+		return ""
+	}
+	replicas := 0
+	for _, node := range c.nodes {
+		if node.Info("role") == "slave" && node.Info("master_link_status") == "up" {
+			replicas++
+		}
+	}
+	if replicas != len(c.nodes)-c.primaries {
+		return fmt.Sprintf("%d replicas are in step", replicas)
 	}
 	return ""
 }

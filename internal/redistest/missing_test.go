@@ -27,8 +27,9 @@ func (tb *fatalTB) SkipNow() { tb.skipped = true; runtime.Goexit() }
 func TestMissingBinaryFailsAndSaysWhatToInstall(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	for name, begin := range map[string]func(testing.TB){
-		"Single":  func(tb testing.TB) { redistest.Single(tb) },
-		"Cluster": func(tb testing.TB) { redistest.Cluster(tb, 3) },
+		"Single":   func(tb testing.TB) { redistest.Single(tb) },
+		"Cluster":  func(tb testing.TB) { redistest.Cluster(tb, 3) },
+		"Sentinel": func(tb testing.TB) { redistest.Sentinel(tb) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			fake := &fatalTB{TB: t}

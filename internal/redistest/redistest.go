@@ -1,15 +1,21 @@
 // Package redistest starts real redis-server processes for tests and ends them with the test.
 //
+// A server alone, a primary with replicas and Sentinels, and a cluster with or without replicas are
+// on offer, each with the means to break it: Kill, Stop, Restart, failovers, moves of slots.
+//
 // Servers listen on 127.0.0.1, keep nothing on disk but their log (and a cluster node's own
-// nodes.conf), and die with the test process even when that is killed. They live outside of any
-// testing/synctest bubble: real sockets do not follow fake time.
+// nodes.conf, a Sentinel's own sentinel.conf) unless they are told to, and die with the test process
+// even when that is killed. They live outside of any testing/synctest bubble: real sockets do not
+// follow fake time.
 package redistest
 
 import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"syscall"
@@ -28,23 +34,32 @@ const (
 // Server is one redis-server process. Its methods may be called from several goroutines, but
 // those that fail the test (Kill, Stop, Cont, Restart) belong in the test's own goroutine.
 type Server struct {
-	// Immutable after Single or Cluster returned it.
-	tb      testing.TB
-	binary  string
-	dir     string
-	cluster bool
-	port    reservation
-	bus     reservation // the cluster bus's port; held by cluster nodes only
+	// Immutable after Single, Cluster or Sentinel returned it.
+	tb     testing.TB
+	binary string
+	dir    string
+	setup  setup
+	port   reservation
+	bus    reservation // the cluster bus's port; held by cluster nodes only
 
 	mu   sync.Mutex
 	proc *process // the running process, nil after Kill; guarded by mu
 }
 
+// setup says what a server is.
+type setup struct {
+	cluster bool
+	conf    string   // text of a sentinel.conf without address; the server is a Sentinel if there is one
+	config  []string // added to the command line
+}
+
 // Single starts one stand-alone server without persistence and returns when it answers. It is
-// killed when the test ends. A missing redis-server fails the test, it never skips it.
-func Single(tb testing.TB) *Server {
+// killed when the test ends. A missing redis-server fails the test, it never skips it. What is in
+// config is added to the server's command line: "--maxmemory", "8mb" for instance, or
+// "--appendonly", "yes", "--appendfsync", "always" for a server that keeps its data.
+func Single(tb testing.TB, config ...string) *Server {
 	tb.Helper()
-	return start(tb, false)
+	return start(tb, setup{config: config})
 }
 
 // Addr returns the server's host:port. It stays the same across Kill and Restart.
@@ -63,8 +78,8 @@ func (s *Server) Do(args ...string) (any, error) {
 	return do(s.Addr(), commandTimeout, args)
 }
 
-// Kill ends the process with SIGKILL and waits until it is gone. Everything it held is lost. A
-// server that is already down stays so.
+// Kill ends the process with SIGKILL and waits until it is gone. Everything it held in memory is
+// lost. A server that is already down stays so.
 func (s *Server) Kill() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -87,8 +102,9 @@ func (s *Server) Cont() {
 	s.signal(syscall.SIGCONT)
 }
 
-// Restart kills the process, if it runs, and starts an empty one on the same port. A cluster node
-// comes back with its identity and slots, but without its keys.
+// Restart kills the process, if it runs, and starts one on the same port: an empty one, unless data
+// was kept, by Save or by an append-only file. It returns when the server answers, be it with
+// LOADING. A cluster node comes back with its identity and slots, but without its keys.
 func (s *Server) Restart() {
 	s.tb.Helper()
 	s.Kill()
@@ -113,15 +129,18 @@ func (s *Server) signal(sig syscall.Signal) {
 
 // start brings up a server on reserved ports. The reservation keeps other tests away; a stranger
 // may still hold the port, and then the next one is tried.
-func start(tb testing.TB, cluster bool) *Server {
+func start(tb testing.TB, as setup) *Server {
 	tb.Helper()
 	binary, err := exec.LookPath("redis-server")
 	if err != nil {
 		tb.Fatalf("redistest: redis-server is not installed (%v): run `make deps` or `apt-get install redis-server`", err)
 	}
 	for attempt := 1; ; attempt++ {
-		s := &Server{tb: tb, binary: binary, dir: tb.TempDir(), cluster: cluster}
+		s := &Server{tb: tb, binary: binary, dir: tb.TempDir(), setup: as}
 		err := s.reserve()
+		if err == nil {
+			err = s.writeConf()
+		}
 		if err == nil {
 			err = s.launch()
 		}
@@ -138,7 +157,7 @@ func start(tb testing.TB, cluster bool) *Server {
 }
 
 func (s *Server) reserve() (err error) {
-	if s.port, err = reservePort(); err != nil || !s.cluster {
+	if s.port, err = reservePort(); err != nil || !s.setup.cluster {
 		return err
 	}
 	s.bus, err = reservePort()
@@ -165,11 +184,14 @@ func (s *Server) launch() error {
 }
 
 func (s *Server) args() []string {
+	if s.setup.conf != "" {
+		return []string{s.confFile(), "--sentinel"}
+	}
 	args := []string{
 		"--port", strconv.Itoa(s.port.number), "--bind", host, "--dir", s.dir,
 		"--save", "", "--appendonly", "no", "--daemonize", "no",
 	}
-	if s.cluster {
+	if s.setup.cluster {
 		args = append(args,
 			"--cluster-enabled", "yes",
 			"--cluster-port", strconv.Itoa(s.bus.number),
@@ -177,7 +199,19 @@ func (s *Server) args() []string {
 			"--cluster-node-timeout", strconv.Itoa(clusterNodeTimeoutMillis),
 		)
 	}
-	return args
+	return append(args, s.setup.config...)
+}
+
+func (s *Server) confFile() string { return filepath.Join(s.dir, "sentinel.conf") }
+
+// writeConf writes the first version of a Sentinel's file. The Sentinel writes what it learns into
+// it, and finds it there after a restart.
+func (s *Server) writeConf() error {
+	if s.setup.conf == "" {
+		return nil
+	}
+	text := fmt.Sprintf("port %d\nbind %s\ndir %s\n%s", s.port.number, host, s.dir, s.setup.conf)
+	return os.WriteFile(s.confFile(), []byte(text), 0o600)
 }
 
 // awaitReady waits until the port is answered by this very process, and not by a stranger that
