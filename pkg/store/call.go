@@ -1,6 +1,7 @@
 package store
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -27,11 +28,13 @@ type call struct {
 	answer func(reply []any, err error)
 }
 
-// maxStrings is the most fixed arguments of a script: room's 13 and 4 keys.
-const maxStrings = 17
+// maxStrings is the most fixed arguments of a script: join's 6 and 9 keys, and 7 of its own.
+const maxStrings = 22
 
-// newCall makes a call with the keys and arguments that every script has. node and peer may be empty.
-func (s *Store) newCall(script *script, room Room, node, peer string, answer func([]any, error)) *call {
+// newCall makes a call with the keys and arguments that every script has. The seat's node and peer may be empty; request
+// is the number of the client's request, 0 for none.
+func (s *Store) newCall(script *script, seat Seat, request int64, answer func([]any, error)) *call {
+	room, node := seat.Room, seat.Node
 	n := partitionOf(room, len(s.partitions))
 	p := &s.partitions[n]
 	keys := p.roomKeys(room, node)
@@ -39,12 +42,15 @@ func (s *Store) newCall(script *script, room Room, node, peer string, answer fun
 	c.args = append(make([]any, 0, 24), "evalsha", script.sha, script.keys)
 	c.add(keys.room, keys.peers, keys.nodes, keys.log)
 	if script.keys != roomKeyCount {
-		c.add(keys.held, keys.rooms)
+		c.add(keys.held, keys.rooms, keys.away)
 	}
-	if script.keys == joinKeyCount {
+	if script.keys == resumeKeyCount || script.keys == joinKeyCount {
 		c.add(p.tombstone(node))
 	}
-	c.add(keys.name, p.inboxPrefix, node, peer)
+	if script.keys == joinKeyCount {
+		c.add(p.gate())
+	}
+	c.add(keys.name, p.prefix, node, seat.Peer, strconv.FormatInt(seat.Generation, 10), strconv.FormatInt(request, 10))
 	return c
 }
 
@@ -89,7 +95,7 @@ func (c *call) outcome() (reply []any, result int, err error) {
 	}
 	reply = c.cmd.Val()
 	status, _ := at(reply, 0).(string)
-	if status == "ok" {
+	if status == "ok" || status == "repeated" {
 		return reply, resultOK, nil
 	}
 	if err := refusal(status); err != nil {

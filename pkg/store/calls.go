@@ -8,9 +8,20 @@ import (
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
 
-// ErrFenced is the refusal of a call for a seat that another node holds. The calling node has lost
-// the seat (it was thought dead, or the session moved) and must not speak for it any more.
-var ErrFenced = errors.New("store: the seat is held by another node")
+// ErrFenced is the refusal of a call for a seat that another connection holds, or none. The caller has lost the seat (its
+// node was thought dead, or the session moved) and must not speak for it any more.
+var ErrFenced = errors.New("store: the seat is held by another connection")
+
+// ErrSuperseded is the refusal of a call that would take a seat from a later connection of the same session.
+var ErrSuperseded = errors.New("store: a later connection of the session holds the seat")
+
+// The types of events that are not for clients.
+const (
+	// TypeFenced tells a node that the seat of peer To was taken over: its connection holds it no more. See [FencedBy].
+	TypeFenced = "fenced"
+	// TypeEpoch begins a room's next epoch: what was known of the room is void.
+	TypeEpoch = "epoch"
+)
 
 // The reserved state keys. They hold `true` while a moderator has muted the peer; [Store.Control]
 // alone writes them, and neither [Join] nor [SetState] may carry them.
@@ -25,13 +36,15 @@ type Room struct {
 	App, Name string
 }
 
-// Seat names a peer's seat in a room and the node that speaks for it. Peer and Node are 1 to 64
+// Seat names a peer's seat in a room and the connection that speaks for it. Peer and Node are 1 to 64
 // printable ASCII characters without space, ':', '*', '"' and '\\', and not "-" alone; a call with others
 // is refused with bad_request.
 type Seat struct {
 	Room Room
 	Peer string
 	Node string
+	// Generation orders the connections of one session: the seat is the latest one's. It is not below 0.
+	Generation int64
 }
 
 // State maps top-level keys to raw JSON values, of a peer or of a room's properties. In a change, a
@@ -53,6 +66,15 @@ type Join struct {
 	// EventHead and EventTail are the joined-peer event's JSON object, cut where the seat's order
 	// (a number) belongs. Head starts with {"type":"joined-peer".
 	EventHead, EventTail []byte
+	// Grace is how long the seat is kept, away, when its connection is lost; 0 gives it up at once.
+	Grace time.Duration
+	// Back is the back-peer event's JSON object without seq, for a seat that the session has and that is away.
+	Back []byte
+	// SameUser is how the profile of the same user begins, in its JSON text; seats of such profiles are given up in favour of
+	// this one. Empty lets them be.
+	SameUser []byte
+	// ReplacedHead and ReplacedTail are the left-peer event of such a seat, cut inside the quotes where the peer's id belongs.
+	ReplacedHead, ReplacedTail []byte
 }
 
 // Leave gives a seat up.
@@ -62,9 +84,39 @@ type Leave struct {
 	Event []byte
 }
 
+// Lose notes that a seat's connection is lost.
+type Lose struct {
+	Seat
+	// Away is the away-peer event's JSON object without seq, and Left the left-peer event's, for a seat without a grace.
+	Away, Left []byte
+}
+
+// Resume gives a seat to a new connection of its session.
+type Resume struct {
+	Seat
+	// Epoch and Seq are those of the last event that the client has seen.
+	Epoch string
+	Seq   int64
+	// Back is the back-peer event's JSON object without seq.
+	Back []byte
+}
+
+// Resumed is what became of a [Resume].
+type Resumed struct {
+	// Request is the number of the client's last request that took effect in the room, 0 if none is known.
+	Request int64
+	// Known tells whether all that the client missed is known: Missed has it, in order. Otherwise the client has to start over
+	// from the snapshot, whose Members are set then alone.
+	Known    bool
+	Missed   []Event
+	Snapshot *Snapshot
+}
+
 // Send relays one message, to one peer or to all.
 type Send struct {
 	Seat
+	// Request is the number of the client's request, by which it takes effect once; 0 for none.
+	Request int64
 	// To is the receiver's peer id; empty for everybody in the room.
 	To string
 	// Type is the event's type, the same word as in Event.
@@ -80,6 +132,8 @@ type Send struct {
 // SetState merges into the peer's own state.
 type SetState struct {
 	Seat
+	// Request is as in [Send].
+	Request int64
 	// State is what to set, and with null what to remove.
 	State State
 	// MaxKeys and MaxBytes bound the state after the merge; bytes are those of its keys and raw
@@ -92,6 +146,8 @@ type SetState struct {
 // UpdateRoom changes a room's own fields, if its version is still the given one. Nil fields stay.
 type UpdateRoom struct {
 	Seat
+	// Request is as in [Send].
+	Request int64
 	// Version is the room's version that the caller has seen.
 	Version int64
 	// Capacity is the new number of seats, at least 1. Fewer than are taken sends nobody away.
@@ -133,7 +189,9 @@ const (
 // Control acts on one peer or on all but the caller. The caller's permission is checked above.
 type Control struct {
 	Seat
-	Action Action
+	// Request is as in [Send].
+	Request int64
+	Action  Action
 	// Media says what is muted or unmuted; a kick has none.
 	Media Media
 	// Target is a peer's id; empty for everybody but the caller.
@@ -158,9 +216,12 @@ type Look struct {
 // Member is one seat of a snapshot.
 type Member struct {
 	ID string
+	// Generation is that of the connection that holds the seat, or held it last.
+	Generation int64
 	// Order rises by one with every new seat of the room and is never used twice in an epoch.
 	Order int64
-	Node  string
+	// Node holds the seat; "-" while it is away.
+	Node string
 	// Away is set while the peer's connection is lost and its seat is kept.
 	Away    bool
 	Profile []byte

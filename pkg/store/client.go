@@ -130,17 +130,30 @@ func checkVersion(ctx context.Context, client *redis.Client) error {
 	return nil
 }
 
-// checkPartitions writes the number of partitions, or compares it with what the first node wrote.
-func checkPartitions(ctx context.Context, client redis.UniversalClient, ours int) error {
-	if err := client.SetNX(ctx, partitionsKey, ours, 0).Err(); err != nil {
-		return err
+// checkPartitions writes the number of partitions, or compares it with what the first node wrote. It reports whether it
+// has written it: nothing of ours was in Redis then.
+func checkPartitions(ctx context.Context, client redis.UniversalClient, ours int) (fresh bool, err error) {
+	if fresh, err = client.SetNX(ctx, partitionsKey, ours, 0).Result(); err != nil {
+		return false, err
 	}
 	theirs, err := client.Get(ctx, partitionsKey).Result()
 	if err != nil {
-		return err
+		return false, err
 	}
 	if theirs != strconv.Itoa(ours) {
-		return &PartitionsError{Ours: ours, Theirs: theirs}
+		return false, &PartitionsError{Ours: ours, Theirs: theirs}
 	}
-	return nil
+	return fresh, nil
+}
+
+// openGates lets seats be taken in all partitions of a Redis that nobody has used. Where other nodes have shut a gate, to
+// put their seats back, it stays so.
+func (s *Store) openGates(ctx context.Context) error {
+	_, err := s.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		for i := range s.partitions {
+			pipe.SetNX(ctx, s.partitions[i].gate(), 0, 0)
+		}
+		return nil
+	})
+	return err
 }

@@ -112,6 +112,10 @@ func refusal(status string) error {
 	switch code := wire.Code(status); code {
 	case "fenced":
 		return ErrFenced
+	case "superseded":
+		return ErrSuperseded
+	case "recovering":
+		return &wire.Error{Code: wire.CodeUnavailable, Message: "the seats of this room are being put back", RetryAfter: retryAfter}
 	case "lapsed":
 		return ErrLapsed
 	case wire.CodeNotMember:

@@ -210,9 +210,10 @@ func TestOutage(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	opts := store.Options{Addresses: []string{server.Addr()}, Registerer: registry, Logger: quietLogger()}
 	n := openNode(t, opts, "n")
-	resubscribed := make(chan int, 1000)
+	lost, resubscribed := make(chan int, 1000), make(chan int, 1000)
 	await(t, func() bool { return n.inbox.Ready() == nil })
 	hooked := n.store.Inbox("hooked", n)
+	hooked.OnLost = func(p int) { lost <- p }
 	hooked.OnResubscribed = func(p int) { resubscribed <- p }
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
@@ -221,6 +222,7 @@ func TestOutage(t *testing.T) {
 	await(t, func() bool { return hooked.Ready() == nil })
 	mustJoin(t, n, lobby, "a")
 	require.NoError(t, n.store.Ping(t.Context()))
+	require.Empty(t, lost, "nothing was there to be lost")
 	require.Empty(t, resubscribed, "the first subscription is none that was made again")
 
 	server.Kill()
@@ -236,19 +238,29 @@ func TestOutage(t *testing.T) {
 	defer done()
 	require.ErrorIs(t, n.inbox.WaitReady(short), context.DeadlineExceeded)
 	require.Zero(t, metric(t, registry, "signalbox_redis_inbox_ready", ""))
+	requireEach(t, n.store.Partitions(), lost)
+	require.Empty(t, resubscribed, "there is nothing to subscribe at")
 
 	server.Restart() // empty, without scripts
 	await(t, func() bool { return n.inbox.Ready() == nil && hooked.Ready() == nil })
-	seen := map[int]bool{}
-	for range n.store.Partitions() {
-		seen[<-resubscribed] = true
-	}
-	require.Len(t, seen, n.store.Partitions(), "every partition may have missed something")
+	requireEach(t, n.store.Partitions(), resubscribed)
+	require.Empty(t, lost, "it was lost once, however often Redis was tried")
 	await(t, func() bool { _, err := n.join(n.seat(lobby, "b")); return err == nil })
 	mustJoin(t, n, lobby, "c")
 	require.Contains(t, string(n.expect(t, 1)[0].Body), `"c"`, "events flow again")
 	require.Positive(t, metric(t, registry, "signalbox_redis_inbox_reconnects_total", "dial")+metric(t, registry, "signalbox_redis_inbox_reconnects_total", "closed"))
 	require.Positive(t, metric(t, registry, "signalbox_redis_errors_total", "dial")+metric(t, registry, "signalbox_redis_errors_total", "other"))
+}
+
+// requireEach takes one call of a hook for every partition.
+func requireEach(t *testing.T, partitions int, calls <-chan int) {
+	t.Helper()
+	seen := map[int]bool{}
+	for range partitions {
+		seen[<-calls] = true
+	}
+	require.Len(t, seen, partitions, "every partition may have missed something")
+	require.Empty(t, calls)
 }
 
 func await(t *testing.T, condition func() bool) {

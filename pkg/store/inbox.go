@@ -32,7 +32,8 @@ const (
 
 var reconnectReasons = []string{reasonDial, reasonSilent, reasonMoved, reasonClosed, reasonReply}
 
-// Event is what happened in a room, as a node's inbox receives it.
+// Event is what happened in a room, as a node's inbox receives it. Two types are for the node itself: [TypeFenced], without
+// a number of its own, and [TypeEpoch].
 type Event struct {
 	Partition int
 	Room      Room
@@ -44,6 +45,8 @@ type Event struct {
 	To string
 	// Except is the peer that does not get it; empty for none.
 	Except string
+	// Volatile is set for what the room's log does not have.
+	Volatile bool
 	// Body is the event's JSON object without seq, starting with {"type":". The receiver owns it.
 	Body []byte
 }
@@ -61,9 +64,19 @@ type Receiver interface {
 // A single Redis carries them all over one connection. A Redis Cluster needs one connection per partition,
 // since a sharded subscription of go-redis must not mix slots.
 type Inbox struct {
-	// OnResubscribed, if set before Run, is called when a partition's subscription was made again: events may
-	// have been lost before this instant. Called from the goroutine that calls Deliver for the partition.
+	// The hooks, which may be nil, are set before Run and called from the goroutine that calls Deliver for the
+	// partition. They must not block.
+
+	// OnLost is called when a partition's subscription is lost: events may be missing from now on, also between
+	// those that still arrive, until OnResubscribed. It is called once until then, and before the first event of
+	// the next subscription. It is not called when Run ends.
+	OnLost func(partition int)
+	// OnResubscribed is called when a partition's subscription was made again: everything that is published from
+	// now on arrives. What was published since OnLost may or may not have arrived.
 	OnResubscribed func(partition int)
+	// OnEmptied is called when Redis turns out to have lost a partition's data: its rooms are gone, or begin anew.
+	// It may come before OnLost, between OnLost and OnResubscribed or after it.
+	OnEmptied func(partition int)
 
 	// Immutable.
 	store         *Store
@@ -175,7 +188,8 @@ type subscription struct {
 	heard time.Time // when the connection last answered
 
 	// Owned by run's goroutine.
-	made int // how often the subscription was made
+	made int  // how often the subscription was made
+	lost bool // it was lost, and is not made again yet
 }
 
 func newSubscription(i *Inbox, first, end int) *subscription {
@@ -195,6 +209,9 @@ func (s *subscription) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		made := s.made
 		reason, err := s.session(ctx)
+		if ctx.Err() == nil {
+			s.lose()
+		}
 		s.inbox.setReady(s, false)
 		if ctx.Err() != nil {
 			return
@@ -268,12 +285,29 @@ func (s *subscription) session(ctx context.Context) (reason string, err error) {
 // begin is called when every channel is subscribed.
 func (s *subscription) begin() {
 	s.made++
-	if s.made > 1 && s.inbox.OnResubscribed != nil {
-		for _, channel := range s.channels {
-			s.inbox.OnResubscribed(s.index[channel])
-		}
+	if s.lost {
+		s.lost = false
+		s.each(s.inbox.OnResubscribed)
 	}
 	s.inbox.setReady(s, true)
+}
+
+// lose is called when a session has ended.
+func (s *subscription) lose() {
+	if s.made > 0 && !s.lost {
+		s.lost = true
+		s.each(s.inbox.OnLost)
+	}
+}
+
+// each calls a hook for every partition of the subscription.
+func (s *subscription) each(hook func(partition int)) {
+	if hook == nil {
+		return
+	}
+	for _, channel := range s.channels {
+		hook(s.index[channel])
+	}
 }
 
 func (s *subscription) deliver(message *redis.Message) {

@@ -13,17 +13,17 @@ const (
 
 // roomKeys are the keys that the scripts of one room need, in the order of their KEYS.
 type roomKeys struct {
-	room, peers, nodes, log, held, rooms string
-	name                                 string // <app>/<room>
+	room, peers, nodes, log, held, rooms, away string
+	name                                       string // <app>/<room>
 }
 
 // roomKeys makes all names of a room for a call by node. They are cut from one string: a call then costs one
-// allocation for them, not seven.
+// allocation for them, not eight.
 func (p *partition) roomKeys(r Room, node string) roomKeys {
-	const kinds = len("room:peers:nodes:log:rooms:")
+	const kinds = len("room:peers:nodes:log:rooms:away")
 	var b strings.Builder
-	b.Grow(5*len(p.prefix) + kinds + 4*(len(r.App)+1+len(r.Name)) + len(p.heldPrefix) + len(node) + len(r.App))
-	var ends [5]int
+	b.Grow(6*len(p.prefix) + kinds + 4*(len(r.App)+1+len(r.Name)) + len(p.heldPrefix) + len(node) + len(r.App))
+	var ends [6]int
 	for i, kind := range [4]string{"room:", "peers:", "nodes:", "log:"} {
 		b.WriteString(p.prefix)
 		b.WriteString(kind)
@@ -38,14 +38,20 @@ func (p *partition) roomKeys(r Room, node string) roomKeys {
 	b.WriteString(p.prefix)
 	b.WriteString("rooms:")
 	b.WriteString(r.App)
+	ends[5] = b.Len()
+	b.WriteString(p.prefix)
+	b.WriteString(awayKey)
 
 	all := b.String()
 	return roomKeys{
 		room: all[:ends[0]], peers: all[ends[0]:ends[1]], nodes: all[ends[1]:ends[2]], log: all[ends[2]:ends[3]],
-		held: all[ends[3]:ends[4]], rooms: all[ends[4]:],
+		held: all[ends[3]:ends[4]], rooms: all[ends[4]:ends[5]], away: all[ends[5]:],
 		name: all[len(p.prefix)+len("room:") : ends[0]],
 	}
 }
+
+// awayKey is the zset of a partition's away seats by deadline.
+const awayKey = "away"
 
 // newPartition makes the parts of names that only the tag decides.
 func newPartition(tag string) partition {
@@ -58,3 +64,9 @@ func (p *partition) inbox(node string) string { return p.inboxPrefix + node }
 
 // tombstone is the key that says that the node's seats in the partition were given up for it.
 func (p *partition) tombstone(node string) string { return p.prefix + "dead:" + node }
+
+// away is the zset of the partition's away seats.
+func (p *partition) away() string { return p.prefix + awayKey }
+
+// gate is the key that says that new seats may be taken in the partition: see join.lua.
+func (p *partition) gate() string { return p.prefix + "gate" }

@@ -4,18 +4,20 @@ import (
 	"bytes"
 	"crypto/rand"
 	"strconv"
+	"time"
 
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
 
-// Join takes a seat. Refusals: room_full, room_locked, ErrFenced when another node holds the seat, ErrLapsed when the
-// node was given up. A seat that the same node holds already is answered with the snapshot, New unset, and nothing is told to anybody.
+// Join takes a seat. Refusals: room_full, room_locked, unavailable while lost seats are put back, ErrSuperseded when a
+// later connection of the session holds the seat, ErrLapsed when the node was given up. A seat that the session has already
+// is the caller's from then on, and answered with the snapshot, New unset.
 func (s *Store) Join(j Join, done func(*Snapshot, error)) {
 	if err := j.check(); err != nil {
 		done(nil, err)
 		return
 	}
-	c := s.newCall(s.scripts.join, j.Room, j.Node, j.Peer, func(reply []any, err error) {
+	c := s.newCall(s.scripts.join, j.Seat, 0, func(reply []any, err error) {
 		if err != nil {
 			done(nil, err)
 			return
@@ -23,9 +25,11 @@ func (s *Store) Join(j Join, done func(*Snapshot, error)) {
 		done(decodeSnapshot(j.Room, j.Peer, true, reply))
 	})
 	c.addBytes(j.Profile)
-	// A room's life is named at random by whoever makes it, so that nobody takes a new life for the old one.
-	c.add(j.State.encode(), strconv.Itoa(j.Capacity), flag(j.Moderator), rand.Text()[:12])
+	c.add(j.State.encode(), strconv.Itoa(j.Capacity), flag(j.Moderator), newEpoch())
 	c.addBytes(j.EventHead, j.EventTail)
+	c.add(milliseconds(j.Grace))
+	c.addBytes(j.Back, j.SameUser, j.ReplacedHead, j.ReplacedTail)
+	c.add(milliseconds(s.opts.RecoveryTime))
 	s.router.submit(c)
 }
 
@@ -35,6 +39,9 @@ func (j *Join) check() error {
 	}
 	if j.Capacity < 1 {
 		return wire.Errorf(wire.CodeBadRequest, "a capacity of %d", j.Capacity)
+	}
+	if j.Grace < 0 {
+		return wire.Errorf(wire.CodeBadRequest, "a grace of %v", j.Grace)
 	}
 	if j.State.reserved() {
 		return refusal(string(wire.CodeForbidden))
@@ -53,18 +60,72 @@ func (s *Store) Leave(l Leave, done func(seq int64, err error)) {
 		done(0, err)
 		return
 	}
-	c := s.newCall(s.scripts.leave, l.Room, l.Node, l.Peer, answerSeq(done))
+	c := s.newCall(s.scripts.leave, l.Seat, 0, answerSeq(done))
 	c.addBytes(l.Event)
 	s.router.submit(c)
 }
 
-// Send relays a message and gives its sequence number. Refusals: not_member, peer_gone, ErrFenced.
+// Lose notes that a seat's connection is lost: it is away for its grace, or given up if it has none. Refusals: not_member,
+// ErrFenced.
+func (s *Store) Lose(l Lose, done func(seq int64, err error)) {
+	err := l.Seat.check()
+	if err == nil {
+		err = checkEvent(l.Away, nil)
+	}
+	if err == nil {
+		err = checkEvent(l.Left, nil)
+	}
+	if err != nil {
+		done(0, err)
+		return
+	}
+	c := s.newCall(s.scripts.lose, l.Seat, 0, answerSeq(done))
+	c.addBytes(l.Away, l.Left)
+	s.router.submit(c)
+}
+
+// Resume takes a seat over from an earlier connection of its session, and tells what the client has missed. Refusals:
+// not_member when the seat is no more, ErrSuperseded, ErrLapsed.
+func (s *Store) Resume(r Resume, done func(*Resumed, error)) {
+	err := r.Seat.check()
+	if err == nil && (!validID(r.Epoch) || r.Seq < 0) {
+		err = wire.Errorf(wire.CodeBadRequest, "not a place in a room's order")
+	}
+	if err == nil {
+		err = checkEvent(r.Back, nil)
+	}
+	if err != nil {
+		done(nil, err)
+		return
+	}
+	c := s.newCall(s.scripts.resume, r.Seat, 0, func(reply []any, err error) {
+		if err != nil {
+			done(nil, err)
+			return
+		}
+		resumed := &Resumed{Request: integer(reply, 4), Known: integer(reply, 5) == 1}
+		if resumed.Snapshot, err = decodeSnapshot(r.Room, r.Peer, !resumed.Known, reply); err == nil {
+			resumed.Missed, err = s.decodeRecords(r.Room, at(reply, 6))
+		}
+		if err != nil {
+			done(nil, err)
+			return
+		}
+		done(resumed, nil)
+	})
+	c.add(r.Epoch, strconv.FormatInt(r.Seq, 10))
+	c.addBytes(r.Back)
+	c.add(newEpoch())
+	s.router.submit(c)
+}
+
+// Send relays a message and gives its sequence number. Refusals: not_member, peer_gone, ErrFenced, outcome_unknown.
 func (s *Store) Send(m Send, done func(seq int64, err error)) {
 	if err := m.check(); err != nil {
 		done(0, err)
 		return
 	}
-	c := s.newCall(s.scripts.send, m.Room, m.Node, m.Peer, answerSeq(done))
+	c := s.newCall(s.scripts.send, m.Seat, m.Request, answerSeq(done))
 	to, except := m.To, noPeer
 	if to == "" {
 		to = everybody
@@ -101,7 +162,7 @@ func (s *Store) SetState(m SetState, done func(seq int64, err error)) {
 		done(0, err)
 		return
 	}
-	c := s.newCall(s.scripts.state, m.Room, m.Node, m.Peer, answerSeq(done))
+	c := s.newCall(s.scripts.state, m.Seat, m.Request, answerSeq(done))
 	c.add(strconv.Itoa(m.MaxKeys), strconv.Itoa(m.MaxBytes))
 	c.addBytes(m.Event)
 	c.addState(m.State)
@@ -115,7 +176,7 @@ func (s *Store) UpdateRoom(u UpdateRoom, done func(seq, version int64, err error
 		done(0, 0, err)
 		return
 	}
-	c := s.newCall(s.scripts.room, u.Room, u.Node, u.Peer, func(reply []any, err error) {
+	c := s.newCall(s.scripts.room, u.Seat, u.Request, func(reply []any, err error) {
 		done(integer(reply, 1), integer(reply, 2), err)
 	})
 	var capacity, locked, presenter string
@@ -157,7 +218,7 @@ func (s *Store) Control(m Control, done func(seq int64, affected int, err error)
 		done(0, 0, err)
 		return
 	}
-	c := s.newCall(s.scripts.control, m.Room, m.Node, m.Peer, func(reply []any, err error) {
+	c := s.newCall(s.scripts.control, m.Seat, m.Request, func(reply []any, err error) {
 		done(integer(reply, 1), int(integer(reply, 2)), err)
 	})
 	key, target := StateMutedAudio, m.Target
@@ -169,7 +230,6 @@ func (s *Store) Control(m Control, done func(seq int64, affected int, err error)
 	}
 	c.add(string(m.Action), key, target)
 	c.addBytes(m.Event, m.EventHead, m.EventTail)
-	c.add(s.partitions[c.partition].heldPrefix)
 	s.router.submit(c)
 }
 
@@ -195,19 +255,20 @@ func (m *Control) check() error {
 // Snapshot reads a room. A room that does not exist is not an error: Found is false. Refusals, with As set:
 // not_member, ErrFenced.
 func (s *Store) Snapshot(l Look, done func(*Snapshot, error)) {
-	var node, peer string
+	seat := Seat{Room: l.Room}
 	err := l.Room.check()
 	if l.As != nil {
-		node, peer = l.As.Node, l.As.Peer
+		seat = *l.As
+		seat.Room = l.Room
 		if err == nil {
-			err = Seat{Room: l.Room, Peer: peer, Node: node}.check()
+			err = seat.check()
 		}
 	}
 	if err != nil {
 		done(nil, err)
 		return
 	}
-	c := s.newCall(s.scripts.snapshot, l.Room, node, peer, func(reply []any, err error) {
+	c := s.newCall(s.scripts.snapshot, seat, 0, func(reply []any, err error) {
 		if err != nil {
 			done(nil, err)
 			return
@@ -217,6 +278,11 @@ func (s *Store) Snapshot(l Look, done func(*Snapshot, error)) {
 	c.add(flag(l.Members))
 	s.router.submit(c)
 }
+
+// newEpoch names a room's life at random, so that nobody takes a new life for the old one.
+func newEpoch() string { return rand.Text()[:12] }
+
+func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
 // answerSeq is the answer of a script that gives one sequence number.
 func answerSeq(done func(int64, error)) func([]any, error) {

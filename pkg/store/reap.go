@@ -61,8 +61,8 @@ func (s *Store) Claim(ctx context.Context, node, self string, forTime time.Durat
 	return claimed, nil
 }
 
-// Reap gives up some of a condemned node's seats in one partition, each as [Store.Leave] would have done, with reason
-// disconnected. From then on the node's joins in the partition are refused with [ErrLapsed]. It tells how many it gave
+// Reap takes some of a condemned node's seats in one partition from it, each as [Store.Lose] would have done, with reason
+// disconnected for those that are given up. From then on the node's joins in the partition are refused with [ErrLapsed]. It tells how many it gave
 // up, and how many are left to give up. done is called as for the other calls.
 func (s *Store) Reap(partition int, node string, done func(reaped, left int, err error)) {
 	if partition < 0 || partition >= len(s.partitions) {
@@ -77,10 +77,11 @@ func (s *Store) Reap(partition int, node string, done func(reaped, left int, err
 	c := &call{script: s.scripts.reap, partition: partition, answer: func(reply []any, err error) {
 		done(int(integer(reply, 1)), int(integer(reply, 2)), err)
 	}}
-	c.args = append(make([]any, 0, 14), "evalsha", c.script.sha, c.script.keys)
+	c.args = append(make([]any, 0, 20), "evalsha", c.script.sha, c.script.keys)
 	c.add(p.heldPrefix+node, p.tombstone(node))
-	c.add(p.prefix, p.inboxPrefix, node, "", strconv.Itoa(maxReap), strconv.FormatInt(tombstoneLife.Milliseconds(), 10))
+	c.add("", p.prefix, node, "", "0", "0", strconv.Itoa(maxReap), milliseconds(tombstoneLife))
 	c.addBytes(wire.SplitLeft(wire.ReasonDisconnected))
+	c.addBytes(wire.SplitAway())
 	s.router.submit(c)
 }
 

@@ -10,13 +10,14 @@ import (
 //
 //	1 <epoch> <seq> <app>/<room> <type> <to or *> <except or -> <body>
 //
-// The 1 is the record's version. The body is the event's JSON object without seq.
+// The 1 is the record's version; it is 1v for what is not in the log. The body is the event's JSON object without seq.
 const (
-	recordVersion = "1"
-	everybody     = "*"
-	noPeer        = "-"
-	bodyStart     = `{"type":"`
-	maxTypeLength = 32
+	recordVersion  = "1"
+	recordVolatile = "1v"
+	everybody      = "*"
+	noPeer         = "-"
+	bodyStart      = `{"type":"`
+	maxTypeLength  = 32
 )
 
 var errRecord = errors.New("store: not a record of version 1")
@@ -40,12 +41,12 @@ func ParseRecord(record string) (Event, error) {
 	}
 	app, room, _ := strings.Cut(name, "/")
 	switch {
-	case version != recordVersion, !validID(epoch), !validApp(app), !validRoomName(room), !validType(kind),
+	case version != recordVersion && version != recordVolatile, !validID(epoch), !validApp(app), !validRoomName(room), !validType(kind),
 		to != everybody && !validID(to), except != noPeer && !validID(except),
 		!strings.HasPrefix(body, bodyStart), !strings.HasSuffix(body, "}"):
 		return e, errRecord
 	}
-	e = Event{Room: Room{App: app, Name: room}, Epoch: epoch, Seq: number, Type: kind, Body: []byte(body)}
+	e = Event{Room: Room{App: app, Name: room}, Epoch: epoch, Seq: number, Type: kind, Body: []byte(body), Volatile: version == recordVolatile}
 	if to != everybody {
 		e.To = to
 	}

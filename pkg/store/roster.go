@@ -32,22 +32,28 @@ type NodeInfo struct {
 	Info []byte
 }
 
-// Beat renews a node's lease by Redis' clock. first starts it; a node that was given up, and a later beat
-// of one that is not known, get [ErrLapsed]. It waits for Redis.
-func (s *Store) Beat(ctx context.Context, node NodeInfo, lease time.Duration, first bool) error {
+// ErrForgotten is what a node gets whose lease Redis does not know, though nobody has given it up: Redis has lost its data.
+var ErrForgotten = errors.New("store: the node is not known any more")
+
+// Beat renews a node's lease by Redis' clock, and tells the time of that. first starts it; a node that was given up gets
+// [ErrLapsed], and a later beat of one that is not known [ErrForgotten]. It waits for Redis.
+func (s *Store) Beat(ctx context.Context, node NodeInfo, lease time.Duration, first bool) (time.Time, error) {
 	flag := 0
 	if first {
 		flag = 1
 	}
 	reply, err := s.roster.beat.Run(ctx, s.client, []string{rosterNodesKey, rosterInfoKey, rosterDeadPrefix + node.ID, rosterPulseKey},
-		node.ID, lease.Milliseconds(), node.Info, flag).StringSlice()
+		node.ID, lease.Milliseconds(), node.Info, flag).Slice()
 	if err != nil {
-		return fmt.Errorf("store: beat: %w", err)
+		return time.Time{}, fmt.Errorf("store: beat: %w", err)
 	}
-	if len(reply) == 0 || reply[0] != "ok" {
-		return ErrLapsed
+	switch status, _ := at(reply, 0).(string); status {
+	case "ok":
+		return time.UnixMilli(integer(reply, 1)), nil
+	case "forgotten":
+		return time.Time{}, ErrForgotten
 	}
-	return nil
+	return time.Time{}, ErrLapsed
 }
 
 // Roster lists the nodes whose lease runs. It waits for Redis.

@@ -27,7 +27,10 @@ type script struct {
 
 // scripts are all scripts of a store.
 type scripts struct {
-	join, leave, send, state, room, control, snapshot, reap *script
+	join, leave, lose, resume, send, state, room, control, snapshot *script // for a session
+	replay, rebirth, restore, reap, expire                          *script // for a node
+
+	all []*script
 }
 
 // scriptOptions is what is filled into the prelude.
@@ -40,10 +43,12 @@ type scriptOptions struct {
 
 // The number of KEYS: scripts that neither take nor give up a seat touch the room's own four alone.
 const (
-	roomKeyCount = 4
-	seatKeyCount = 6
-	joinKeyCount = 7 // and the node's tombstone
-	reapKeyCount = 2 // see reap.lua
+	roomKeyCount   = 4
+	seatKeyCount   = 7
+	resumeKeyCount = 8 // and the node's tombstone
+	joinKeyCount   = 9 // and the partition's gate
+	reapKeyCount   = 2 // see reap.lua
+	expireKeyCount = 1 // see expire.lua
 )
 
 func newScripts(opts scriptOptions) (*scripts, error) {
@@ -54,14 +59,20 @@ func newScripts(opts scriptOptions) (*scripts, error) {
 		keys  int
 		parts []string
 	}{
-		{&s.join, "join", joinKeyCount, []string{"look"}},
+		{&s.join, "join", joinKeyCount, []string{"look", "take", "unseat"}},
 		{&s.leave, "leave", seatKeyCount, []string{"unseat"}},
-		{&s.send, "send", roomKeyCount, nil},
-		{&s.state, "state", roomKeyCount, []string{"merge"}},
-		{&s.room, "room", roomKeyCount, []string{"merge"}},
-		{&s.control, "control", seatKeyCount, []string{"unseat"}},
+		{&s.lose, "lose", seatKeyCount, []string{"unseat", "depart"}},
+		{&s.resume, "resume", resumeKeyCount, []string{"look", "take", "missed", "rebirth"}},
+		{&s.send, "send", roomKeyCount, []string{"once"}},
+		{&s.state, "state", roomKeyCount, []string{"once", "merge"}},
+		{&s.room, "room", roomKeyCount, []string{"once", "merge"}},
+		{&s.control, "control", seatKeyCount, []string{"once", "unseat"}},
 		{&s.snapshot, "snapshot", roomKeyCount, []string{"look"}},
-		{&s.reap, "reap", reapKeyCount, []string{"unseat"}},
+		{&s.replay, "replay", roomKeyCount, []string{"look", "missed"}},
+		{&s.rebirth, "rebirth", roomKeyCount, []string{"rebirth"}},
+		{&s.restore, "restore", joinKeyCount, []string{"look", "take", "unseat", "rebirth"}},
+		{&s.reap, "reap", reapKeyCount, []string{"visit", "unseat", "depart"}},
+		{&s.expire, "expire", expireKeyCount, []string{"visit", "unseat"}},
 	} {
 		text, err := opts.render(d.name, d.parts)
 		if err != nil {
@@ -72,6 +83,7 @@ func newScripts(opts scriptOptions) (*scripts, error) {
 			name: d.name, text: text, sha: hex.EncodeToString(sum[:]), keys: d.keys,
 			timer: opts.metrics.scriptTimer(d.name),
 		}
+		s.all = append(s.all, *d.into)
 	}
 	return &s, nil
 }
@@ -104,7 +116,7 @@ func (o scriptOptions) render(name string, parts []string) (string, error) {
 // load puts every script into one server's script cache.
 func (s *scripts) load(ctx context.Context, client *redis.Client) error {
 	_, err := client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-		for _, script := range []*script{s.join, s.leave, s.send, s.state, s.room, s.control, s.snapshot, s.reap} {
+		for _, script := range s.all {
 			pipe.ScriptLoad(ctx, script.text)
 		}
 		return nil

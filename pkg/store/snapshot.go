@@ -85,17 +85,23 @@ func decodeMembers(peers []any) ([]Member, error) {
 	return members, nil
 }
 
-// decodeSeat reads "<node> <order> <status> <generation> <profile>".
+// decodeSeat reads "<node> <order> <status> <generation> <grace> <profile>".
 func decodeSeat(peer, seat string) (Member, error) {
-	parts := strings.SplitN(seat, " ", 5)
-	if len(parts) != 5 {
+	parts := strings.SplitN(seat, " ", 6)
+	if len(parts) != 6 {
 		return Member{}, fmt.Errorf("a seat record of %d parts", len(parts))
 	}
 	order, err := strconv.ParseInt(parts[1], 10, 64)
 	if err != nil {
 		return Member{}, err
 	}
-	return Member{ID: peer, Order: order, Node: parts[0], Away: parts[2] == statusAway, Profile: []byte(parts[4])}, nil
+	generation, err := strconv.ParseInt(parts[3], 10, 64)
+	if err != nil {
+		return Member{}, err
+	}
+	return Member{
+		ID: peer, Generation: generation, Order: order, Node: parts[0], Away: parts[2] == statusAway, Profile: []byte(parts[5]),
+	}, nil
 }
 
 // fieldReader reads the values of an HMGET and keeps the first error.

@@ -55,6 +55,9 @@ type Options struct {
 	LogLength int
 	// ResumeWindow is for how long after its last event a room's log is kept, at least (2 min).
 	ResumeWindow time.Duration
+	// RecoveryTime is for how long nobody gets a new seat in a partition whose data Redis has lost (4 s): the nodes put the
+	// seats back first that their clients had.
+	RecoveryTime time.Duration
 	// QueueCalls is how many calls may wait for a pipeline (65536); more are refused as unavailable.
 	QueueCalls int
 	// BatchCalls is the most calls in one pipeline (256).
@@ -82,6 +85,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.Partitions, defaultPartitions)
 	setDefault(&o.LogLength, 256)
 	setDefault(&o.ResumeWindow, 2*time.Minute)
+	setDefault(&o.RecoveryTime, 4*time.Second)
 	setDefault(&o.QueueCalls, 65536)
 	setDefault(&o.BatchCalls, 256)
 	setDefault(&o.lanesPerPrimary, 1)
@@ -117,7 +121,7 @@ func (o Options) validate() error {
 		return fmt.Errorf("database %d", o.Database)
 	case o.Partitions < 1 || o.Partitions > maxPartitions:
 		return fmt.Errorf("%d partitions, 1 to %d are possible", o.Partitions, maxPartitions)
-	case o.DialTimeout < 0 || o.ReadTimeout < 0 || o.WriteTimeout < 0 || o.TopologyReload < 0:
+	case o.DialTimeout < 0 || o.ReadTimeout < 0 || o.WriteTimeout < 0 || o.TopologyReload < 0 || o.RecoveryTime < 0:
 		return errors.New("a negative time")
 	case o.PoolSize < 0 || o.LogLength < 0 || o.QueueCalls < 0 || o.BatchCalls < 0:
 		return errors.New("a negative number")
@@ -129,13 +133,13 @@ func (o Options) validate() error {
 
 // Store is the cluster's shared memory: one per process. All methods may be called from any goroutine.
 //
-// The calls (Join, Leave, Send, SetState, UpdateRoom, Control, Snapshot) are asynchronous: they return at
+// The calls (Join, Leave, Lose, Resume, Send, SetState, UpdateRoom, Control, Snapshot, and those of a node) are asynchronous: they return at
 // once and done is called exactly once. Calls of one partition take effect in the order in which they were
 // made, and their answers come in that order. done is called from a goroutine of Run and must not block; a
 // call that is refused without being queued (a field that is not valid, a full queue, Run has ended) has
 // done called before the method returns, so do not hold a lock that done takes.
 //
-// Refusals are *wire.Error, [ErrFenced] or, of a join, [ErrLapsed]. Whatever goes wrong with Redis is a *wire.Error of code
+// Refusals are *wire.Error, [ErrFenced], [ErrSuperseded] or [ErrLapsed]. Whatever goes wrong with Redis is a *wire.Error of code
 // unavailable: the call may or may not have taken effect.
 type Store struct {
 	// Immutable after Open.
@@ -202,7 +206,11 @@ func (s *Store) connect(ctx context.Context) error {
 			return fmt.Errorf("store: check the version of redis: %w", err)
 		}
 	}
-	if err := checkPartitions(ctx, s.client, s.opts.Partitions); err != nil {
+	fresh, err := checkPartitions(ctx, s.client, s.opts.Partitions)
+	if err == nil && fresh {
+		err = s.openGates(ctx)
+	}
+	if err != nil {
 		return fmt.Errorf("store: check the number of partitions: %w", err)
 	}
 	for _, client := range s.router.primaries() {

@@ -1,16 +1,20 @@
 -- control: mutes, unmutes or kicks one peer, or all but the caller, and tells everybody.
--- A mute is safe to send again (the event is told twice); a second kick of one peer is answered peer_gone.
--- KEYS:  see the prelude. A kicked peer's held set belongs to its own node, which no caller can know: its key
---        is made from a prefix. It carries the same hash tag, so it lies in the same slot.
--- ARGV:  5 mute, unmute or kick, 6 reserved state key, 7 target or *, 8 the control event, 9 and 10 the left-peer
---        event, cut where the peer's id belongs, 11 held key prefix
--- Returns {'ok', seq, peers affected}; {'not_member'}, {'fenced'}, {'peer_gone'}
+-- Takes effect once, if the request has a number; otherwise a mute is told twice, and a second kick of one peer is
+-- answered peer_gone.
+-- KEYS:  see the prelude. A kicked peer's held set belongs to its own node, which no caller can know: unseat makes its
+--        key, which carries the same hash tag, so it lies in the same slot.
+-- ARGV:  7 mute, unmute or kick, 8 reserved state key, 9 target or *, 10 the control event, 11 and 12 the left-peer
+--        event, cut where the peer's id belongs
+-- Returns {'ok', seq, peers affected}, {'repeated', seq, peers affected or 0}; {'not_member'}, {'fenced'},
+--         {'peer_gone'}, {'outcome_unknown'}
 -- Caller: Store.Control
-local action, key, target, body = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
-local head, tail, held_prefix = ARGV[9], ARGV[10], ARGV[11]
+local action, key, target, body, head, tail = ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12]
 
-local refused = fence(call('HGET', PEERS, PEER))
+local own = call('HMGET', PEERS, PEER, 'r:' .. PEER)
+local refused = fence(own[1])
 if refused then return {refused} end
+local before = repeated(own[2])
+if before then return before end
 local targets, states = {}, {}
 if target ~= '*' then
   local found = call('HMGET', PEERS, target, 's:' .. target)
@@ -33,9 +37,9 @@ if #targets == 0 then return {'ok', tonumber(call('HGET', ROOM, 'seq')), 0} end
 
 local seq
 for _, t in ipairs(targets) do
-  local peer, node = t[1], node_of(t[2])
+  local peer, seat = t[1], t[2]
   if action == 'kick' then
-    seq = unseat(peer, node, held_prefix .. node, '-', head .. peer .. tail)
+    seq = unseat(peer, seat, '-', head .. peer .. tail)
   else
     local text = states[peer]
     local map = text and text ~= '' and cjson.decode(text) or {}
@@ -43,4 +47,6 @@ for _, t in ipairs(targets) do
     call('HSET', PEERS, 's:' .. peer, next(map) and cjson.encode(map) or '')
   end
 end
-return {'ok', seq or emit('control', '*', '-', body), #targets}
+seq = seq or emit('control', '*', '-', body)
+took_effect(seq, #targets)
+return {'ok', seq, #targets}

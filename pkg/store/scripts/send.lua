@@ -1,19 +1,17 @@
 -- send: relays one message to one peer or to everybody. The hot path.
--- Not safe to send again: each time is another event.
+-- Takes effect once, if the request has a number.
 -- KEYS:  see the prelude
--- ARGV:  5 event type, 6 receiver or *, 7 excepted peer or -, 8 volatile (0/1), 9 the event
--- Returns {'ok', seq}; {'not_member'}, {'fenced'}, {'peer_gone'}
+-- ARGV:  7 event type, 8 receiver or *, 9 excepted peer or -, 10 volatile (0/1), 11 the event
+-- Returns {'ok', seq}, {'repeated', seq}; {'not_member'}, {'fenced'}, {'peer_gone'}, {'outcome_unknown'}
 -- Caller: Store.Send
-local kind, to, except, volatile, body = ARGV[5], ARGV[6], ARGV[7], ARGV[8] == '1', ARGV[9]
+local kind, to, except, volatile, body = ARGV[7], ARGV[8], ARGV[9], ARGV[10] == '1', ARGV[11]
 
-if to == '*' then
-  local refused = fence(call('HGET', PEERS, PEER))
-  if refused then return {refused} end
-  return {'ok', emit(kind, to, except, body, volatile)}
-end
-
-local seats = call('HMGET', PEERS, PEER, to)
+local seats = call('HMGET', PEERS, PEER, 'r:' .. PEER, to) -- no peer is called *
 local refused = fence(seats[1])
 if refused then return {refused} end
-if not seats[2] then return {'peer_gone'} end
-return {'ok', emit(kind, to, except, body, volatile, node_of(seats[2]))}
+local before = repeated(seats[2])
+if before then return before end
+if to ~= '*' and not seats[3] then return {'peer_gone'} end
+local seq = emit(kind, to, except, body, volatile, seats[3] and node_of(seats[3]))
+if not volatile then took_effect(seq) end
+return {'ok', seq}

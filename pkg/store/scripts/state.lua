@@ -1,15 +1,19 @@
 -- state: merges into the peer's own state and tells the others.
--- Safe to send again: the state is the same, the event is told twice.
+-- Takes effect once, if the request has a number; otherwise the state is the same, and the event is told twice.
 -- KEYS:  see the prelude
--- ARGV:  5 most keys, 6 most bytes, 7 the state event, 8... pairs of key and raw value
--- Returns {'ok', seq}; {'not_member'}, {'fenced'}, {'too_large'}, {'forbidden'}
+-- ARGV:  7 most keys, 8 most bytes, 9 the state event, 10... pairs of key and raw value
+-- Returns {'ok', seq}, {'repeated', seq}; {'not_member'}, {'fenced'}, {'too_large'}, {'forbidden'}, {'outcome_unknown'}
 -- Caller: Store.SetState
-local max_keys, max_bytes, body = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
+local max_keys, max_bytes, body = tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9]
 
-local seat = call('HMGET', PEERS, PEER, 's:' .. PEER)
+local seat = call('HMGET', PEERS, PEER, 's:' .. PEER, 'r:' .. PEER)
 local refused = fence(seat[1])
 if refused then return {refused} end
-local text, status = merge(seat[2], 8, max_keys, max_bytes, {mutedAudio = true, mutedVideo = true})
+local before = repeated(seat[3])
+if before then return before end
+local text, status = merge(seat[2], 10, max_keys, max_bytes, {mutedAudio = true, mutedVideo = true})
 if not text then return {status} end
 call('HSET', PEERS, 's:' .. PEER, text)
-return {'ok', emit('state', '*', PEER, body)}
+local seq = emit('state', '*', PEER, body)
+took_effect(seq)
+return {'ok', seq}

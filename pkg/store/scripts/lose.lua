@@ -1,0 +1,11 @@
+-- lose: notes that a seat's connection is lost. With a grace the seat is kept that long, away; without one it is given
+-- up. The others are told.
+-- Safe to send again: the second one is answered fenced, or not_member.
+-- KEYS:  see the prelude
+-- ARGV:  7 the away-peer event, 8 the left-peer event
+-- Returns {'ok', seq}; {'not_member'}, {'fenced'}
+-- Caller: Store.Lose
+local seat = call('HGET', PEERS, PEER)
+local refused = fence(seat)
+if refused then return {refused} end
+return {'ok', depart(PEER, seat, ARGV[7], ARGV[8])}

@@ -1,0 +1,26 @@
+-- Part of join, resume and restore, after the prelude.
+
+-- Gives a seat that is taken to the calling connection, unless a later one of the same session has it. The node that
+-- held it is told, without a number. Returns nil or the status of a refusal.
+local function take(peer, seat, generation, back_body)
+  local node, order, status, old, grace, profile = string.match(seat, '^(%S+) (%S+) (%S+) (%S+) (%S+) (.*)$')
+  if tonumber(old) > tonumber(generation) then return 'superseded' end
+  if node == NODE and old == generation then return end
+  if status == 'a' then
+    call('ZREM', AWAY, NAME .. ' ' .. peer)
+  else
+    call('SREM', PREFIX .. 'held:' .. node, NAME .. ' ' .. peer)
+  end
+  call('HSET', PEERS, peer, NODE .. ' ' .. order .. ' c ' .. generation .. ' ' .. grace .. ' ' .. profile)
+  call('SADD', HELD, NAME .. ' ' .. peer)
+  if node ~= NODE then
+    call('HINCRBY', NODES, NODE, 1)
+    if status ~= 'a' then
+      if call('HINCRBY', NODES, node, -1) == 0 then call('HDEL', NODES, node) end
+      local now = call('HMGET', ROOM, 'epoch', 'seq')
+      call('@PUBLISH@', INBOX .. node, '1v ' .. now[1] .. ' ' .. now[2] .. ' ' .. NAME .. ' fenced ' .. peer
+        .. ' - {"type":"fenced","generation":' .. generation .. '}')
+    end
+  end
+  if status == 'a' then emit('back-peer', '*', peer, back_body) end
+end
