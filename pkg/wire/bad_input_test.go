@@ -233,11 +233,27 @@ func badFields() (rows []badInput) {
 		"hello: app with a slash":       `"type":"hello","app":"a/b"`,
 		"hello: resume object":          `"type":"hello","resume":{}`,
 		"hello: rooms list":             `"type":"hello","rooms":["lobby"]`,
-		"hello: rooms with a bad seq":   `"type":"hello","rooms":{"lobby":-1}`,
+		"hello: rooms with a bad seq":   `"type":"hello","rooms":{"lobby":{"epoch":"e","seq":-1}}`,
+		"hello: rooms without seq":      `"type":"hello","rooms":{"lobby":{"epoch":"e"}}`,
+		"hello: rooms without epoch":    `"type":"hello","rooms":{"lobby":{"seq":1}}`,
+		"hello: rooms, empty epoch":     `"type":"hello","rooms":{"lobby":{"epoch":"","seq":1}}`,
+		"hello: rooms, epoch, a star":   `"type":"hello","rooms":{"lobby":{"epoch":"*","seq":1}}`,
+		"hello: rooms, epoch number":    `"type":"hello","rooms":{"lobby":{"epoch":1,"seq":1}}`,
+		"hello: rooms, seq twice":       `"type":"hello","rooms":{"lobby":{"epoch":"e","seq":1,"seq":2}}`,
+		"hello: rooms with a number":    `"type":"hello","rooms":{"lobby":1}`,
 		"hello: rooms with a string":    `"type":"hello","rooms":{"lobby":"1"}`,
+		"hello: rooms with null":        `"type":"hello","rooms":{"lobby":null}`,
+		"hello: rooms null":             `"type":"hello","rooms":null`,
+		"hello: rooms, second one bad":  `"type":"hello","rooms":{"lobby":{"epoch":"e","seq":1},"a":[]}`,
+		"hello: resumable number":       `"type":"hello","resumable":1`,
+		"hello: resumable string":       `"type":"hello","resumable":"true"`,
+		"hello: attempt 0":              `"type":"hello","attempt":0`,
+		"hello: attempt negative":       `"type":"hello","attempt":-1`,
+		"hello: attempt string":         `"type":"hello","attempt":"1"`,
+		"hello: attempt of 2^53":        `"type":"hello","attempt":9007199254740992`,
 		"hello: control in the client":  `"type":"hello","client":"a\u0007"`,
-		"hello: more than 64 rooms":     `"type":"hello","rooms":{"a":0` + manyFields(64) + `}`,
-		"hello: the same room twice":    `"type":"hello","rooms":{"a":0,"a":1}`,
+		"hello: more than 64 rooms":     `"type":"hello","rooms":{` + manyRooms(65) + `}`,
+		"hello: the same room twice":    `"type":"hello","rooms":{"a":{"epoch":"e","seq":1},"a":{"epoch":"e","seq":1}}`,
 		"hello: rooms, string as a map": `"type":"hello","rooms":"lobby"`,
 	} {
 		rows = append(rows, badInput{name, `{"id":7,` + rest + `}`, wire.CodeBadRequest, 7})
@@ -269,6 +285,9 @@ func TestOddButGoodInputs(t *testing.T) {
 		"escaped key":      {`{"id":1,"\u0074ype":"l\u0065ave","room":"\u0072"}`, &wire.Leave{Room: "r"}},
 		"longest room":     {`{"id":1,"type":"leave","room":"` + strings.Repeat("r", 128) + `"}`, &wire.Leave{Room: strings.Repeat("r", 128)}},
 		"dots alone":       {`{"id":1,"type":"leave","room":".."}`, &wire.Leave{Room: ".."}},
+		"64 rooms":         {`{"id":1,"type":"hello","rooms":{` + manyRooms(64) + `}}`, &wire.Hello{Rooms: positions(64)}},
+		"a room named seq": {`{"id":1,"type":"hello","rooms":{"seq":{"seq":1,"epoch":"e","future":{}}}}`, &wire.Hello{Rooms: map[string]wire.Position{"seq": {Epoch: "e", Seq: 1}}}},
+		"not resumable":    {`{"id":1,"type":"hello","resumable":false}`, &wire.Hello{}},
 		"emoji in a name":  {`{"id":1,"type":"hello","app":"demo","name":"\ud83d\ude00"}`, &wire.Hello{App: "demo", Name: "😀"}},
 		"data null":        {`{"id":1,"type":"publish","room":"r","data":null}`, &wire.Publish{Room: "r", Data: []byte("null")}},
 		"depth 16":         {`{"id":1,"type":"publish","room":"r","data":` + strings.Repeat("[", 15) + strings.Repeat("]", 15) + `}`, &wire.Publish{Room: "r", Data: []byte(strings.Repeat("[", 15) + strings.Repeat("]", 15))}},
@@ -336,6 +355,23 @@ func TestLimitsAreTaken(t *testing.T) {
 			require.Equal(t, test.code, refusal.Code)
 		})
 	}
+}
+
+// manyRooms gives n rooms of a hello, and positions what they are read as.
+func manyRooms(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `"r%d":{"epoch":"e","seq":%d},`, i, i)
+	}
+	return strings.TrimSuffix(b.String(), ",")
+}
+
+func positions(n int) map[string]wire.Position {
+	rooms := make(map[string]wire.Position)
+	for i := range n {
+		rooms[fmt.Sprintf("r%d", i)] = wire.Position{Epoch: "e", Seq: int64(i)}
+	}
+	return rooms
 }
 
 // manyFields gives n more fields of an object.

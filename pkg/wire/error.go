@@ -33,6 +33,11 @@ const (
 	CodeLimit Code = "limit"
 	// CodeRateLimited: too many requests in too short a time.
 	CodeRateLimited Code = "rate_limited"
+	// CodeResumeRefused: the session cannot be resumed: its token is not valid or too old, or a later connection has it.
+	// The connection stays open for a hello with a token or an app.
+	CodeResumeRefused Code = "resume_refused"
+	// CodeOutcomeUnknown: a request that was sent again after a resume may or may not have taken effect.
+	CodeOutcomeUnknown Code = "outcome_unknown"
 	// CodeUnavailable: Redis did not answer. The request may or may not have taken effect.
 	CodeUnavailable Code = "unavailable"
 	// CodeInternal: a fault of ours; the log has the rest.
@@ -42,7 +47,7 @@ const (
 // Codes lists every error code, for tests and documentation.
 var Codes = []Code{
 	CodeBadRequest, CodeTooLarge, CodeUnauthorized, CodeForbidden, CodeRoomFull, CodeRoomLocked, CodeNotMember,
-	CodePeerGone, CodeConflict, CodeLimit, CodeRateLimited, CodeUnavailable, CodeInternal,
+	CodePeerGone, CodeConflict, CodeLimit, CodeRateLimited, CodeResumeRefused, CodeOutcomeUnknown, CodeUnavailable, CodeInternal,
 }
 
 // Retryable reports whether a client should send the same request again by itself, after a pause. A full or
@@ -103,6 +108,8 @@ const (
 	CloseRateLimited CloseCode = 4004
 	// CloseExpired: 4005, the token has expired; come back with a new one.
 	CloseExpired CloseCode = 4005
+	// CloseTakenOver: 4006, a later connection of the same client has the session.
+	CloseTakenOver CloseCode = 4006
 
 	// CloseMoved: 4100, the gateway drains; come back, on another one.
 	CloseMoved CloseCode = 4100
@@ -119,7 +126,7 @@ var CloseCodes = map[CloseCode]string{
 	CloseGoingAway: "going_away", CloseProtocolError: "protocol_error", CloseUnsupportedData: "unsupported_data",
 	CloseInvalidUTF8: "invalid_utf8", ClosePolicy: "policy", CloseTooLarge: "too_large",
 	CloseUnauthorized: "unauthorized", CloseHelloTimeout: "hello_timeout", CloseBadMessages: "bad_messages",
-	CloseRateLimited: "rate_limited", CloseExpired: "expired", CloseMoved: "moved",
+	CloseRateLimited: "rate_limited", CloseExpired: "expired", CloseTakenOver: "taken_over", CloseMoved: "moved",
 	CloseSlowReceiver: "slow_receiver", CloseHeartbeat: "heartbeat", CloseInternal: "internal",
 }
 

@@ -116,8 +116,8 @@ func TestKeysAreEscaped(t *testing.T) {
 	state := wire.Object{`a":1,"b`: nil}
 	require.Equal(t, `{"id":1,"type":"state","room":"r","state":{"a\":1,\"b":null}}`,
 		string(wire.AppendRequest(nil, wire.Request{ID: 1, Body: &wire.SetState{Room: "r", State: state}})))
-	rooms := map[string]int64{`a":1,"b`: 2}
-	require.Equal(t, `{"id":1,"type":"hello","rooms":{"a\":1,\"b":2}}`,
+	rooms := map[string]wire.Position{`a":1,"b`: {Epoch: `e"`, Seq: 2}}
+	require.Equal(t, `{"id":1,"type":"hello","rooms":{"a\":1,\"b":{"epoch":"e\"","seq":2}}}`,
 		string(wire.AppendRequest(nil, wire.Request{ID: 1, Body: &wire.Hello{Rooms: rooms}})))
 }
 

@@ -225,6 +225,20 @@ func (f *fields) nested(key string, read func(*fields)) {
 	}
 }
 
+// eachRoom calls read for the fields of every member of an object that has rooms as its keys.
+func (f *fields) eachRoom(read func(room string, f *fields)) {
+	for _, member := range f.list {
+		room := string(member.key)
+		if !ValidRoom(room) {
+			f.fail(CodeBadRequest, "a key is not a room name")
+		}
+		if f.err != nil {
+			return
+		}
+		f.inner(room, member.value, func(f *fields) { read(room, f) })
+	}
+}
+
 // each calls read for every element of an array of objects; absent means none.
 func (f *fields) each(key string, read func(*fields)) {
 	raw := f.get(key)

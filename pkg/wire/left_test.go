@@ -8,8 +8,18 @@ import (
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
 
-func TestSplitLeftIsTheWholeEvent(t *testing.T) {
-	head, middle, tail := wire.SplitLeft(wire.ReasonDisconnected)
-	require.Equal(t, string(wire.AppendEventBody(nil, "lobby", &wire.LeftPeer{Peer: "a81x", Reason: wire.ReasonDisconnected})),
-		string(head)+"lobby"+string(middle)+"a81x"+string(tail))
+func TestSplitBodiesAreTheWholeEvent(t *testing.T) {
+	for _, test := range []struct {
+		body  wire.EventBody
+		split func() (head, middle, tail []byte)
+	}{
+		{&wire.LeftPeer{Peer: "a81x", Reason: wire.ReasonDisconnected}, func() (head, middle, tail []byte) { return wire.SplitLeft(wire.ReasonDisconnected) }},
+		{&wire.AwayPeer{Peer: "a81x"}, wire.SplitAway},
+		{&wire.BackPeer{Peer: "a81x"}, wire.SplitBack},
+	} {
+		t.Run(string(test.body.Type()), func(t *testing.T) {
+			head, middle, tail := test.split()
+			require.Equal(t, string(wire.AppendEventBody(nil, "lobby", test.body)), string(head)+"lobby"+string(middle)+"a81x"+string(tail))
+		})
+	}
 }

@@ -21,14 +21,27 @@ type Welcome struct {
 	// Node is the name of the gateway that serves the session.
 	Node    string
 	Version int
-	// Resume is the token with which the session can be resumed; "" where it cannot.
+	// Resume is the token with which the session can be resumed, for Grace milliseconds after its connection is lost;
+	// "" and 0 where it cannot.
 	Resume string
+	Grace  int64
+	// Resumed is true when a session goes on, and Rooms then says what became of its rooms.
+	Resumed bool
+	Rooms   map[string]ResumedRoom
 	// Heartbeat is the period in milliseconds in which the server pings.
 	Heartbeat int64
 	// Time is the server's clock in Unix milliseconds.
 	Time       int64
 	ICEServers []ICEServer
 	Limits     SessionLimits
+}
+
+// ResumedRoom is what became of a room in a resume.
+type ResumedRoom struct {
+	// Result is [ResumeReplayed], [ResumeResync] or [ResumeGone].
+	Result string
+	// Request is the highest id of the session's requests that took effect in the room; 0 if none is known.
+	Request int64
 }
 
 // SessionLimits tells a client what it may send.
@@ -85,15 +98,26 @@ type Peer struct {
 }
 
 // Done answers [Leave], [Signal], [Publish] and [SetState] with the number of the event that it caused.
-type Done struct{ Seq int64 }
+type Done struct {
+	Seq int64
+	// Repeated is true when the request came again after a resume and had taken effect before; what else the reply said
+	// then may not be known any more, and is 0.
+	Repeated bool
+}
 
 // Updated answers [UpdateRoom] with the room's new version.
-type Updated struct{ Seq, Version int64 }
+type Updated struct {
+	Seq, Version int64
+	// Repeated is as in [Done].
+	Repeated bool
+}
 
 // Controlled answers [Control] with the number of peers that it reached.
 type Controlled struct {
 	Seq      int64
 	Affected int
+	// Repeated is as in [Done].
+	Repeated bool
 }
 
 // HeadCount answers [Peers] without List.
@@ -163,6 +187,20 @@ func (m *Welcome) encode(e *encoder) {
 	e.str("node", m.Node)
 	e.int("version", int64(m.Version))
 	e.text("resume", m.Resume)
+	e.count("grace", m.Grace)
+	e.flag("resumed", m.Resumed)
+	if m.Rooms != nil {
+		e.nested("rooms", func(e *encoder) {
+			for _, room := range sortedKeys(m.Rooms, nil) {
+				e.name(room)
+				e.open()
+				e.str("result", m.Rooms[room].Result)
+				e.count("request", m.Rooms[room].Request)
+				e.close()
+				e.b = append(e.b, ',')
+			}
+		})
+	}
 	e.int("heartbeat", m.Heartbeat)
 	e.int("time", m.Time)
 	encodeICEServers(e, m.ICEServers)
@@ -178,6 +216,14 @@ func (m *Welcome) decode(f *fields) {
 	f.need("version")
 	m.Version = f.count("version", 1)
 	m.Resume = f.text("resume")
+	m.Grace = f.integer("grace", 0)
+	m.Resumed = f.boolean("resumed")
+	f.nested("rooms", func(rooms *fields) {
+		m.Rooms = make(map[string]ResumedRoom, len(rooms.list))
+		rooms.eachRoom(func(room string, f *fields) {
+			m.Rooms[room] = ResumedRoom{Result: f.required("result", ValidKey), Request: f.integer("request", 0)}
+		})
+	})
 	m.Heartbeat = f.integer("heartbeat", 0)
 	m.Time = f.integer("time", 0)
 	m.ICEServers = decodeICEServers(f)
@@ -338,27 +384,38 @@ func orEmpty(o Object) Object {
 	return o
 }
 
-func (m *Done) encode(e *encoder) { e.int("seq", m.Seq) }
-func (m *Done) decode(f *fields)  { m.Seq = f.integer("seq", 0) }
+func (m *Done) encode(e *encoder) {
+	e.int("seq", m.Seq)
+	e.flag("repeated", m.Repeated)
+}
+
+func (m *Done) decode(f *fields) {
+	m.Seq = f.integer("seq", 0)
+	m.Repeated = f.boolean("repeated")
+}
 
 func (m *Updated) encode(e *encoder) {
 	e.int("seq", m.Seq)
 	e.int("version", m.Version)
+	e.flag("repeated", m.Repeated)
 }
 
 func (m *Updated) decode(f *fields) {
 	m.Seq = f.integer("seq", 0)
 	m.Version = f.integer("version", 0)
+	m.Repeated = f.boolean("repeated")
 }
 
 func (m *Controlled) encode(e *encoder) {
 	e.int("seq", m.Seq)
 	e.int("affected", int64(m.Affected))
+	e.flag("repeated", m.Repeated)
 }
 
 func (m *Controlled) decode(f *fields) {
 	m.Seq = f.integer("seq", 0)
 	m.Affected = f.count("affected", 0)
+	m.Repeated = f.boolean("repeated")
 }
 
 func (m *HeadCount) encode(e *encoder) {

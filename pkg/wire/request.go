@@ -3,7 +3,6 @@ package wire
 import (
 	"bytes"
 	"encoding/json"
-	"strconv"
 )
 
 // Request is one message from client to server.
@@ -28,11 +27,23 @@ type Hello struct {
 	Token string
 	App   string
 	Name  string
-	// Resume is a resume token, and Rooms the last seq that the client saw of each room.
+	// Resume is the resume token of a session that goes on, in place of Token and App; Rooms says what the client has
+	// seen of each room in which it believes to have a seat.
 	Resume string
-	Rooms  map[string]int64
+	Rooms  map[string]Position
+	// Resumable asks for a resume token, and for seats that are kept for a while when the connection is lost.
+	Resumable bool
+	// Attempt counts the connections that the client tried for this session, from 1; 0 if not said. The highest one has
+	// the session.
+	Attempt int64
 	// Client names the client's software, for logs.
 	Client string
+}
+
+// Position is how far a client has seen a room: the seq of its last event, in one life of the room.
+type Position struct {
+	Epoch string
+	Seq   int64
 }
 
 // Join takes a seat. Answered by [Snapshot].
@@ -230,16 +241,16 @@ func (m *Hello) decode(f *fields) {
 	m.Resume = f.text("resume")
 	m.Client = f.optional("client", ValidDisplayName)
 	f.nested("rooms", func(rooms *fields) {
-		m.Rooms = make(map[string]int64, len(rooms.list))
-		for _, member := range rooms.list {
-			room := string(member.key)
-			if !ValidRoom(room) {
-				rooms.fail(CodeBadRequest, "a key is not a room name")
-				return
-			}
-			m.Rooms[room] = rooms.integer(room, 0)
-		}
+		m.Rooms = make(map[string]Position, len(rooms.list))
+		rooms.eachRoom(func(room string, f *fields) {
+			position := Position{Epoch: f.required("epoch", ValidID)}
+			f.need("seq")
+			position.Seq = f.integer("seq", 0)
+			m.Rooms[room] = position
+		})
 	})
+	m.Resumable = f.boolean("resumable")
+	m.Attempt = f.integer("attempt", 1)
 }
 
 func (m *Hello) encode(e *encoder) {
@@ -252,10 +263,16 @@ func (m *Hello) encode(e *encoder) {
 		e.nested("rooms", func(e *encoder) {
 			for _, room := range sortedKeys(m.Rooms, nil) {
 				e.name(room)
-				e.b = append(strconv.AppendInt(e.b, m.Rooms[room], 10), ',')
+				e.open()
+				e.str("epoch", m.Rooms[room].Epoch)
+				e.int("seq", m.Rooms[room].Seq)
+				e.close()
+				e.b = append(e.b, ',')
 			}
 		})
 	}
+	e.flag("resumable", m.Resumable)
+	e.count("attempt", m.Attempt)
 }
 
 func (m *Join) decode(f *fields) {

@@ -36,7 +36,11 @@ type eventSample struct {
 var requestSamples = []requestSample{
 	{"request-hello-token", wire.Request{ID: 1, Body: &wire.Hello{Token: "eyJhbGciOiJFZERTQSJ9.e30.c2ln", Client: "sdk-js/0.1"}}},
 	{"request-hello-anonymous", wire.Request{ID: 1, Body: &wire.Hello{App: "demo", Name: `Ada "the first" Lovelace ♥`}}},
-	{"request-hello-resume", wire.Request{ID: 1, Body: &wire.Hello{Resume: "sealed", Rooms: map[string]int64{"lobby": 42, "team-1": 0}}}},
+	{"request-hello-resumable", wire.Request{ID: 1, Body: &wire.Hello{App: "demo", Name: "Ada", Client: "sdk-js/0.1", Resumable: true, Attempt: 1}}},
+	{"request-hello-resume", wire.Request{ID: 41, Body: &wire.Hello{
+		Resume: "sealed", Rooms: map[string]wire.Position{"lobby": {Epoch: "9f2c", Seq: 42}, "team-1": {Epoch: "07aa"}}, Attempt: 3,
+	}}},
+	{"request-hello-resume-nowhere", wire.Request{ID: 1, Body: &wire.Hello{Resume: "sealed", Rooms: map[string]wire.Position{}, Attempt: 2}}},
 	{"request-join", wire.Request{ID: 2, Body: &wire.Join{Room: "lobby"}}},
 	{"request-join-capacity", wire.Request{ID: 2, Body: &wire.Join{Room: "lobby", State: object("camera", `false`, "mic", `true`), Capacity: 2}}},
 	{"request-leave", wire.Request{ID: 3, Body: &wire.Leave{Room: "lobby"}}},
@@ -66,13 +70,24 @@ var requestSamples = []requestSample{
 
 var replySamples = []replySample{
 	{"reply-hello", 1, &wire.Welcome{
-		Session: "k3vq", App: "demo", User: "anon-k3vq", Name: "Ada", Node: "gateway-1", Version: wire.Version, Resume: "sealed",
+		Session: "k3vq", App: "demo", User: "anon-k3vq", Name: "Ada", Node: "gateway-1", Version: wire.Version, Resume: "sealed", Grace: 30000,
 		Heartbeat: 25000, Time: 1790000000000,
 		ICEServers: []wire.ICEServer{
 			{URLs: []string{"stun:stun.example.org"}},
 			{URLs: []string{"turn:turn.example.org:3478?transport=udp", "turns:turn.example.org:5349"}, Username: "1790003600:k3vq", Credential: "c2VjcmV0"},
 		},
 		Limits: wire.SessionLimits{MessageBytes: 65536, RequestsPerSecond: 50, RequestsBurst: 100, Rooms: 16, StateBytes: 4096, InFlight: 64},
+	}},
+	{"reply-hello-resumed", 41, &wire.Welcome{
+		Session: "k3vq", App: "demo", User: "anon-k3vq", Node: "gateway-2", Version: wire.Version, Resume: "sealed anew", Grace: 30000, Resumed: true,
+		Rooms: map[string]wire.ResumedRoom{
+			"lobby": {Result: wire.ResumeReplayed, Request: 40}, "team-1": {Result: wire.ResumeResync, Request: 12}, "team-2": {Result: wire.ResumeGone},
+		},
+		Heartbeat: 25000, Time: 1790000000000, Limits: wire.SessionLimits{MessageBytes: 65536},
+	}},
+	{"reply-hello-resumed-nowhere", 2, &wire.Welcome{
+		Session: "k3vq", App: "demo", User: "ada", Node: "gateway-2", Version: wire.Version, Resume: "sealed anew", Grace: 30000, Resumed: true,
+		Rooms: map[string]wire.ResumedRoom{}, Heartbeat: 25000, Time: 1790000000000,
 	}},
 	{"reply-join", 2, &wire.Snapshot{
 		Room: "lobby", Self: "k3vq", Epoch: "9f2c", Seq: 5, Version: 1, Capacity: 2, Count: 2, Created: 1790000000000,
@@ -84,9 +99,12 @@ var replySamples = []replySample{
 	{"reply-leave", 3, &wire.Done{Seq: 6}},
 	{"reply-signal", 4, &wire.Done{Seq: 7}},
 	{"reply-publish", 6, &wire.Done{Seq: 8}},
+	{"reply-publish-repeated", 6, &wire.Done{Seq: 8, Repeated: true}},
 	{"reply-state", 7, &wire.Done{Seq: 9}},
 	{"reply-room", 8, &wire.Updated{Seq: 10, Version: 4}},
+	{"reply-room-repeated", 8, &wire.Updated{Repeated: true}},
 	{"reply-control", 9, &wire.Controlled{Seq: 11, Affected: 3}},
+	{"reply-control-repeated", 9, &wire.Controlled{Seq: 11, Repeated: true}},
 	{"reply-peers", 10, &wire.HeadCount{Room: "lobby", Count: 2, Capacity: 12}},
 	{"reply-peers-list", 10, &wire.Snapshot{
 		Room: "lobby", Self: "k3vq", Epoch: "9f2c", Seq: 12, Version: 4, Capacity: 12, Count: 1, Locked: true, Presenter: "k3vq",
@@ -109,6 +127,8 @@ var errorSamples = []errorSample{
 	{"error-conflict", 8, &wire.Error{Code: wire.CodeConflict, Message: "the room has changed", Version: 4}},
 	{"error-limit", 2, wire.Errorf(wire.CodeLimit, "16 rooms are allowed")},
 	{"error-rate_limited", 6, &wire.Error{Code: wire.CodeRateLimited, Message: "too many requests", RetryAfter: 1500 * time.Millisecond}},
+	{"error-resume_refused", 41, wire.Errorf(wire.CodeResumeRefused, "the session is over")},
+	{"error-outcome_unknown", 40, wire.Errorf(wire.CodeOutcomeUnknown, "a later request took effect")},
 	{"error-unavailable", 6, wire.Errorf(wire.CodeUnavailable, "Redis did not answer")},
 	{"error-internal", 6, wire.Errorf(wire.CodeInternal, "a fault of the server")},
 }
@@ -117,6 +137,7 @@ var eventSamples = []eventSample{
 	{"event-joined-peer", wire.Event{Room: "lobby", Seq: 1, Body: &wire.JoinedPeer{Peer: wire.Peer{ID: "a81x", Order: 1, User: "ada", Name: "Ada", State: object("mic", `true`)}}}},
 	{"event-left-peer", wire.Event{Room: "lobby", Seq: 2, Body: &wire.LeftPeer{Peer: "a81x", Reason: wire.ReasonLeft}}},
 	{"event-left-peer-kicked", wire.Event{Room: "lobby", Seq: 2, Body: &wire.LeftPeer{Peer: "a81x", Reason: wire.ReasonKicked, By: "k3vq"}}},
+	{"event-left-peer-replaced", wire.Event{Room: "lobby", Seq: 2, Body: &wire.LeftPeer{Peer: "a81x", Reason: wire.ReasonReplaced}}},
 	{"event-away-peer", wire.Event{Room: "lobby", Seq: 3, Body: &wire.AwayPeer{Peer: "a81x"}}},
 	{"event-back-peer", wire.Event{Room: "lobby", Seq: 4, Body: &wire.BackPeer{Peer: "a81x"}}},
 	{"event-state", wire.Event{Room: "lobby", Seq: 5, Body: &wire.StateChanged{Peer: "a81x", State: object("hand", `null`, "mic", `false`)}}},
@@ -130,6 +151,7 @@ var eventSamples = []eventSample{
 	{"event-control", wire.Event{Room: "lobby", Seq: 10, Body: &wire.Controlling{Action: wire.ActionMute, Kind: wire.KindAudio, To: "a81x", By: "k3vq"}}},
 	{"event-control-all", wire.Event{Room: "lobby", Seq: 10, Body: &wire.Controlling{Action: wire.ActionUnmute, Kind: wire.KindVideo, By: "k3vq"}}},
 	{"event-closed", wire.Event{Room: "lobby", Seq: 11, Body: &wire.Closed{Reason: wire.ReasonKicked, By: "k3vq"}}},
+	{"event-closed-replaced", wire.Event{Room: "lobby", Seq: 11, Body: &wire.Closed{Reason: wire.ReasonReplaced}}},
 	{"event-resync", wire.Event{Room: "lobby", Seq: 12, Body: &wire.Resync{Snapshot: wire.Snapshot{
 		Room: "lobby", Self: "k3vq", Epoch: "9f2c", Seq: 12, Version: 4, Capacity: 4, Count: 1, Created: 1790000000000,
 		Peers: []wire.Peer{{ID: "k3vq", Order: 4, User: "bob"}},

@@ -76,6 +76,14 @@ const (
 	ReasonKicked       = "kicked"
 	ReasonExpired      = "expired"
 	ReasonClosed       = "closed"
+	ReasonReplaced     = "replaced" // the same user came with another session, and the app gives it one seat
+)
+
+// What became of a room in a resume ([ResumedRoom]).
+const (
+	ResumeReplayed = "replayed" // the events that were missed follow, if there are any
+	ResumeResync   = "resync"   // a [Resync] follows
+	ResumeGone     = "gone"     // the seat is no more: join again
 )
 
 // What a moderator can do ([Control]), and to which kind of media.
