@@ -51,7 +51,11 @@ var mayImport = map[string][]string{
 	"internal/memredis":   {"internal/memnet"},
 	"internal/redistest":  {"internal/childproc"},
 	"internal/memuse":     nil,
+	"internal/oracle":     {"pkg/wire"},
 	"internal/testnames":  nil,
+
+	// Tests of the whole.
+	"test/chaos": nil,
 }
 
 // reserved are modules that only the packages in users may import; inTests lists those whose tests

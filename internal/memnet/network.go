@@ -33,6 +33,8 @@ type Network struct {
 	picked    int                  // ports picked for listeners on port 0; guarded by mu
 	dialed    int                  // connections dialed; guarded by mu
 	latency   time.Duration        // guarded by mu
+	// delays makes the function that gives each write its delay; guarded by mu
+	delays func(from, to string) func() time.Duration
 }
 
 // SetLatency makes every connection dialed from now on deliver what is written that much later,
@@ -42,6 +44,15 @@ func (n *Network) SetLatency(oneWay time.Duration) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.latency = oneWay
+}
+
+// SetDelays has every write on connections dialed from now on take a time of its own, beside the latency. It is called once
+// for each direction of a connection, and what it returns for each write, under a lock. Order is kept. Nil, the default, is
+// none.
+func (n *Network) SetDelays(of func(from, to string) func() time.Duration) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.delays = of
 }
 
 // Listen takes connections for addr, a host and port as in net.Listen; any host name will do, and
@@ -82,7 +93,7 @@ func (n *Network) DialContext(ctx context.Context, _, addr string) (net.Conn, er
 
 func (n *Network) dial(ctx context.Context, addr string) (*Conn, error) {
 	n.mu.Lock()
-	latency := n.latency
+	latency, delays := n.latency, n.delays
 	local := n.clientAddress()
 	n.mu.Unlock()
 	if err := pause(ctx, 2*latency); err != nil {
@@ -94,7 +105,7 @@ func (n *Network) dial(ctx context.Context, addr string) (*Conn, error) {
 	if l == nil {
 		return nil, syscall.ECONNREFUSED
 	}
-	client, server := pair(local, l.addr, latency)
+	client, server := pair(local, l.addr, latency, delays)
 	if !l.offer(server) {
 		return nil, syscall.ECONNREFUSED
 	}
@@ -131,7 +142,7 @@ func (n *Network) forget(l *listener) {
 
 // Pipe returns the two ends of a connection without a listener, as net.Pipe does, but buffered.
 func Pipe() (*Conn, *Conn) {
-	return pair("pipe:1", "pipe:2", 0)
+	return pair("pipe:1", "pipe:2", 0, nil)
 }
 
 // address is a host and port that stands for itself.
