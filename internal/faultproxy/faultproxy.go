@@ -138,6 +138,17 @@ func (p *Proxy) cut(which func(*conn) bool) int {
 	return n
 }
 
+// Vanish resets the dialing ends alone, as a machine does that loses its network. The other ends hear of it unless what
+// goes up is held.
+func (p *Proxy) Vanish() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.conns {
+		_ = c.client.SetLinger(0)
+		_ = c.client.Close()
+	}
+}
+
 // Connections tells how many connections there are, and how many of them are marked.
 func (p *Proxy) Connections() (all, marked int) {
 	p.mu.Lock()

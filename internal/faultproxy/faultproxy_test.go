@@ -143,6 +143,26 @@ func TestTheEndIsHeldToo(t *testing.T) {
 	require.Eventually(t, func() bool { all, _ := p.Connections(); return all == 0 }, patience, time.Millisecond)
 }
 
+// A machine that loses its network is not heard of any more.
+func TestVanish(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = listener.Close() })
+	p := run(t, faultproxy.Options{Target: func() (string, error) { return listener.Addr().String(), nil }})
+	client := dial(t, p)
+	server, err := listener.Accept()
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = server.Close() })
+	p.Set(faultproxy.Faults{Up: faultproxy.Direction{Hold: true}})
+	p.Vanish()
+	_, err = client.Read(make([]byte, 1))
+	require.Error(t, err)
+	requireSilence(t, server)
+	p.Set(faultproxy.Faults{})
+	_, err = server.Read(make([]byte, 1))
+	require.Error(t, err, "it is back, and knows nothing of the connection")
+}
+
 func TestDelays(t *testing.T) {
 	p := toEcho(t)
 	conn := dial(t, p)

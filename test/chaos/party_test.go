@@ -51,6 +51,7 @@ type party struct {
 	gone    map[string]bool // guarded by mu; peers that have left since the last join began
 	got     map[string]bool // guarded by mu; ids of the messages that came
 	toldOf  map[string][]told // guarded by mu; by peer
+	arrived time.Time // guarded by mu; when the connection that it has began
 	lostAt  time.Time // guarded by mu; when the connection was lost, while it is
 	closing bool      // guarded by mu
 }
@@ -122,7 +123,7 @@ func (p *party) changed(state client.State) {
 	if state == client.StateReconnecting {
 		p.lostAt = time.Now()
 	} else {
-		p.lostAt = time.Time{}
+		p.arrived, p.lostAt = time.Now(), time.Time{}
 	}
 	p.mu.Unlock()
 	if state == client.StateConnected && session != nil {
@@ -134,6 +135,16 @@ func (p *party) changed(state client.State) {
 		p.c.watch.lost(p)
 	}
 	p.nudge()
+}
+
+// arrivedAfter tells when the present connection began, if it was after a moment; else the zero time.
+func (p *party) arrivedAfter(moment time.Time) time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.arrived.Before(moment) || !p.lostAt.IsZero() {
+		return time.Time{}
+	}
+	return p.arrived
 }
 
 func (p *party) nudge() {
@@ -336,6 +347,14 @@ func (p *party) until(ctx context.Context, condition func() bool) error {
 		}
 	}
 	return nil
+}
+
+// abandon gives the client up that has lost its network for ever: it says no more, and nobody waits for it.
+func (p *party) abandon() {
+	p.mu.Lock()
+	p.room = ""
+	p.mu.Unlock()
+	p.close()
 }
 
 // close ends the session for good.

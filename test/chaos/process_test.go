@@ -93,15 +93,26 @@ func (g *gateway) tryStart() error {
 	})
 }
 
-// readyLine finds the line with which a gateway says that it serves.
+// readyLine finds the addresses in the line with which a gateway says that it serves.
 func readyLine(log string) (public, operations string) {
-	for line := range strings.Lines(log) {
-		var entry struct{ Msg, Public, Operations string }
-		if json.Unmarshal([]byte(line), &entry) == nil && entry.Msg == "gateway is ready" {
-			return entry.Public, entry.Operations
-		}
+	if lines := readyLines(log); len(lines) > 0 {
+		return lines[0].Public, lines[0].Operations
 	}
 	return "", ""
+}
+
+type ready struct{ Msg, Public, Operations string }
+
+// readyLines are all lines in which a gateway says so; there is another one when it begins anew.
+func readyLines(log string) []ready {
+	var lines []ready
+	for line := range strings.Lines(log) {
+		var entry ready
+		if json.Unmarshal([]byte(line), &entry) == nil && entry.Msg == "gateway is ready" {
+			lines = append(lines, entry)
+		}
+	}
+	return lines
 }
 
 func (g *gateway) addresses() (public, ops string) {

@@ -298,3 +298,16 @@ func quantile(times []time.Duration, share float64) time.Duration {
 	sorted := slices.Sorted(slices.Values(times))
 	return sorted[min(len(sorted)-1, int(share*float64(len(sorted))))]
 }
+
+// mostWithin gives the greatest number of moments that lie within one span.
+func mostWithin(moments []time.Duration, span time.Duration) int {
+	sorted := slices.Sorted(slices.Values(moments))
+	most, first := 0, 0
+	for i := range sorted {
+		for sorted[i]-sorted[first] > span {
+			first++
+		}
+		most = max(most, i-first+1)
+	}
+	return most
+}
