@@ -26,6 +26,7 @@ type conn struct {
 	proxy          *Proxy
 	client, server *net.TCPConn
 	marked         atomic.Bool
+	own            *Faults // guarded by the proxy's mu; nil for what others have, too
 	once           sync.Once
 	closed         chan struct{} // closed when both ends have been
 }

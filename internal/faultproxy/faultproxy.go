@@ -106,6 +106,17 @@ func (p *Proxy) SetMarked(f Faults) {
 	p.change(func() { p.marked = f })
 }
 
+// StallMarked breaks the connections that are marked now, and none of those to come, until they end.
+func (p *Proxy) StallMarked(f Faults) {
+	p.change(func() {
+		for c := range p.conns {
+			if c.marked.Load() {
+				c.own = &f
+			}
+		}
+	})
+}
+
 // Refuse has new connections reset at once, or taken again.
 func (p *Proxy) Refuse(refuse bool) {
 	p.change(func() { p.refuse = refuse })
@@ -214,7 +225,10 @@ func (p *Proxy) direction(c *conn, up bool) (Direction, <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f := p.faults
-	if c.marked.Load() {
+	switch {
+	case c.own != nil:
+		f = *c.own
+	case c.marked.Load():
 		f = p.marked
 	}
 	if up {

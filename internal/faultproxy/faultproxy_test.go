@@ -208,8 +208,25 @@ func TestMarkedConnectionsHaveFaultsOfTheirOwn(t *testing.T) {
 	_, err := io.WriteString(marked, "x")
 	require.NoError(t, err)
 	requireSilence(t, marked)
-	require.Equal(t, 1, p.CutMarked())
+	p.SetMarked(faultproxy.Faults{})
+	require.Equal(t, "x", string(readByte(t, marked)))
+
+	p.StallMarked(faultproxy.Both(faultproxy.Direction{Hold: true}))
+	_, err = io.WriteString(marked, "x")
+	require.NoError(t, err)
+	requireSilence(t, marked)
+	later := dial(t, p)
+	round(t, later, "SUBSCRIBE")
+	require.Equal(t, 2, p.CutMarked())
 	round(t, plain, "GET")
+}
+
+func readByte(t *testing.T, conn net.Conn) []byte {
+	t.Helper()
+	got := make([]byte, 1)
+	_, err := io.ReadFull(conn, got)
+	require.NoError(t, err)
+	return got
 }
 
 func TestNoTargetRefuses(t *testing.T) {

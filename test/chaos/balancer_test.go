@@ -107,7 +107,7 @@ func (b *balancer) dial(ctx context.Context, network, _ string) (net.Conn, error
 func (b *balancer) target() (string, error) { return b.pick(nil) }
 
 // to dials one gateway alone.
-func to(g *gateway) func(context.Context, string, string) (net.Conn, error) {
+func to(g *gateway) dialFunc {
 	return func(ctx context.Context, network, _ string) (net.Conn, error) {
 		public, _ := g.addresses()
 		return new(net.Dialer).DialContext(ctx, network, public)

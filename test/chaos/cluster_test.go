@@ -130,10 +130,10 @@ func (c *cluster) named(name string) *gateway {
 }
 
 // sum adds a metric of all gateways up.
-func (c *cluster) sum(metric string) float64 {
+func (c *cluster) sum(metric string, having ...string) float64 {
 	total := 0.0
 	for _, g := range c.gateways {
-		total += g.metric(metric)
+		total += g.metric(metric, having...)
 	}
 	return total
 }

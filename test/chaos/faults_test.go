@@ -8,18 +8,16 @@ import (
 // fault is one row of the table in docs/guarantees.md, and the test behind it.
 type fault struct {
 	name   string
-	group  string // heading of its table
 	quick  bool   // part of the short form
 	what   string // what is broken, and how
 	expect string // what must come of it
-	show   []string
 	inject func(t *testing.T, f *figures)
 }
 
 // faults are all of them, in the order of the table.
 func faults() []*fault {
 	var all []*fault
-	for _, group := range [][]*fault{gatewayFaults()} {
+	for _, group := range [][]*fault{clientFaults(), gatewayFaults(), redisFaults(), networkFaults(), failoverFaults()} {
 		all = append(all, group...)
 	}
 	return all

@@ -157,7 +157,7 @@ func gatewayFreezeShort(t *testing.T, f *figures) {
 	require.Zero(t, c.watch.count(toldDisconnected))
 	require.Zero(t, c.watch.count(toldAway))
 	require.Empty(t, c.watch.since(frozen))
-	require.Zero(t, c.sum("signalbox_reaped_seats_total"))
+	require.Zero(t, c.sum(metricReaped))
 }
 
 func gatewayFreezeLong(t *testing.T, f *figures) {
@@ -179,10 +179,10 @@ func gatewayFreezeLong(t *testing.T, f *figures) {
 	f.count("sessions_on_it", len(victims))
 	f.spread("resume", away(list))
 	f.count("away_told", away1)
-	f.count("lapsed", int(victim.metric("signalbox_cluster_lapsed_total")))
+	f.count("lapsed", int(victim.metric(metricLapsed)))
 	c.settle(l)
 	require.Zero(t, c.watch.count(toldDisconnected))
-	require.Equal(t, 1, int(victim.metric("signalbox_cluster_lapsed_total")))
+	require.Equal(t, 1, int(victim.metric(metricLapsed)))
 	require.Equal(t, 2, len(readyLines(victim.logText())), "it went on as another node")
 	c.requireResumed(list)
 }
@@ -201,10 +201,10 @@ func gatewayStarved(t *testing.T, f *figures) {
 	}
 	f.spread("latency", c.watch.latencies(began, time.Now(), nil))
 	f.count("reconnects", len(c.watch.since(began)))
-	f.count("lapsed", int(c.sum("signalbox_cluster_lapsed_total")))
+	f.count("lapsed", int(c.sum(metricLapsed)))
 	c.settle(l)
 	require.Zero(t, c.watch.count(toldDisconnected))
-	require.Zero(t, int(c.sum("signalbox_cluster_lapsed_total")))
+	require.Zero(t, int(c.sum(metricLapsed)))
 }
 
 func gatewayDrain(t *testing.T, f *figures) {

@@ -4,12 +4,16 @@ import (
 	"context"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/signalbox-rtc/signalbox/internal/faultproxy"
 )
+
+// dialFunc makes network connections for a client.
+type dialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // hold is a network that lets nothing through.
 var hold = faultproxy.Direction{Hold: true}
@@ -28,7 +32,7 @@ func (c *cluster) newProxy(opts faultproxy.Options) *faultproxy.Proxy {
 }
 
 // throughProxy dials a proxy, whatever address is asked for.
-func throughProxy(proxy *faultproxy.Proxy) func(context.Context, string, string) (net.Conn, error) {
+func throughProxy(proxy *faultproxy.Proxy) dialFunc {
 	return func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, proxy.Addr())
 	}
@@ -39,7 +43,7 @@ type line struct {
 	proxy *faultproxy.Proxy
 
 	mu   sync.Mutex
-	dial func(context.Context, string, string) (net.Conn, error) // guarded by mu; nil while there is no network
+	dial dialFunc // guarded by mu; nil while there is no network
 }
 
 func (c *cluster) newLine() *line {
@@ -68,14 +72,14 @@ func (l *line) lose() {
 }
 
 // elsewhere gives the client another network.
-func (l *line) elsewhere(dial func(context.Context, string, string) (net.Conn, error)) {
+func (l *line) elsewhere(dial dialFunc) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.dial = dial
 }
 
 // except dials any gateway but one.
-func (c *cluster) except(g *gateway) func(context.Context, string, string) (net.Conn, error) {
+func (c *cluster) except(g *gateway) dialFunc {
 	return func(ctx context.Context, network, _ string) (net.Conn, error) {
 		public, _ := g.addresses()
 		addr, err := c.balancer.pick(map[string]bool{public: true})
@@ -86,8 +90,18 @@ func (c *cluster) except(g *gateway) func(context.Context, string, string) (net.
 	}
 }
 
+// switching dials in one way until it is switched over, and then in another.
+func switching(over *atomic.Bool, first, second dialFunc) dialFunc {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if over.Load() {
+			return second(ctx, network, addr)
+		}
+		return first(ctx, network, addr)
+	}
+}
+
 // once dials one gateway, and then never again.
-func once(g *gateway) func(context.Context, string, string) (net.Conn, error) {
+func once(g *gateway) dialFunc {
 	var mu sync.Mutex
 	dialed := false
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {

@@ -20,6 +20,7 @@ const (
 // call is two or more clients in a room.
 type call struct {
 	c       *cluster
+	index   int // among those of its load
 	room    string
 	parties []*party
 }
@@ -64,8 +65,8 @@ func (c *cluster) newLoad(o loadOptions) *load {
 		slots <- struct{}{}
 		dialing.Go(func() {
 			defer func() { <-slots }()
-			call := &call{c: c, room: fmt.Sprintf("call-%d", offset+i)}
-			errs[i] = call.begin(ctx, o, i)
+			call := &call{c: c, index: i, room: fmt.Sprintf("call-%d", offset+i)}
+			errs[i] = call.begin(ctx, o)
 			l.mu.Lock()
 			l.calls = append(l.calls, call)
 			l.mu.Unlock()
@@ -94,11 +95,11 @@ func (c *cluster) callsSoFar() int {
 }
 
 // begin connects the clients and sets the first call up.
-func (k *call) begin(ctx context.Context, o loadOptions, index int) error {
+func (k *call) begin(ctx context.Context, o loadOptions) error {
 	for j := range o.size {
 		options := partyOptions{}
 		if o.party != nil {
-			options = o.party(index, j)
+			options = o.party(k.index, j)
 		}
 		p, err := k.c.dialParty(ctx, fmt.Sprintf("%s-%c", k.room, 'a'+j), options)
 		if err != nil {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"sync"
 	"time"
 
@@ -30,9 +29,9 @@ const (
 
 // partyOptions say what kind of client it is.
 type partyOptions struct {
-	dial     func(context.Context, string, string) (net.Conn, error) // the balancer's if nil
-	fleeting bool                                                    // it cannot be resumed
-	token    string                                                  // else it is a guest of the demo app
+	dial     dialFunc // the balancer's if nil
+	fleeting bool     // it cannot be resumed
+	token    string   // else it is a guest of the demo app
 	backoff  client.Backoff
 	slow     func() // called with every event
 }
@@ -45,15 +44,15 @@ type party struct {
 	wake   chan struct{} // gets a token with everything that happens
 
 	mu      sync.Mutex
-	client  *client.Client  // guarded by mu; nil before the first connection
-	room    string          // guarded by mu; "" without a seat
-	others  map[string]bool // guarded by mu; the other peers of the room, and whether they are away
-	gone    map[string]bool // guarded by mu; peers that have left since the last join began
-	got     map[string]bool // guarded by mu; ids of the messages that came
+	client  *client.Client    // guarded by mu; nil before the first connection
+	room    string            // guarded by mu; "" without a seat
+	others  map[string]bool   // guarded by mu; the other peers of the room, and whether they are away
+	gone    map[string]bool   // guarded by mu; peers that have left since the last join began
+	got     map[string]bool   // guarded by mu; ids of the messages that came
 	toldOf  map[string][]told // guarded by mu; by peer
-	arrived time.Time // guarded by mu; when the connection that it has began
-	lostAt  time.Time // guarded by mu; when the connection was lost, while it is
-	closing bool      // guarded by mu
+	arrived time.Time         // guarded by mu; when the connection that it has began
+	lostAt  time.Time         // guarded by mu; when the connection was lost, while it is
+	closing bool              // guarded by mu
 }
 
 // told is what a client heard of another's seat.

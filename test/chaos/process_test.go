@@ -202,13 +202,22 @@ func (g *gateway) get(path string) (string, error) {
 // probes keeps no connection: a frozen gateway would hold it.
 var probes = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 
-// metric sums a metric over its labels; 0 when the gateway does not answer.
-func (g *gateway) metric(name string) float64 {
+// The metrics that tests look at.
+const (
+	metricReaped     = "signalbox_reaped_seats_total"
+	metricLapsed     = "signalbox_cluster_lapsed_total"
+	metricReconnects = "signalbox_redis_inbox_reconnects_total"
+	metricClosed     = "signalbox_connections_closed_total"
+	metricRefused    = "signalbox_accepts_refused_total"
+)
+
+// metric sums a metric over those of its labels that have some texts in them; 0 when the gateway does not answer.
+func (g *gateway) metric(name string, having ...string) float64 {
 	page, _ := g.get("/metrics")
 	total := 0.0
 	for line := range strings.Lines(page) {
 		rest, ok := strings.CutPrefix(line, name)
-		if !ok || rest[0] != ' ' && rest[0] != '{' {
+		if !ok || rest[0] != ' ' && rest[0] != '{' || !containsAll(rest, having) {
 			continue
 		}
 		value, err := strconv.ParseFloat(strings.TrimSpace(rest[strings.LastIndexByte(rest, ' ')+1:]), 64)
@@ -217,6 +226,15 @@ func (g *gateway) metric(name string) float64 {
 		}
 	}
 	return total
+}
+
+func containsAll(text string, parts []string) bool {
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			return false
+		}
+	}
+	return true
 }
 
 // memory is the resident size of the process in bytes.

@@ -132,6 +132,20 @@ func (w *watch) back(p *party, welcome *wire.Welcome, lostAt time.Time) {
 	w.returns = append(w.returns, h)
 }
 
+// lossCount counts the connections that were lost.
+func (w *watch) lossCount() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.losses
+}
+
+// failureCount counts the requests that did not succeed.
+func (w *watch) failureCount() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.failures)
+}
+
 // since gives the homecomings of connections lost after some moment.
 func (w *watch) since(t time.Time) []homecoming {
 	w.mu.Lock()
@@ -250,28 +264,6 @@ func (w *watch) firstFailure(after time.Time) time.Duration {
 	return 0
 }
 
-// lastFailure is how long after a moment the last request failed; 0 if none did.
-func (w *watch) lastFailure(after time.Time) time.Duration {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if n := len(w.failures); n > 0 && w.failures[n-1].After(after) {
-		return w.failures[n-1].Sub(after)
-	}
-	return 0
-}
-
-// firstSuccess is how long after a moment the first request succeeded that ended after it; 0 if none did.
-func (w *watch) firstSuccess(after time.Time) time.Duration {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, t := range w.successes {
-		if t.After(after) {
-			return t.Sub(after)
-		}
-	}
-	return 0
-}
-
 // events counts what was told.
 func (w *watch) events() map[string]int {
 	w.mu.Lock()
@@ -288,6 +280,17 @@ func (w *watch) errors() (all, final map[string]int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return maps.Clone(w.refusals), maps.Clone(w.finalCodes)
+}
+
+// resultsOf counts what became of the rooms of those that came back.
+func resultsOf(list []homecoming) map[string]int {
+	counts := make(map[string]int)
+	for _, h := range list {
+		for _, result := range h.results {
+			counts[result]++
+		}
+	}
+	return counts
 }
 
 // quantile gives the value below which that share of the times lies.
