@@ -17,7 +17,23 @@ type Policy struct {
 	Capacity int `koanf:"capacity" yaml:"capacity"`
 	// MaxCapacity is the greatest number of seats that a client may ask for; 0 is the deployment's limit.
 	MaxCapacity int `koanf:"max_capacity" yaml:"max_capacity"`
+	// Grace is how long a seat is kept when its connection is lost; 0 is the deployment's default, and below 0 none is kept.
+	Grace time.Duration `koanf:"grace" yaml:"grace"`
+	// SameUser is what becomes of a user's seats when the user takes another one in the room with a new session; "" is the
+	// deployment's default.
+	SameUser SameUser `koanf:"same_user" yaml:"same_user"`
 }
+
+// SameUser is a policy for several sessions of one user in a room.
+type SameUser string
+
+// The policies.
+const (
+	// SameUserAllow lets a user have several seats.
+	SameUserAllow SameUser = "allow"
+	// SameUserReplace gives up the user's earlier seat: a page that is loaded again takes its own place.
+	SameUserReplace SameUser = "replace"
+)
 
 // App is a tenant, as the configuration file names it.
 type App struct {
@@ -133,12 +149,19 @@ func (a *app) key(kid string, named bool) (*verifyKey, bool) {
 	return nil, false
 }
 
+// maxGrace bounds how long a seat is kept for somebody who may not come back.
+const maxGrace = time.Hour
+
 func (p Policy) validate() error {
 	switch {
 	case p.Capacity < 0 || p.MaxCapacity < 0:
 		return errors.New("policy: a capacity is negative")
 	case p.MaxCapacity > 0 && p.Capacity > p.MaxCapacity:
 		return fmt.Errorf("policy: capacity %d is greater than max_capacity %d", p.Capacity, p.MaxCapacity)
+	case p.Grace > maxGrace:
+		return fmt.Errorf("policy: a grace of %v is over %v", p.Grace, maxGrace)
+	case p.SameUser != "" && p.SameUser != SameUserAllow && p.SameUser != SameUserReplace:
+		return fmt.Errorf("policy: same_user is %q, not allow or replace", p.SameUser)
 	}
 	return nil
 }

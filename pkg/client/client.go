@@ -1,5 +1,6 @@
 // Package client is the Go client of the native protocol: one session on one WebSocket, with requests that wait for
-// their replies, events in order, and, if asked for, a way back after a loss.
+// their replies, events in order, and, if asked for, a way back after a loss: the session goes on over the next
+// connection, where the gateway has kept it.
 //
 // A client costs one goroutine, which reads, calls back, and comes back after a loss; requests are written by who
 // makes them. All times are those of package time, and all bytes go through the dialer's net.Conn, so that it also
@@ -38,18 +39,21 @@ type Client struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 
-	mu      sync.Mutex
-	link    *link            // guarded by mu; nil while there is no session
-	welcome *wire.Welcome    // guarded by mu; replaced with each session, never changed
-	up      chan struct{}    // guarded by mu; while link is nil: closed when that changes, or never will
-	err     error            // guarded by mu; why the client has ended, or is about to
-	seats   map[string]*seat // guarded by mu; by room
+	mu       sync.Mutex
+	link     *link            // guarded by mu; nil while there is no connection
+	welcome  *wire.Welcome    // guarded by mu; replaced with each connection, never changed
+	up       chan struct{}    // guarded by mu; while link is nil: closed when that changes, or never will
+	err      error            // guarded by mu; why the client has ended, or is about to
+	session  session          // guarded by mu
+	requests requests         // guarded by mu
+	seats    map[string]*seat // guarded by mu; by room
 
 	// Owned by the reader.
 	held     map[string][]wire.Event // events of rooms whose seat is being taken again
-	attempt  int                     // to come back, since the last healthy connection
+	returns  int                     // attempts to come back, since the last healthy connection
 	refusals int                     // of the token, in a row
 	moveAt   time.Time               // when a draining gateway wants its clients to come back
+	arrived  *arrival                // written by the link's timer, which has ended with the link
 }
 
 // Dial connects, says hello, and starts to read. It makes one attempt, whatever Reconnect says: the error is a
@@ -59,7 +63,8 @@ func Dial(ctx context.Context, opts Options) (*Client, error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
-	c := &Client{opts: opts, done: make(chan struct{}), seats: make(map[string]*seat)}
+	c := &Client{opts: opts, done: make(chan struct{}), seats: make(map[string]*seat), held: make(map[string][]wire.Event)}
+	c.requests.pending = make(map[int64]request)
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	l, welcome, err := c.open(ctx)
 	if err != nil {
@@ -67,6 +72,7 @@ func Dial(ctx context.Context, opts Options) (*Client, error) {
 		return nil, err
 	}
 	c.adopt(l, welcome)
+	c.tell(welcome, false)
 	go c.run(l)
 	return c, nil
 }
@@ -119,12 +125,22 @@ func (c *Client) run(l *link) {
 		began := time.Now()
 		err := l.serve()
 		c.drop(l)
+		l.finish()
+		if time.Since(began) >= c.opts.Backoff.Healthy {
+			c.returns = 0
+		}
+		if next := c.arrived; next != nil {
+			c.arrived = nil
+			if next.err == nil {
+				l = next.link
+				c.adopt(l, next.welcome)
+				c.tell(next.welcome, true)
+				continue
+			}
+			err = next.err // how the old connection ended does not matter
+		}
 		if ended := c.ended(); ended != nil {
 			err = ended // what was seen of the end is its echo
-		}
-		l.fail(lost(err))
-		if time.Since(began) >= c.opts.Backoff.Healthy {
-			c.attempt = 0
 		}
 		if !c.opts.Reconnect || c.final(err) {
 			if _, ok := errors.AsType[*CloseError](err); !ok {
@@ -133,13 +149,18 @@ func (c *Client) run(l *link) {
 			c.end(err)
 			return
 		}
+		if c.resumable() {
+			c.lose(lost(err), passing)
+		} else {
+			c.lose(lost(err), everything)
+		}
 		l = c.comeBack(err)
 	}
 }
 
-// lost is what requests get that waited when a connection ended.
+// lost is what requests get that waited when a connection or the client ended.
 func lost(err error) error {
-	if errors.Is(err, ErrClosed) {
+	if _, ok := errors.AsType[*LostError](err); ok || errors.Is(err, ErrClosed) {
 		return err
 	}
 	return &LostError{Cause: err}
@@ -149,9 +170,9 @@ func lost(err error) error {
 func (c *Client) comeBack(err error) *link {
 	c.opts.OnState(StateReconnecting)
 	for {
-		delay := max(c.opts.Backoff.pause(c.attempt), retryAfter(err), time.Until(c.moveAt))
-		c.attempt++
-		c.opts.Logger.Info("coming back", "after", err, "attempt", c.attempt, "delay", delay)
+		delay := max(c.opts.Backoff.pause(c.returns), retryAfter(err), time.Until(c.moveAt))
+		c.returns++
+		c.opts.Logger.Info("coming back", "after", err, "attempt", c.returns, "delay", delay)
 		if !c.sleep(delay) {
 			c.end(ErrClosed)
 			return nil
@@ -159,9 +180,8 @@ func (c *Client) comeBack(err error) *link {
 		var l *link
 		var welcome *wire.Welcome
 		if l, welcome, err = c.open(c.ctx); err == nil {
-			c.refusals = 0
-			c.rejoin(l)
 			c.adopt(l, welcome)
+			c.tell(welcome, false)
 			return l
 		}
 		if c.final(err) {
@@ -171,19 +191,17 @@ func (c *Client) comeBack(err error) *link {
 	}
 }
 
-// adopt makes a connection the client's own.
-func (c *Client) adopt(l *link, welcome *wire.Welcome) {
-	l.happened = c.happened
-	c.mu.Lock()
-	closed := c.err != nil
-	c.welcome = welcome
-	c.setLink(l)
-	c.mu.Unlock()
-	if closed {
-		l.close(closeNormal, "") // Close came too early to see the link
+// tell says that there is a connection, once it is adopted.
+func (c *Client) tell(welcome *wire.Welcome, moved bool) {
+	if c.ended() != nil {
 		return
 	}
-	c.opts.OnState(StateConnected)
+	if !moved {
+		c.opts.OnState(StateConnected)
+	}
+	if welcome.Resumed {
+		c.opts.OnResumed(welcome)
+	}
 }
 
 // drop takes a connection away: calls wait for the next.
@@ -214,7 +232,9 @@ func (c *Client) end(err error) {
 		c.err = err
 	}
 	close(c.up)
+	err = c.err
 	c.mu.Unlock()
+	c.lose(lost(err), everything)
 	c.opts.OnState(StateClosed)
 }
 
@@ -231,6 +251,7 @@ func (c *Client) final(err error) bool {
 		return true
 	}
 	if c.opts.TokenSource != nil && refusesToken(err) {
+		c.forgetSession() // it was the token's
 		c.refusals++
 		return c.refusals > 1
 	}
@@ -266,29 +287,15 @@ func (c *Client) happened(event *wire.Event) {
 	c.deliver(*event)
 }
 
-// deliver gives an event to the application.
+// deliver gives an event to the application, unless it has had it already.
 func (c *Client) deliver(event wire.Event) {
+	if !c.advance(&event) {
+		return
+	}
 	if _, ok := event.Body.(*wire.Closed); ok {
 		c.forgetSeat(event.Room)
 	}
 	c.opts.OnEvent(event)
-}
-
-// move leaves a draining gateway at the time that it asks for: until then the connection is good.
-func (c *Client) move(goaway *wire.GoAway) {
-	c.mu.Lock()
-	l := c.link
-	c.mu.Unlock()
-	if !c.opts.Reconnect || l == nil {
-		return
-	}
-	const most = int64(time.Hour / time.Millisecond)
-	wait := time.Duration(min(goaway.RetryAfter, most)) * time.Millisecond
-	c.moveAt = time.Now().Add(wait)
-	l.after(wait, func() {
-		c.drop(l)
-		l.close(wire.CloseGoingAway, "moving")
-	})
 }
 
 // ready gives the connection, and waits for it while the client is coming back.

@@ -55,7 +55,7 @@ func (c *Client) connect(ctx context.Context) (*link, *wire.Welcome, error) {
 		return nil, nil, err
 	}
 	l := newLink(conn)
-	welcome, err := l.hello(ctx, hello)
+	welcome, err := c.introduce(ctx, l, hello)
 	if err == nil && !watch.end() {
 		err = context.Cause(ctx)
 	}
@@ -68,9 +68,22 @@ func (c *Client) connect(ctx context.Context) (*link, *wire.Welcome, error) {
 	return l, welcome, nil
 }
 
-// hello makes the first request. A session begins anew with each connection; what a resumed one adds, Resume and
-// Rooms, belongs here.
-func (c *Client) hello(ctx context.Context) (*wire.Hello, error) {
+// introduce says hello. When the gateway refuses to resume the session, a new one begins on the same connection.
+func (c *Client) introduce(ctx context.Context, l *link, hello *wire.Hello) (*wire.Welcome, error) {
+	welcome, err := l.hello(c.nextID(), hello)
+	if hello.Resume == "" || !refusesResume(err) {
+		return welcome, err
+	}
+	c.opts.Logger.Info("session not resumed", "error", err)
+	if hello, err = c.newHello(ctx); err != nil {
+		return nil, err
+	}
+	return l.hello(c.nextID(), hello)
+}
+
+// newHello begins a session.
+func (c *Client) newHello(ctx context.Context) (*wire.Hello, error) {
+	c.forgetSession()
 	hello := &wire.Hello{Token: c.opts.Token, Client: c.opts.Software}
 	if c.opts.TokenSource != nil {
 		token, err := c.opts.TokenSource(ctx)
@@ -81,6 +94,9 @@ func (c *Client) hello(ctx context.Context) (*wire.Hello, error) {
 	}
 	if hello.Token == "" {
 		hello.App, hello.Name = c.opts.App, c.opts.Name
+	}
+	if c.opts.Reconnect && !c.opts.NoResume {
+		hello.Resumable, hello.Attempt = true, 1
 	}
 	return hello, nil
 }
@@ -128,22 +144,24 @@ func handshakeError(response *http.Response) error {
 }
 
 // hello says hello and waits for the reply, before anybody else uses the link.
-func (l *link) hello(ctx context.Context, hello *wire.Hello) (*wire.Welcome, error) {
+func (l *link) hello(id int64, hello *wire.Hello) (*wire.Welcome, error) {
 	welcome := new(wire.Welcome)
 	var answer error
 	answered := false
 	l.happened = func(*wire.Event) {} // none has a meaning before the session
-	_, err := l.send(ctx, hello, func(reply *wire.Reply, _ error) {
-		answered, answer = true, decode(reply, welcome)
-	})
-	for err == nil && !answered {
-		err = l.step()
+	l.replied = func(reply *wire.Reply) {
+		if reply.Re == id {
+			answered, answer = true, decode(reply, welcome)
+		}
 	}
-	if err == nil {
-		err = answer
+	l.write(wire.Request{ID: id, Body: hello}) // a failure shows as the end of the connection
+	for !answered {
+		if err := l.step(); err != nil {
+			return nil, err
+		}
 	}
-	if err != nil {
-		return nil, err
+	if answer != nil {
+		return nil, answer
 	}
 	return welcome, nil
 }

@@ -16,6 +16,9 @@ var ErrClosed = errors.New("client: closed")
 // errSubprotocol is what a server gives that is none of ours.
 var errSubprotocol = errors.New("client: the server does not speak " + wire.Subprotocol)
 
+// errSeatGone is why a request is lost that was made for a seat which has not outlived the connection.
+var errSeatGone = errors.New("the seat is gone with it")
+
 // errNotConnected is why [Client.Go] could not send.
 var errNotConnected = errors.New("client: not connected")
 
@@ -31,8 +34,8 @@ func (e *CloseError) Error() string {
 	return fmt.Sprintf("client: connection closed with %d (%s): %s", int(e.Code), e.Code, e.Reason)
 }
 
-// LostError says that the connection ended before a request had its reply: whether the request took effect is not
-// known. It is retryable unless its cause is final.
+// LostError says that the connection ended before a request had its reply, and that it was not sent again: whether the
+// request took effect is not known. It is retryable unless its cause is final.
 type LostError struct {
 	// Cause is how the connection ended: a [*CloseError], or an error of the network.
 	Cause error
@@ -94,6 +97,12 @@ func retryAfter(err error) time.Duration {
 		return handshake.RetryAfter
 	}
 	return 0
+}
+
+// refusesResume reports whether err says that the session is over, and the connection good for a new one.
+func refusesResume(err error) bool {
+	refusal, ok := errors.AsType[*wire.Error](err)
+	return ok && refusal.Code == wire.CodeResumeRefused
 }
 
 // refusesToken reports whether err says that a token is not good, or not any more.

@@ -149,6 +149,11 @@ func (g *gateway) greet() *peer {
 // dial connects a client, and gives both ends.
 func (g *gateway) dial(opts client.Options) (*client.Client, *peer) {
 	g.tb.Helper()
+	return g.dialWith(opts, welcome())
+}
+
+func (g *gateway) dialWith(opts client.Options, answer *wire.Welcome) (*client.Client, *peer) {
+	g.tb.Helper()
 	type result struct {
 		c   *client.Client
 		err error
@@ -158,7 +163,8 @@ func (g *gateway) dial(opts client.Options) (*client.Client, *peer) {
 		c, err := client.Dial(g.tb.Context(), opts)
 		dialed <- result{c, err}
 	}()
-	p := g.greet()
+	p := g.accept()
+	p.answer(p.read(), answer)
 	r := <-dialed
 	require.NoError(g.tb, r.err)
 	g.tb.Cleanup(func() {
@@ -173,6 +179,48 @@ func welcome() *wire.Welcome {
 		Session: "k3vq", App: "demo", User: "anon-k3vq", Name: "Ada", Node: "gateway-1", Version: wire.Version, Heartbeat: 25000,
 		Time: 1790000000000, Limits: wire.SessionLimits{MessageBytes: 65536, Rooms: 16},
 	}
+}
+
+// resumableWelcome is of a session that can be resumed with a token.
+func resumableWelcome(token string) *wire.Welcome {
+	w := welcome()
+	w.Resume, w.Grace = token, 30000
+	return w
+}
+
+// resumedWelcome is of a session that goes on: rooms holds what became of each room.
+func resumedWelcome(token string, rooms map[string]wire.ResumedRoom) *wire.Welcome {
+	w := resumableWelcome(token)
+	w.Resumed, w.Rooms = true, rooms
+	return w
+}
+
+// replayed is what became of rooms whose seats are kept.
+func replayed(rooms ...string) map[string]wire.ResumedRoom {
+	results := make(map[string]wire.ResumedRoom)
+	for _, room := range rooms {
+		results[room] = wire.ResumedRoom{Result: wire.ResumeReplayed}
+	}
+	return results
+}
+
+// dialResumable connects a client whose session can be resumed with the token "token-1".
+func (g *gateway) dialResumable(opts client.Options) (*client.Client, *peer) {
+	g.tb.Helper()
+	return g.dialWith(opts, resumableWelcome("token-1"))
+}
+
+// resume accepts the next connection, checks which session and try it is of, and answers its hello.
+func (g *gateway) resume(token string, attempt int64, answer *wire.Welcome) (*peer, *wire.Hello) {
+	g.tb.Helper()
+	p := g.accept()
+	request := p.read()
+	hello, ok := request.Body.(*wire.Hello)
+	require.True(g.tb, ok)
+	require.Equal(g.tb, token, hello.Resume)
+	require.Equal(g.tb, attempt, hello.Attempt)
+	p.answer(request, answer)
+	return p, hello
 }
 
 func (p *peer) read() wire.Request {

@@ -1,12 +1,9 @@
 package client
 
 import (
-	"context"
 	"errors"
 	"io"
-	"maps"
 	"net"
-	"slices"
 	"sync"
 	"time"
 
@@ -29,33 +26,27 @@ const (
 // errSilent is the cause of a loss without a word.
 var errSilent = errors.New("no sign of life from the gateway")
 
-// link is one connection: it numbers requests and finds the request of each reply.
+// link is one connection.
 type link struct {
 	// Immutable once serve is called.
 	conn     *websocket.Conn
 	silence  time.Duration // how long the gateway may be silent; 0 is for ever
 	happened func(*wire.Event)
+	replied  func(*wire.Reply)
 
 	// writing is held by who writes; a channel and not a mutex because a waiter may give up.
 	writing chan struct{}
-	lastID  int64 // owned by who writes
+	leaving bool // owned by the reader: the gateway drains, and a timer for the move is set
 
 	mu      sync.Mutex
-	pending map[int64]request // guarded by mu
-	closing bool              // guarded by mu: a close was sent; the read deadline is the close's
-	ended   error             // guarded by mu: why nothing can be sent any more
-	timers  []*time.Timer     // guarded by mu
-	running sync.WaitGroup    // what the timers have started
-}
-
-// request waits for its reply.
-type request struct {
-	body wire.RequestBody
-	done func(*wire.Reply, error)
+	closing bool           // guarded by mu: a close was sent; the read deadline is the close's
+	ended   bool           // guarded by mu: no timer is set any more
+	timers  []*time.Timer  // guarded by mu
+	running sync.WaitGroup // what the timers have started
 }
 
 func newLink(conn *websocket.Conn) *link {
-	l := &link{conn: conn, writing: make(chan struct{}, 1), pending: make(map[int64]request)}
+	l := &link{conn: conn, writing: make(chan struct{}, 1)}
 	conn.SetReadLimit(readLimit)
 	conn.SetPingHandler(func(payload string) error {
 		l.alive()
@@ -68,84 +59,26 @@ func newLink(conn *websocket.Conn) *link {
 	return l
 }
 
-// send writes a request. When it gives no error, done is called once, from serve, with the reply or the loss.
-// It gives up waiting for its turn with ctx; what has begun to be written goes out whole.
-func (l *link) send(ctx context.Context, body wire.RequestBody, done func(*wire.Reply, error)) (int64, error) {
-	select {
-	case l.writing <- struct{}{}:
-	default:
-		select {
-		case l.writing <- struct{}{}:
-		case <-ctx.Done():
-			return 0, ctx.Err()
-		}
-	}
-	defer func() { <-l.writing }()
-	id := l.lastID + 1
-	if err := l.expect(id, request{body: body, done: done}); err != nil {
-		return 0, err
-	}
-	l.lastID = id
+// write writes a request, and gives false when the connection is of no use any more. The caller has the right to write.
+func (l *link) write(request wire.Request) bool {
 	buffer := takeBuffer()
 	defer buffer.release()
-	buffer.bytes = wire.AppendRequest(buffer.bytes, wire.Request{ID: id, Body: body})
+	buffer.bytes = wire.AppendRequest(buffer.bytes, request)
+	return l.writeText(buffer.bytes)
+}
+
+func (l *link) writeText(message []byte) bool {
 	_ = l.conn.SetWriteDeadline(time.Now().Add(writeTimeout)) // only sets a field
-	if err := l.conn.WriteMessage(websocket.TextMessage, buffer.bytes); err != nil {
+	if err := l.conn.WriteMessage(websocket.TextMessage, message); err != nil {
 		// Whether the message went out is not known: serve notices the end, and tells all that wait.
 		_ = l.conn.Close()
+		return false
 	}
-	return id, nil
+	return true
 }
 
-// expect registers a request before it is written, since its reply may be quick.
-func (l *link) expect(id int64, r request) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	switch {
-	case l.ended != nil:
-		return l.ended
-	case l.closing:
-		return &LostError{Cause: errNotConnected}
-	}
-	l.pending[id] = r
-	return nil
-}
-
-// abandon replaces what is called with the reply. It does nothing and gives false when the reply is here already.
-func (l *link) abandon(id int64, done func(*wire.Reply, error)) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	r, waiting := l.pending[id]
-	if waiting {
-		r.done = done
-		l.pending[id] = r
-	}
-	return waiting
-}
-
-// joining reports whether a join of the room waits for its reply.
-func (l *link) joining(room string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, r := range l.pending {
-		if join, ok := r.body.(*wire.Join); ok && join.Room == room {
-			return true
-		}
-	}
-	return false
-}
-
-// take removes the request that a reply answers.
-func (l *link) take(id int64) (request, bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	r, ok := l.pending[id]
-	delete(l.pending, id)
-	return r, ok
-}
-
-// serve reads until the connection ends, and gives the reason. It calls done for each reply, and happened for each
-// event; they may use the message's bytes until they return. Requests still wait then: see fail.
+// serve reads until the connection ends, and gives the reason. It calls replied for each reply, and happened for each
+// event; they may use the message's bytes until they return.
 func (l *link) serve() error {
 	for {
 		if err := l.step(); err != nil {
@@ -179,9 +112,7 @@ func (l *link) step() error {
 			l.happened(event)
 		}
 	default:
-		if r, ok := l.take(reply.Re); ok {
-			r.done(reply, nil)
-		}
+		l.replied(reply)
 	}
 	return nil
 }
@@ -198,9 +129,13 @@ func (l *link) alive() {
 	}
 }
 
-// close says goodbye; serve returns when the gateway has answered, or soon.
+// close says goodbye, once; serve returns when the gateway has answered, or soon.
 func (l *link) close(code wire.CloseCode, reason string) {
 	l.mu.Lock()
+	if l.closing {
+		l.mu.Unlock()
+		return
+	}
 	l.closing = true
 	_ = l.conn.SetReadDeadline(time.Now().Add(closeTimeout))
 	l.mu.Unlock()
@@ -214,7 +149,7 @@ func (l *link) close(code wire.CloseCode, reason string) {
 func (l *link) after(d time.Duration, f func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.ended != nil {
+	if l.ended {
 		return
 	}
 	l.running.Add(1)
@@ -224,12 +159,12 @@ func (l *link) after(d time.Duration, f func()) {
 	}))
 }
 
-// fail ends all that is left of a link after serve: timers, and requests that wait.
-func (l *link) fail(err error) {
+// finish ends the timers that are left after serve, and waits for what they have started.
+func (l *link) finish() {
 	l.mu.Lock()
-	l.ended = err
-	pending, timers := l.pending, l.timers
-	l.pending, l.timers = nil, nil
+	l.ended = true
+	timers := l.timers
+	l.timers = nil
 	l.mu.Unlock()
 	for _, timer := range timers {
 		if timer.Stop() {
@@ -237,9 +172,6 @@ func (l *link) fail(err error) {
 		}
 	}
 	l.running.Wait()
-	for _, id := range slices.Sorted(maps.Keys(pending)) {
-		pending[id].done(nil, err)
-	}
 }
 
 // readError says how a connection ended.

@@ -36,16 +36,23 @@ type Options struct {
 
 	// Reconnect makes the client come back when it loses its connection, and take its seats again.
 	Reconnect bool
+	// NoResume makes every connection a new session. Without it, a client that comes back goes on with the session that
+	// it had, where the gateway can: seats are kept, what was missed is told, and requests that wait are sent again.
+	NoResume bool
 	// Backoff spreads the attempts to come back.
 	Backoff Backoff
 
 	// OnEvent gets every event, in order, from the one goroutine that reads: it must not wait for the client's own
-	// calls ([Client.Go] is fine), and the longer it takes the later comes what follows. After a reconnect a
-	// [wire.Resync] stands for each room that was joined again, in front of the room's new events; a [wire.Closed]
-	// with [wire.ReasonClosed] for one that could not be.
+	// calls ([Client.Go] is fine), and the longer it takes the later comes what follows. After a reconnect the events
+	// go on; where what was missed is not known any more, or the room had to be joined again, a [wire.Resync] stands in
+	// front of its new events, and a [wire.Closed] with [wire.ReasonClosed] for a room that could not be joined again.
 	OnEvent func(wire.Event)
 	// OnState gets every change of state, from the same goroutine; the first comes from within [Dial].
 	OnState func(State)
+	// OnResumed gets the gateway's answer when a session goes on over a new connection, from the same goroutine, after
+	// OnState and in front of the events that were missed. A client that leaves a draining gateway in time does not
+	// change its state: for that, this is the only word.
+	OnResumed func(*wire.Welcome)
 	// Logger gets losses and reconnects; nothing is logged if nil.
 	Logger *slog.Logger
 }
@@ -89,6 +96,9 @@ func (o *Options) validate() error {
 	}
 	if o.OnState == nil {
 		o.OnState = func(State) {}
+	}
+	if o.OnResumed == nil {
+		o.OnResumed = func(*wire.Welcome) {}
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

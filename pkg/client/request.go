@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
@@ -9,6 +10,10 @@ import (
 // The calls below send one request and wait for its reply. They wait for the connection, too, while the client is
 // coming back. Their errors are a [*wire.Error] for a refusal, a [*LostError] when the connection ended meanwhile,
 // what ended the client, or that of the context. A request whose context ends may still take effect.
+//
+// Where a session can be resumed, a request outlives the connection: it is sent again on the next one, and takes effect
+// once. It is lost only with its seat, with the client, or, for a volatile message, at once; and where the gateway cannot
+// tell any more whether it took effect, the error has [wire.CodeOutcomeUnknown].
 
 // Join takes a seat in a room, and keeps it: after a reconnect it is taken again with the state that it had. Events
 // of the room may reach OnEvent before Join has returned; those at or below the snapshot's Seq are within it. A seat
@@ -71,19 +76,27 @@ func (c *Client) Ping(ctx context.Context) (*wire.Pong, error) {
 // Go sends a request without waiting for its reply, nor for a connection. done is called exactly once: by the
 // goroutine that reads, with a reply that is valid until done returns, or a loss; or from within Go, when there is no
 // connection. The body must not be changed until then. The request is written when Go returns, so that the network's
-// own pace (up to 10 s) holds Go back, too.
+// own pace (up to 10 s) holds Go back, too; but for a while after a resume, when it waits behind the requests that are
+// sent again.
 func (c *Client) Go(body wire.RequestBody, done func(*wire.Reply, error)) {
-	c.mu.Lock()
-	l, err := c.link, c.err
-	c.mu.Unlock()
-	if err == nil && l == nil {
-		err = &LostError{Cause: errNotConnected}
-	}
-	if err == nil {
-		_, err = l.send(c.ctx, body, c.keeping(body, done))
-	}
-	if err != nil {
-		done(nil, err)
+	r := request{body: body, done: c.keeping(body, done)}
+	for {
+		c.mu.Lock()
+		l, err := c.link, c.err
+		c.mu.Unlock()
+		if err == nil && l == nil {
+			err = &LostError{Cause: errNotConnected}
+		}
+		if err == nil {
+			_, err = c.send(c.ctx, l, r)
+		}
+		if errors.Is(err, errNotConnected) && l != nil {
+			continue // the client has just got another connection, or lost this one
+		}
+		if err != nil {
+			done(nil, err)
+		}
+		return
 	}
 }
 
@@ -103,29 +116,40 @@ func (c *Client) call(ctx context.Context, body wire.RequestBody, answer wire.Re
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	l, err := c.ready(ctx)
-	if err != nil {
-		return err
-	}
 	result := make(chan error, 1)
-	id, err := l.send(ctx, body, c.keeping(body, func(reply *wire.Reply, err error) {
+	r := request{body: body, done: c.keeping(body, func(reply *wire.Reply, err error) {
 		if err == nil {
 			err = decode(reply, answer) // here, since the reply is gone when this returns
 		}
 		result <- err
-	}))
+	})}
+	id, err := c.sendWhenReady(ctx, r)
 	if err != nil {
 		return err
 	}
 	select {
 	case err = <-result:
 	case <-ctx.Done():
-		if l.abandon(id, c.unwanted(l, body)) {
+		if c.abandon(id, c.unwanted(body)) {
 			return ctx.Err()
 		}
 		err = <-result // the reply has won
 	}
 	return err
+}
+
+// sendWhenReady waits for a connection to send a request on.
+func (c *Client) sendWhenReady(ctx context.Context, r request) (int64, error) {
+	for {
+		l, err := c.ready(ctx)
+		if err != nil {
+			return 0, err
+		}
+		id, err := c.send(ctx, l, r)
+		if !errors.Is(err, errNotConnected) {
+			return id, err
+		}
+	}
 }
 
 // decode gives the body of a reply, or its refusal.

@@ -17,6 +17,8 @@ const oldSeatPatience = 90 * time.Second
 // seat is a room that the client is in, and how to get in again.
 type seat struct {
 	join wire.Join // guarded by the client's mu; the state is replaced, never changed
+	// position is how far the room's events were told; its epoch is empty while the seat is being taken again.
+	position wire.Position // guarded by the client's mu
 
 	// Owned by the reader, while the seat is being taken again.
 	attempt  int
@@ -29,8 +31,9 @@ func (c *Client) keeping(body wire.RequestBody, done func(*wire.Reply, error)) f
 	switch body := body.(type) {
 	case *wire.Join:
 		keep = func(reply *wire.Reply, err error) {
-			if err == nil && reply.Err == nil {
-				c.keepSeat(body)
+			var position wire.Position
+			if err == nil && decode(reply, &position) == nil {
+				c.keepSeat(body, position)
 			}
 		}
 	case *wire.Leave:
@@ -55,16 +58,23 @@ func (c *Client) keeping(body wire.RequestBody, done func(*wire.Reply, error)) f
 }
 
 // unwanted is what is done with a reply that nobody waits for any more.
-func (c *Client) unwanted(l *link, body wire.RequestBody) func(*wire.Reply, error) {
+func (c *Client) unwanted(body wire.RequestBody) func(*wire.Reply, error) {
 	join, ok := body.(*wire.Join)
 	if !ok {
 		return c.keeping(body, ignore)
 	}
 	return func(reply *wire.Reply, err error) {
-		if err == nil && reply.Err == nil && c.seat(join.Room) == nil && !l.joining(join.Room) {
-			_, _ = l.send(c.ctx, &wire.Leave{Room: join.Room}, ignore) // else the seat goes with the connection
+		if err == nil && reply.Err == nil && c.unclaimed(join.Room) {
+			c.giveUp(join.Room)
 		}
 	}
+}
+
+// unclaimed reports whether nobody wants a seat in the room.
+func (c *Client) unclaimed(room string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.seats[room] == nil && !c.requests.joining(room)
 }
 
 func ignore(*wire.Reply, error) {}
@@ -75,16 +85,45 @@ func (c *Client) seat(room string) *seat {
 	return c.seats[room]
 }
 
-// keepSeat remembers a join. A join of a room that one is in changes the state and nothing else.
-func (c *Client) keepSeat(join *wire.Join) {
+// keepSeat remembers a join. A join of a room that one is in changes the state and nothing else: events below its
+// snapshot may still come.
+func (c *Client) keepSeat(join *wire.Join, position wire.Position) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.seats[join.Room]
-	if s == nil {
-		s = &seat{join: wire.Join{Room: join.Room, Capacity: join.Capacity}}
+	switch {
+	case s == nil:
+		s = &seat{join: wire.Join{Room: join.Room, Capacity: join.Capacity}, position: position}
 		c.seats[join.Room] = s
+	case s.position.Epoch != "" && s.position.Epoch != position.Epoch: // another life of the room
+		s.position = position
 	}
 	s.merge(join.State)
+}
+
+// advance notes how far a room's events were told. It gives false for one that was told before: after a resume, the
+// gateway may say again what the client had heard already.
+func (c *Client) advance(event *wire.Event) bool {
+	if event.Room == "" {
+		return true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.seats[event.Room]
+	resync, begins := event.Body.(*wire.Resync)
+	switch {
+	case s == nil:
+		return true
+	case begins:
+		s.position = wire.Position{Epoch: resync.Epoch, Seq: resync.Seq}
+		return true
+	case event.Seq == 0:
+		return true // of the client's own making
+	case event.Seq <= s.position.Seq:
+		return false
+	}
+	s.position.Seq = event.Seq
+	return true
 }
 
 func (c *Client) keepState(change *wire.SetState) {
@@ -120,35 +159,40 @@ func (s *seat) merge(change wire.Object) {
 	s.join.State = state
 }
 
-// rejoin asks for every seat again, on a connection that nobody else uses yet. Events of the rooms wait for the
-// snapshots, which tell what they build on.
-func (c *Client) rejoin(l *link) {
-	c.mu.Lock()
-	seats := maps.Clone(c.seats)
-	c.mu.Unlock()
-	c.held = make(map[string][]wire.Event, len(seats))
+// rejoin asks for every seat again that was not kept, on a connection that nobody else uses yet. Events of the rooms wait
+// for the snapshots, which tell what they build on. The caller holds mu.
+func (c *Client) rejoin(l *link, welcome *wire.Welcome) {
+	clear(c.held)
 	patience := time.Now().Add(oldSeatPatience)
-	for _, room := range slices.Sorted(maps.Keys(seats)) {
+	for _, room := range slices.Sorted(maps.Keys(c.seats)) {
+		if keeps(welcome, room) {
+			continue
+		}
 		c.held[room] = nil
-		seats[room].attempt, seats[room].patience = 0, patience
-		c.takeAgain(l, seats[room])
+		s := c.seats[room]
+		s.position, s.attempt, s.patience = wire.Position{}, 0, patience
+		c.requests.put(c.rejoining(l, s, s.join))
 	}
 }
 
-// takeAgain sends the join of one seat. The reply is handled by the reader.
+// takeAgain sends the join of one seat once more.
 func (c *Client) takeAgain(l *link, s *seat) {
 	c.mu.Lock()
 	join := s.join
 	wanted := c.seats[join.Room] == s
 	c.mu.Unlock()
-	if !wanted {
-		return
+	if wanted {
+		_, _ = c.send(c.ctx, l, c.rejoining(l, s, join)) // an error is the link's end, after which all begins anew
 	}
-	_, _ = l.send(c.ctx, &join, func(reply *wire.Reply, err error) { // an error is the link's end, after which all begins anew
+}
+
+// rejoining is the request that takes a seat again. The reply is handled by the reader.
+func (c *Client) rejoining(l *link, s *seat, join wire.Join) request {
+	return request{body: &join, again: true, done: func(reply *wire.Reply, err error) {
 		if err == nil {
 			c.takenAgain(l, s, join.Room, reply)
 		}
-	})
+	}}
 }
 
 func (c *Client) takenAgain(l *link, s *seat, room string, reply *wire.Reply) {
@@ -160,7 +204,7 @@ func (c *Client) takenAgain(l *link, s *seat, room string, reply *wire.Reply) {
 		c.resync(snapshot)
 	case err == nil: // left meanwhile
 		delete(c.held, room)
-		_, _ = l.send(c.ctx, &wire.Leave{Room: room}, ignore)
+		c.giveUp(room)
 	case !wanted:
 		delete(c.held, room)
 	case Retryable(err), isFull(err) && time.Now().Before(s.patience):

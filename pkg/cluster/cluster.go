@@ -46,7 +46,10 @@ type Options struct {
 	// Timeout bounds one question to Redis; 2 s if 0.
 	Timeout time.Duration
 	// Lapses is how often this process, as another node, was taken for dead before: for the metric.
-	Lapses     int
+	Lapses int
+	// Forgotten is called when Redis has lost its data, before this node goes on as if it were new; nil does nothing. It may
+	// wait for Redis until ctx ends.
+	Forgotten  func(ctx context.Context)
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 }
@@ -81,6 +84,7 @@ type Cluster struct {
 	info    []byte
 	metrics *metrics
 	reaper  *reaper
+	sweeper *sweeper
 	ready   chan struct{} // closed when every node can find this one
 
 	asking chan struct{} // holds something while the roster is read out of turn
@@ -105,7 +109,7 @@ func New(opts Options) (*Cluster, error) {
 		opts: opts, info: info, metrics: newMetrics(opts.Registerer, opts.Lapses),
 		ready: make(chan struct{}), asking: make(chan struct{}, 1),
 	}
-	c.reaper = newReaper(c)
+	c.reaper, c.sweeper = newReaper(c), newSweeper(c)
 	return c, nil
 }
 
@@ -130,6 +134,7 @@ func (c *Cluster) Run(ctx context.Context) error {
 	reaping, stop := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	running.Go(func() { c.reaper.run(reaping) })
+	running.Go(func() { c.sweeper.run(reaping) })
 	defer running.Wait()
 	defer stop()
 
@@ -139,15 +144,25 @@ func (c *Cluster) Run(ctx context.Context) error {
 	var steady time.Time
 	for first := true; ; {
 		err := c.beat(ctx, first)
+		if errors.Is(err, store.ErrForgotten) {
+			c.opts.Logger.Warn("Redis has lost its data: this node puts back what it holds")
+			c.metrics.forgotten.Inc()
+			if c.opts.Forgotten != nil {
+				c.opts.Forgotten(ctx)
+			}
+			err = c.beat(ctx, true)
+		}
 		switch {
 		case errors.Is(err, ErrLapsed):
 			c.metrics.lapsed.Inc()
 			return ErrLapsed
 		case err != nil:
 			steady = time.Time{}
+			c.sweeper.steady.Store(false)
 		case steady.IsZero():
 			steady = time.Now()
 		case time.Since(steady) >= c.opts.Lease:
+			c.sweeper.steady.Store(true)
 			c.reaper.look()
 		}
 		if err == nil && first {
@@ -181,8 +196,9 @@ func (c *Cluster) strikeOff(ctx context.Context) {
 func (c *Cluster) beat(ctx context.Context, first bool) error {
 	asking, cancel := context.WithTimeout(ctx, c.opts.Timeout)
 	defer cancel()
-	err := c.opts.Store.Beat(asking, store.NodeInfo{ID: c.opts.Self.ID, Info: c.info}, c.opts.Lease, first)
+	now, err := c.opts.Store.Beat(asking, store.NodeInfo{ID: c.opts.Self.ID, Info: c.info}, c.opts.Lease, first)
 	if err == nil {
+		c.sweeper.offset.Store(int64(now.Sub(time.Now())))
 		err = c.readRoster(asking)
 	}
 	if err != nil && ctx.Err() == nil {
@@ -270,9 +286,10 @@ func (c *Cluster) Nodes() []Node {
 }
 
 type metrics struct {
-	nodes  prometheus.Gauge
-	beats  *prometheus.CounterVec
-	lapsed prometheus.Counter
+	nodes     prometheus.Gauge
+	beats     *prometheus.CounterVec
+	lapsed    prometheus.Counter
+	forgotten prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, lapses int) *metrics {
@@ -283,8 +300,10 @@ func newMetrics(reg prometheus.Registerer, lapses int) *metrics {
 			Name: "signalbox_cluster_heartbeats_total", Help: "Renewals of this node's lease, by result."}, []string{"result"}),
 		lapsed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "signalbox_cluster_lapsed_total", Help: "How often the others took this process for dead."}),
+		forgotten: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "signalbox_cluster_forgotten_total", Help: "How often Redis knew nothing of this node any more: it has lost its data."}),
 	}
 	m.lapsed.Add(float64(lapses))
-	reg.MustRegister(m.nodes, m.beats, m.lapsed)
+	reg.MustRegister(m.nodes, m.beats, m.lapsed, m.forgotten)
 	return m
 }

@@ -192,7 +192,6 @@ func TestLapsedNodeEnds(t *testing.T) {
 	forEachRedis(t, func(t *testing.T, opts store.Options, do func(...string) any) {
 		for name, lapse := range map[string]func(id string){
 			"condemned": func(id string) { do("SET", "sb:{cluster}:dead:"+id, "1") },
-			"unknown":   func(id string) { do("ZREM", "sb:{cluster}:nodes", id) },
 		} {
 			t.Run(name, func(t *testing.T) {
 				m := startMember(t, opts, name, 50*time.Millisecond, 400*time.Millisecond)
@@ -207,6 +206,17 @@ func TestLapsedNodeEnds(t *testing.T) {
 				require.Nil(t, do("ZSCORE", "sb:{cluster}:nodes", name))
 			})
 		}
+	})
+}
+
+// A node that Redis knows nothing of, though nobody gave it up, goes on: Redis has lost its data, and what it lost is put back.
+func TestForgottenNodeGoesOn(t *testing.T) {
+	forEachRedis(t, func(t *testing.T, opts store.Options, do func(...string) any) {
+		m := startMember(t, opts, "forgotten", 50*time.Millisecond, 400*time.Millisecond)
+		do("ZREM", "sb:{cluster}:nodes", "forgotten")
+		require.Eventually(t, func() bool { return m.metric(t, "signalbox_cluster_forgotten_total") == 1 }, patience, tick)
+		require.Eventually(t, func() bool { return do("ZSCORE", "sb:{cluster}:nodes", "forgotten") != nil }, patience, tick)
+		require.Zero(t, m.metric(t, "signalbox_cluster_lapsed_total"))
 	})
 }
 

@@ -254,14 +254,14 @@ func (p *peer) leave(name string) error {
 
 func (p *peer) publish(name, data string) (int64, error) {
 	reply, err := wait(func(done func(wire.Done, error)) {
-		p.Publish(&wire.Publish{Room: name, Data: mustJSON(data)}, done)
+		p.Publish(0, &wire.Publish{Room: name, Data: mustJSON(data)}, done)
 	})
 	return reply.Seq, err
 }
 
 func (p *peer) kick(name, target string) (wire.Controlled, error) {
 	return wait(func(done func(wire.Controlled, error)) {
-		p.Control(&wire.Control{Room: name, Action: wire.ActionKick, To: target}, done)
+		p.Control(0, &wire.Control{Room: name, Action: wire.ActionKick, To: target}, done)
 	})
 }
 

@@ -228,7 +228,7 @@ func TestLimits(t *testing.T) {
 				}
 				over := tc.most + 1
 				_, err = wait(func(done func(wire.Updated, error)) {
-					p.UpdateRoom(&wire.UpdateRoom{Room: "seats", Version: 1, RoomChange: wire.RoomChange{Capacity: &over}}, done)
+					p.UpdateRoom(0, &wire.UpdateRoom{Room: "seats", Version: 1, RoomChange: wire.RoomChange{Capacity: &over}}, done)
 				})
 				requireCode(t, wire.CodeLimit, err)
 			})
@@ -257,7 +257,7 @@ func TestLimits(t *testing.T) {
 		for i := range 33 {
 			state["k"+strconv.Itoa(i)] = mustJSON(i)
 		}
-		_, err := wait(func(done func(wire.Done, error)) { p.SetState(&wire.SetState{Room: "state", State: state}, done) })
+		_, err := wait(func(done func(wire.Done, error)) { p.SetState(0, &wire.SetState{Room: "state", State: state}, done) })
 		requireCode(t, wire.CodeTooLarge, err)
 	})
 }

@@ -32,7 +32,7 @@ func TestGivenUpNode(t *testing.T) {
 			require.Positive(t, refusal.RetryAfter)
 		}
 		_, err := p.publish("r", "nobody hears this")
-		requireCode(t, wire.CodeNotMember, err)
+		requireCode(t, wire.CodeUnavailable, err) // the session is about to move
 		p.End(wire.ReasonDisconnected)
 		require.NoError(t, zombie.rooms.Settled(t.Context()), "its leaves are refused, not repeated for ever")
 		require.Equal(t, []string{"witness"}, members(t, other, "r"))

@@ -29,7 +29,7 @@ func TestPipelinedLeaveAndJoin(t *testing.T) {
 			first := leave()
 			second := p.startJoin(&wire.Join{Room: "r"})
 			third := make(chan error, 1)
-			p.Publish(&wire.Publish{Room: "r", Data: mustJSON(round)}, func(_ wire.Done, err error) { third <- err })
+			p.Publish(0, &wire.Publish{Room: "r", Data: mustJSON(round)}, func(_ wire.Done, err error) { third <- err })
 			require.NoError(t, <-first)
 			require.NoError(t, (<-second).err)
 			require.NoError(t, <-third, "the new seat is there for what comes after its join")

@@ -24,6 +24,10 @@ type Member struct {
 	most       int // seats that this member may give a room
 	grant      Grant
 	subscriber Subscriber
+	generation int64
+	grace      time.Duration
+	sameUser   []byte // how the profiles of seats begin that this one replaces; nil for none
+	detached   func(takenOver bool)
 
 	mu    sync.Mutex // taken inside a shard's lock
 	seats map[string]*seat
@@ -42,6 +46,15 @@ type Identity struct {
 	Capacity    int
 	MaxCapacity int
 	Grant       Grant
+	// Generation orders the connections of one session: the latest has the seats.
+	Generation int64
+	// Grace is how long seats are kept when the connection is lost; 0 gives them up at once.
+	Grace time.Duration
+	// Replace has the member take the seats of the same user's other sessions, room by room.
+	Replace bool
+	// Detached is called, from a goroutine of Run, when this connection holds its seats no more: because another one of the
+	// session has taken them over, or for another reason, upon which the client should come back. It may be nil.
+	Detached func(takenOver bool)
 }
 
 // profile is what the store keeps of a peer beside its state.
@@ -67,7 +80,16 @@ func (s *Service) NewMember(identity Identity, subscriber Subscriber) (*Member, 
 	if capacity == 0 {
 		capacity = s.opts.Capacity
 	}
+	var sameUser []byte
+	if identity.Replace {
+		user, err := json.Marshal(identity.User)
+		if err != nil {
+			return nil, err
+		}
+		sameUser = append([]byte(`{"user":`), user...)
+	}
 	return &Member{
+		generation: identity.Generation, grace: identity.Grace, sameUser: sameUser, detached: identity.Detached,
 		service: s, id: identity.ID, app: identity.App, user: identity.User, name: identity.Name, profile: encoded,
 		capacity: min(capacity, most), most: most, grant: identity.Grant, subscriber: subscriber,
 	}, nil
@@ -91,9 +113,12 @@ func (m *Member) Join(request *wire.Join, done func(*wire.Snapshot, error)) {
 		capacity = request.Capacity
 	}
 	head, tail := wire.SplitJoined(request.Room, &wire.Peer{ID: m.id, User: m.user, Name: m.name, State: request.State})
+	replacedHead, replacedTail := wire.SplitLeftOf(request.Room, wire.ReasonReplaced)
 	m.service.opts.Store.Join(store.Join{
 		Seat: m.seat(st.room), Profile: m.profile, State: store.State(request.State), Capacity: capacity,
-		Moderator: permissions.Moderate, EventHead: head, EventTail: tail,
+		Moderator: permissions.Moderate, EventHead: head, EventTail: tail, Grace: m.grace,
+		Back:     wire.AppendEventBody(nil, request.Room, &wire.BackPeer{Peer: m.id}),
+		SameUser: m.sameUser, ReplacedHead: replacedHead, ReplacedTail: replacedTail,
 	}, func(snapshot *store.Snapshot, err error) { m.joined(st, snapshot, err, done) })
 }
 
@@ -139,7 +164,12 @@ func (m *Member) reserve(room store.Room) (*seat, *wire.Error) {
 	if limit := m.service.opts.PerSession; st == nil && len(m.seats) >= limit {
 		return nil, wire.Errorf(wire.CodeLimit, "a session can be in %d rooms", limit)
 	}
-	st = &seat{member: m, room: room, joins: 1}
+	if l := sh.rooms[room]; l != nil {
+		if other := l.seats[m.id]; other != nil && other.member != m && other.member.generation > m.generation {
+			return nil, wire.Errorf(wire.CodeResumeRefused, "a later connection has the session")
+		}
+	}
+	st = &seat{member: m, room: room, joins: 1, asked: m.service.emptied.Load()}
 	if m.seats == nil {
 		m.seats = make(map[string]*seat, 1)
 	}
@@ -189,7 +219,8 @@ func (m *Member) Leave(room string, done func(wire.Done, error)) {
 	sh.mu.Lock()
 	st.leaving = true
 	sh.mu.Unlock()
-	m.service.opts.Store.Leave(m.leaveCall(st.room, wire.ReasonLeft), func(seq int64, err error) {
+	event := wire.AppendEventBody(nil, room, &wire.LeftPeer{Peer: m.id, Reason: wire.ReasonLeft})
+	m.service.opts.Store.Leave(store.Leave{Seat: m.seat(st.room), Event: event}, func(seq int64, err error) {
 		refusal := m.refusal(err)
 		sh.mu.Lock()
 		if refusal == nil || refusal.Code == wire.CodeNotMember {
@@ -201,8 +232,9 @@ func (m *Member) Leave(room string, done func(wire.Done, error)) {
 	})
 }
 
-// Signal sends to one peer. Refusals: not_member, forbidden, peer_gone.
-func (m *Member) Signal(request *wire.Signal, done func(wire.Done, error)) {
+// Signal sends to one peer. Refusals: not_member, forbidden, peer_gone, outcome_unknown. id is the request's number, by which
+// it takes effect once, also when it comes again over another connection; 0 for none.
+func (m *Member) Signal(id int64, request *wire.Signal, done func(wire.Done, error)) {
 	if err := m.allow(request.Room, func(p Permissions) bool { return p.Publish }); err != nil {
 		done(wire.Done{}, err)
 		return
@@ -213,20 +245,20 @@ func (m *Member) Signal(request *wire.Signal, done func(wire.Done, error)) {
 	}
 	body := make([]byte, 0, 128+len(request.Room)+len(request.Data))
 	m.send(request.Room, store.Send{
-		To: request.To, Type: string(wire.TypeSignal),
+		Request: id, To: request.To, Type: string(wire.TypeSignal),
 		Event: wire.AppendEventBody(body, request.Room, &wire.Signaled{From: m.id, Data: request.Data}),
 	}, done)
 }
 
-// Publish sends to the room. Refusals: not_member, forbidden.
-func (m *Member) Publish(request *wire.Publish, done func(wire.Done, error)) {
+// Publish sends to the room. Refusals: not_member, forbidden, outcome_unknown. id is as in [Member.Signal].
+func (m *Member) Publish(id int64, request *wire.Publish, done func(wire.Done, error)) {
 	if err := m.allow(request.Room, func(p Permissions) bool { return p.Publish }); err != nil {
 		done(wire.Done{}, err)
 		return
 	}
 	body := make([]byte, 0, 160+len(request.Room)+len(request.Data))
 	m.send(request.Room, store.Send{
-		Type: string(wire.TypeMessage), Echo: request.Echo, Volatile: request.Volatile,
+		Request: id, Type: string(wire.TypeMessage), Echo: request.Echo, Volatile: request.Volatile,
 		Event: wire.AppendEventBody(body, request.Room, &wire.Message{
 			From: m.id, Topic: request.Topic, Data: request.Data, Volatile: request.Volatile}),
 	}, done)
@@ -234,11 +266,12 @@ func (m *Member) Publish(request *wire.Publish, done func(wire.Done, error)) {
 
 func (m *Member) send(room string, call store.Send, done func(wire.Done, error)) {
 	call.Seat = m.seat(m.room(room))
-	m.service.opts.Store.Send(call, func(seq int64, err error) { finish(done, wire.Done{Seq: seq}, m.refusal(err)) })
+	m.service.opts.Store.Send(call, func(seq int64, err error) { finish(done, wire.Done{Seq: seq}, m.outcome(room, err)) })
 }
 
-// SetState merges into the member's own state. Refusals: not_member, forbidden, too_large.
-func (m *Member) SetState(request *wire.SetState, done func(wire.Done, error)) {
+// SetState merges into the member's own state. Refusals: not_member, forbidden, too_large, outcome_unknown. id is as in
+// [Member.Signal].
+func (m *Member) SetState(id int64, request *wire.SetState, done func(wire.Done, error)) {
 	err := m.allow(request.Room, func(p Permissions) bool { return p.Publish })
 	if err == nil {
 		err = m.checkState(request.State)
@@ -248,14 +281,20 @@ func (m *Member) SetState(request *wire.SetState, done func(wire.Done, error)) {
 		return
 	}
 	m.service.opts.Store.SetState(store.SetState{
-		Seat: m.seat(m.room(request.Room)), State: store.State(request.State),
+		Seat: m.seat(m.room(request.Room)), Request: id, State: store.State(request.State),
 		MaxKeys: m.service.opts.StateKeys, MaxBytes: m.service.opts.StateBytes,
 		Event: wire.AppendEventBody(nil, request.Room, &wire.StateChanged{Peer: m.id, State: request.State}),
-	}, func(seq int64, err error) { finish(done, wire.Done{Seq: seq}, m.refusal(err)) })
+	}, func(seq int64, err error) {
+		if err == nil {
+			m.service.noteState(m.find(request.Room), request.State)
+		}
+		finish(done, wire.Done{Seq: seq}, m.outcome(request.Room, err))
+	})
 }
 
-// UpdateRoom changes the room. Refusals: not_member, forbidden, conflict, limit, peer_gone, too_large.
-func (m *Member) UpdateRoom(request *wire.UpdateRoom, done func(wire.Updated, error)) {
+// UpdateRoom changes the room. Refusals: not_member, forbidden, conflict, limit, peer_gone, too_large, outcome_unknown. id is
+// as in [Member.Signal].
+func (m *Member) UpdateRoom(id int64, request *wire.UpdateRoom, done func(wire.Updated, error)) {
 	err := m.allow(request.Room, func(p Permissions) bool { return p.Moderate })
 	if err == nil && request.Capacity != nil && *request.Capacity > m.most {
 		err = wire.Errorf(wire.CodeLimit, "a room has at most %d seats", m.most)
@@ -266,23 +305,23 @@ func (m *Member) UpdateRoom(request *wire.UpdateRoom, done func(wire.Updated, er
 	}
 	head, tail := wire.SplitRoomChanged(request.Room, m.id, &request.RoomChange)
 	m.service.opts.Store.UpdateRoom(store.UpdateRoom{
-		Seat: m.seat(m.room(request.Room)), Version: request.Version, Capacity: request.Capacity, Locked: request.Locked,
+		Seat: m.seat(m.room(request.Room)), Request: id, Version: request.Version, Capacity: request.Capacity, Locked: request.Locked,
 		Presenter: request.Presenter, Properties: store.State(request.Properties),
 		MaxKeys: m.service.opts.StateKeys, MaxBytes: m.service.opts.StateBytes,
 		Spotlight: request.Spotlight, EventHead: head, EventTail: tail,
 	}, func(seq, version int64, err error) {
-		refusal := m.refusal(err)
+		refusal := m.outcome(request.Room, err)
 		if refusal != nil && refusal.Code == wire.CodeConflict {
 			conflict := *refusal
 			conflict.Version = version
 			refusal = &conflict
 		}
-		finish(done, wire.Updated{Seq: seq, Version: version}, refusal)
+		finish(done, wire.Updated{Seq: seq, Version: version, Repeated: err == nil && version == 0}, refusal)
 	})
 }
 
-// Control mutes, unmutes or kicks. Refusals: not_member, forbidden, peer_gone.
-func (m *Member) Control(request *wire.Control, done func(wire.Controlled, error)) {
+// Control mutes, unmutes or kicks. Refusals: not_member, forbidden, peer_gone, outcome_unknown. id is as in [Member.Signal].
+func (m *Member) Control(id int64, request *wire.Control, done func(wire.Controlled, error)) {
 	if err := m.allow(request.Room, func(p Permissions) bool { return p.Moderate }); err != nil {
 		done(wire.Controlled{}, err)
 		return
@@ -292,7 +331,7 @@ func (m *Member) Control(request *wire.Control, done func(wire.Controlled, error
 		return
 	}
 	call := store.Control{
-		Seat: m.seat(m.room(request.Room)), Action: store.Action(request.Action), Media: store.Media(request.Kind),
+		Seat: m.seat(m.room(request.Room)), Request: id, Action: store.Action(request.Action), Media: store.Media(request.Kind),
 		Target: request.To,
 	}
 	if request.Action == wire.ActionKick {
@@ -302,7 +341,9 @@ func (m *Member) Control(request *wire.Control, done func(wire.Controlled, error
 			Action: request.Action, Kind: request.Kind, To: request.To, By: m.id})
 	}
 	m.service.opts.Store.Control(call, func(seq int64, affected int, err error) {
-		finish(done, wire.Controlled{Seq: seq, Affected: affected}, m.refusal(err))
+		// At least one was affected, or it was not noted that the request took effect.
+		repeated := err == nil && affected == 0 && id > 0
+		finish(done, wire.Controlled{Seq: seq, Affected: affected, Repeated: repeated}, m.outcome(request.Room, err))
 	})
 }
 
@@ -323,7 +364,7 @@ func (m *Member) Look(room string, members bool, done func(*wire.Snapshot, error
 		look.As = &seat
 	}
 	m.service.opts.Store.Snapshot(look, func(snapshot *store.Snapshot, err error) {
-		if refusal := m.refusal(err); refusal != nil {
+		if refusal := m.outcome(room, err); refusal != nil {
 			done(nil, refusal)
 			return
 		}
@@ -333,7 +374,13 @@ func (m *Member) Look(room string, members bool, done func(*wire.Snapshot, error
 
 // End gives up every seat, because the session has ended: reason is what the others are told. Nothing is delivered
 // after it has returned. [Service.Settled] waits for the store.
-func (m *Member) End(reason string) {
+func (m *Member) End(reason string) { m.end(reason, false) }
+
+// Lose ends the connection's hold on every seat: they are kept for the grace, for a connection to come, and without a grace
+// given up as [Member.End] does.
+func (m *Member) Lose() { m.end(wire.ReasonDisconnected, true) }
+
+func (m *Member) end(reason string, lost bool) {
 	m.mu.Lock()
 	m.ended = true
 	seats := m.seats
@@ -344,19 +391,23 @@ func (m *Member) End(reason string) {
 		sh.mu.Lock()
 		m.service.remove(sh, st)
 		sh.mu.Unlock()
-		m.service.leave(m.leaveCall(st.room, reason))
+		m.service.depart(m.departure(st.room, reason, lost))
+	}
+}
+
+// departure describes the end of the hold on a seat. The others are told reason if it is not kept.
+func (m *Member) departure(room store.Room, reason string, lost bool) departure {
+	return departure{
+		seat: m.seat(room), lost: lost,
+		left: wire.AppendEventBody(nil, room.Name, &wire.LeftPeer{Peer: m.id, Reason: reason}),
+		away: wire.AppendEventBody(nil, room.Name, &wire.AwayPeer{Peer: m.id}),
 	}
 }
 
 func (m *Member) room(name string) store.Room { return store.Room{App: m.app, Name: name} }
 
 func (m *Member) seat(room store.Room) store.Seat {
-	return store.Seat{Room: room, Peer: m.id, Node: m.service.opts.Node}
-}
-
-func (m *Member) leaveCall(room store.Room, reason string) store.Leave {
-	event := wire.AppendEventBody(nil, room.Name, &wire.LeftPeer{Peer: m.id, Reason: reason})
-	return store.Leave{Seat: m.seat(room), Event: event}
+	return store.Seat{Room: room, Peer: m.id, Node: m.service.opts.Node, Generation: m.generation}
 }
 
 // find gives the member's seat in a room, or nil.
@@ -402,13 +453,28 @@ func (m *Member) refusal(err error) *wire.Error {
 		return nil
 	case errors.As(err, &refusal):
 		return refusal
-	case errors.Is(err, store.ErrFenced):
-		return wire.Errorf(wire.CodeNotMember, "the seat is held through another gateway")
+	case errors.Is(err, store.ErrFenced), errors.Is(err, store.ErrSuperseded):
+		m.service.detach(m, errors.Is(err, store.ErrSuperseded))
+		return &wire.Error{Code: wire.CodeUnavailable, Message: "another connection holds the seat", RetryAfter: lapsedRetryAfter}
 	case errors.Is(err, store.ErrLapsed): // this gateway is about to close the session
 		return &wire.Error{Code: wire.CodeUnavailable, Message: "the gateway has to start anew", RetryAfter: lapsedRetryAfter}
 	}
 	m.service.opts.Logger.Error("store call failed", "app", m.app, "session", m.id, "error", err)
 	return wire.Errorf(wire.CodeInternal, "internal error")
+}
+
+// outcome is refusal for a call that needs a seat. Where Redis does not know one that this node believes the member to have,
+// it may have lost it, and puts it back soon: the client is to ask again.
+func (m *Member) outcome(room string, err error) *wire.Error {
+	refusal := m.refusal(err)
+	if refusal == nil || refusal.Code != wire.CodeNotMember {
+		return refusal
+	}
+	st := m.find(room)
+	if st == nil || !m.service.suspect(st) {
+		return refusal
+	}
+	return &wire.Error{Code: wire.CodeUnavailable, Message: "the seat is being looked for", RetryAfter: lapsedRetryAfter}
 }
 
 // finish calls done with a result or a refusal; a nil *wire.Error must not become a non-nil error.

@@ -1,6 +1,10 @@
 package room
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/signalbox-rtc/signalbox/pkg/wire"
+)
 
 type metrics struct {
 	rooms     prometheus.Gauge
@@ -8,9 +12,20 @@ type metrics struct {
 	joins     *prometheus.CounterVec
 	delivered prometheus.Counter
 	discarded *prometheus.CounterVec
+	resumes   *prometheus.CounterVec
+	replays   *prometheus.CounterVec
+	resyncs   prometheus.Counter
+	restored  prometheus.Counter
+	fenced    prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
+	}
+	counters := func(name, help, label string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{label})
+	}
 	m := &metrics{
 		rooms: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "signalbox_rooms", Help: "Rooms with at least one peer on this node."}),
@@ -21,11 +36,22 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		delivered: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "signalbox_events_delivered_total", Help: "Room events given to sessions of this node, counted once a receiver."}),
 		discarded: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "signalbox_events_discarded_total", Help: "Room events that reached this node without a receiver for them: no_room, no_peer, or seen (known from the snapshot)."}, []string{"reason"}),
+			Name: "signalbox_events_discarded_total", Help: "Room events that reached this node without a receiver for them: no_room, no_peer, seen (known from the snapshot), or old (of a life of the room that is over)."}, []string{"reason"}),
 	}
-	for _, reason := range []string{"no_room", "no_peer", "seen"} {
+	m.resumes = counters("signalbox_resumed_seats_total", "Seats that sessions came back for: replayed, resync, gone, or refused (the whole resume).", "result")
+	m.replays = counters("signalbox_room_replays_total", "Rooms that were brought back in line: replayed from the log, or put right because of log (too short), epoch, rewound, emptied or subscription.", "result")
+	m.resyncs = counter("signalbox_resyncs_total", "Peers that had to start over from a snapshot.")
+	m.restored = counter("signalbox_restored_seats_total", "Seats that Redis had lost and this node put back.")
+	m.fenced = counter("signalbox_fenced_seats_total", "Seats of this node that another connection of the same session took over.")
+	for _, result := range []string{wire.ResumeReplayed, wire.ResumeResync, wire.ResumeGone, "refused"} {
+		m.resumes.WithLabelValues(result)
+	}
+	for _, result := range []string{"replayed", "log", "epoch", "rewound", "emptied", "subscription"} {
+		m.replays.WithLabelValues(result)
+	}
+	for _, reason := range []string{"no_room", "no_peer", "seen", "old"} {
 		m.discarded.WithLabelValues(reason)
 	}
-	reg.MustRegister(m.rooms, m.seats, m.joins, m.delivered, m.discarded)
+	reg.MustRegister(m.rooms, m.seats, m.joins, m.delivered, m.discarded, m.resumes, m.replays, m.resyncs, m.restored, m.fenced)
 	return m
 }

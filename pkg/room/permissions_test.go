@@ -34,7 +34,7 @@ var operations = []operation{
 	{name: "leave", run: func(p *peer, name, _ string) error { return p.leave(name) }},
 	{name: "signal", run: func(p *peer, name, other string) error {
 		_, err := wait(func(done func(wire.Done, error)) {
-			p.Signal(&wire.Signal{Room: name, To: other, Data: mustJSON(map[string]int{"a": 1})}, done)
+			p.Signal(0, &wire.Signal{Room: name, To: other, Data: mustJSON(map[string]int{"a": 1})}, done)
 		})
 		return err
 	}},
@@ -44,14 +44,14 @@ var operations = []operation{
 	}},
 	{name: "state", run: func(p *peer, name, _ string) error {
 		_, err := wait(func(done func(wire.Done, error)) {
-			p.SetState(&wire.SetState{Room: name, State: wire.Object{"mic": mustJSON(true)}}, done)
+			p.SetState(0, &wire.SetState{Room: name, State: wire.Object{"mic": mustJSON(true)}}, done)
 		})
 		return err
 	}},
 	{name: "room", run: func(p *peer, name, _ string) error {
 		locked := false
 		_, err := wait(func(done func(wire.Updated, error)) {
-			p.UpdateRoom(&wire.UpdateRoom{Room: name, Version: 1, RoomChange: wire.RoomChange{Locked: &locked}}, done)
+			p.UpdateRoom(0, &wire.UpdateRoom{Room: name, Version: 1, RoomChange: wire.RoomChange{Locked: &locked}}, done)
 		})
 		return err
 	}},
@@ -73,7 +73,7 @@ var operations = []operation{
 
 func control(p *peer, name, action, to string) error {
 	_, err := wait(func(done func(wire.Controlled, error)) {
-		p.Control(&wire.Control{Room: name, Action: action, Kind: wire.KindAudio, To: to}, done)
+		p.Control(0, &wire.Control{Room: name, Action: action, Kind: wire.KindAudio, To: to}, done)
 	})
 	return err
 }
@@ -122,7 +122,7 @@ func TestPermissions(t *testing.T) {
 					host.mustJoin(t, name+"-locked")
 					locked := true
 					_, err := wait(func(done func(wire.Updated, error)) {
-						host.UpdateRoom(&wire.UpdateRoom{Room: name + "-locked", Version: 1, RoomChange: wire.RoomChange{Locked: &locked}}, done)
+						host.UpdateRoom(0, &wire.UpdateRoom{Room: name + "-locked", Version: 1, RoomChange: wire.RoomChange{Locked: &locked}}, done)
 					})
 					require.NoError(t, err)
 					p := newPeerAs(t, n, room.Identity{ID: fmt.Sprint("p-", serial), App: app, User: "u",
@@ -158,7 +158,7 @@ func TestRefusals(t *testing.T) {
 		bob.mustJoin(t, "elsewhere")
 		signal := func(to string) error {
 			_, err := wait(func(done func(wire.Done, error)) {
-				ada.Signal(&wire.Signal{Room: "r", To: to, Data: mustJSON(map[string]int{})}, done)
+				ada.Signal(0, &wire.Signal{Room: "r", To: to, Data: mustJSON(map[string]int{})}, done)
 			})
 			return err
 		}
@@ -175,14 +175,14 @@ func TestRefusals(t *testing.T) {
 			state := wire.Object{key: mustJSON(false)}
 			_, err = newPeer(t, n, "cy").joinWith(&wire.Join{Room: "r", State: state})
 			requireCode(t, wire.CodeForbidden, err)
-			_, err = wait(func(done func(wire.Done, error)) { ada.SetState(&wire.SetState{Room: "r", State: state}, done) })
+			_, err = wait(func(done func(wire.Done, error)) { ada.SetState(0, &wire.SetState{Room: "r", State: state}, done) })
 			requireCode(t, wire.CodeForbidden, err)
 		}
 
 		locked := true
 		update := func(version int64) (wire.Updated, error) {
 			return wait(func(done func(wire.Updated, error)) {
-				ada.UpdateRoom(&wire.UpdateRoom{Room: "r", Version: version, RoomChange: wire.RoomChange{Locked: &locked}}, done)
+				ada.UpdateRoom(0, &wire.UpdateRoom{Room: "r", Version: version, RoomChange: wire.RoomChange{Locked: &locked}}, done)
 			})
 		}
 		updated, err := update(1)
@@ -203,7 +203,7 @@ func TestFenced(t *testing.T) {
 		here, there := newPeer(t, n1, "same"), newPeer(t, n2, "same")
 		here.mustJoin(t, "r")
 		_, err := there.join("r")
-		requireCode(t, wire.CodeNotMember, err)
+		requireCode(t, wire.CodeUnavailable, err)
 		there.End(wire.ReasonLeft)
 		require.NoError(t, n2.rooms.Settled(t.Context()))
 		require.Equal(t, []string{"same"}, members(t, n1, "r"))

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -89,6 +90,9 @@ type Service struct {
 	metrics *metrics
 	table   table
 	leaves  leaves
+	agenda  agenda
+	broken  []atomic.Bool // by partition: its events may be missing
+	emptied atomic.Int64  // how often Redis was found to have lost data
 }
 
 var _ store.Receiver = (*Service)(nil)
@@ -100,71 +104,71 @@ func New(opts Options) (*Service, error) {
 	}
 	s := &Service{opts: opts, metrics: newMetrics(opts.Registerer)}
 	s.table.init()
-	s.leaves.changed = make(chan struct{}, 1)
+	s.agenda.changed = make(chan struct{}, 1)
+	s.broken = make([]atomic.Bool, opts.Store.Partitions())
 	return s, nil
 }
 
-// Run repeats the leaves that Redis did not answer, until ctx ends: a session that has ended leaves no seat behind
-// because Redis was away for a moment.
+// Run does what could not be done where it was found to be needed, until ctx ends: it repeats the departures that Redis did
+// not answer, so that a session that has ended leaves no seat behind because Redis was away for a moment, and brings rooms
+// back in line after events, or Redis' data, were lost.
 func (s *Service) Run(ctx context.Context) error {
-	const pause = time.Second
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-s.leaves.changed:
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(pause):
-		}
-		for _, again := range s.leaves.takeFailed() {
-			s.repeat(again)
-		}
-	}
+	s.agenda.run(ctx)
+	return nil
 }
 
-// Settled waits until every leave of an ended session was answered, or ctx ends.
+// Settled waits until every departure of an ended session was answered, or ctx ends.
 func (s *Service) Settled(ctx context.Context) error { return s.leaves.settled(ctx) }
 
-// leave gives up a seat that nobody has any more.
-func (s *Service) leave(call store.Leave) {
-	s.leaves.begin()
-	s.send(call)
+// departure is a seat that its session has no more: left for good, or lost with its connection.
+type departure struct {
+	seat       store.Seat
+	lost       bool
+	away, left []byte // the events that tell it
 }
 
-// repeat sends a leave again, unless its peer has asked for a seat in the room meanwhile: that join finds the seat or
+// depart gives up a seat that nobody has any more, or keeps it for a session that may come back.
+func (s *Service) depart(d departure) {
+	s.leaves.begin()
+	s.send(d)
+}
+
+// departPause is between attempts when Redis does not answer.
+const departPause = time.Second
+
+// repeat sends a departure again, unless its peer has asked for a seat in the room meanwhile: that join finds the seat or
 // takes another one, and the leave would take it away. The lock keeps a join from coming in between.
-func (s *Service) repeat(call store.Leave) {
-	sh := s.table.shard(call.Room)
+func (s *Service) repeat(d departure) {
+	sh := s.table.shard(d.seat.Room)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if sh.rooms[call.Room][call.Peer] != nil {
+	if l := sh.rooms[d.seat.Room]; l != nil && l.seats[d.seat.Peer] != nil {
 		s.leaves.end()
 		return
 	}
-	s.send(call)
+	s.send(d)
 }
 
-func (s *Service) send(call store.Leave) {
-	s.opts.Store.Leave(call, func(_ int64, err error) {
+func (s *Service) send(d departure) {
+	done := func(_ int64, err error) {
 		var refusal *wire.Error
 		if errors.As(err, &refusal) && refusal.Code == wire.CodeUnavailable {
-			s.leaves.fail(call)
+			s.agenda.add(departPause, func() { s.repeat(d) })
 			return
 		}
 		s.leaves.end()
-	})
+	}
+	if d.lost {
+		s.opts.Store.Lose(store.Lose{Seat: d.seat, Away: d.away, Left: d.left}, done)
+	} else {
+		s.opts.Store.Leave(store.Leave{Seat: d.seat, Event: d.left}, done)
+	}
 }
 
-// leaves counts the leaves that are not answered yet and keeps those to repeat.
+// leaves counts the departures that are not answered yet.
 type leaves struct {
-	changed chan struct{}
-
 	mu      sync.Mutex
 	open    int // under way or to be repeated
-	failed  []store.Leave
 	waiters []chan struct{}
 }
 
@@ -183,25 +187,6 @@ func (l *leaves) end() {
 		}
 		l.waiters = nil
 	}
-}
-
-func (l *leaves) fail(call store.Leave) {
-	l.mu.Lock()
-	l.failed = append(l.failed, call)
-	l.mu.Unlock()
-	select {
-	case l.changed <- struct{}{}:
-	default:
-	}
-}
-
-// takeFailed gives the leaves to repeat, which stay open.
-func (l *leaves) takeFailed() []store.Leave {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	failed := l.failed
-	l.failed = nil
-	return failed
 }
 
 func (l *leaves) settled(ctx context.Context) error {

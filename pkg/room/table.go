@@ -8,7 +8,7 @@ import (
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
 
-// table holds the seats of this node's sessions, by room. A shard's lock covers its rooms and their seats, and is held
+// table holds the rooms in which this node has seats. A shard's lock covers its rooms and their seats, and is held
 // while an event is handed to the receivers: that is a queue append each, and it keeps a join's snapshot and the
 // events after it in order.
 type table struct {
@@ -18,14 +18,14 @@ type table struct {
 
 type shard struct {
 	mu    sync.Mutex
-	rooms map[store.Room]map[string]*seat // by room, then by peer id
+	rooms map[store.Room]*local
 }
 
 // seat is a session's place in a room, from the moment it asks for it. Guarded by its shard's lock.
 type seat struct {
 	member *Member
 	room   store.Room
-	// joins are those under way.
+	// joins are those under way, and resumes.
 	joins int
 	// leaving is set while a leave is under way: a join after it starts a new seat.
 	leaving bool
@@ -38,6 +38,8 @@ type seat struct {
 	overrun bool
 	// unsure is set when a join was not answered: it may have taken a seat.
 	unsure bool
+	// asked is how often Redis had lost data when the seat was asked for.
+	asked int64
 	// removed is set once the seat is out of the table.
 	removed bool
 	// epoch is the room's life that the peer has seen; since is the number of the snapshot with which it got its
@@ -45,15 +47,22 @@ type seat struct {
 	epoch string
 	since int64
 	last  int64
+	// order and state are what the peer's seat has in Redis, for putting it back.
+	order int64
+	state store.State
+	// resumed is what a resume was answered, until the client has been welcomed; position is what it had seen.
+	resumed  *store.Resumed
+	position wire.Position
 }
 
-// maxWaiting bounds the events that wait for a join's reply. Redis answers within seconds or the join fails.
+// maxWaiting bounds the events that wait for a join's reply, or in a room for what was missed before them. Redis answers
+// within seconds or the join fails.
 const maxWaiting = 4096
 
 func (t *table) init() {
 	t.seed = maphash.MakeSeed()
 	for i := range t.shards {
-		t.shards[i].rooms = make(map[store.Room]map[string]*seat)
+		t.shards[i].rooms = make(map[store.Room]*local)
 	}
 }
 
@@ -61,27 +70,62 @@ func (t *table) shard(room store.Room) *shard {
 	return &t.shards[maphash.Comparable(t.seed, room)%uint64(len(t.shards))]
 }
 
+// merge notes a change of the peer's state.
+func (st *seat) merge(change wire.Object) { st.state = merged(st.state, store.State(change)) }
+
+// settled reports whether the peer has the seat, for all that is known here, and no request about that is under way.
+func (st *seat) settled() bool { return st.joins == 0 && !st.leaving && !st.removed }
+
 // Deliver hands one event of the store to the peers of this node that it is meant for. The store calls it in the
 // order of seq for each room.
 func (s *Service) Deliver(event store.Event) {
 	sh := s.table.shard(event.Room)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	seats := sh.rooms[event.Room]
-	if seats == nil {
+	l := sh.rooms[event.Room]
+	switch {
+	case l == nil:
 		s.metrics.discarded.WithLabelValues("no_room").Inc()
-		return
+	case event.Type == store.TypeFenced:
+		s.fenced(sh, l, &event)
+	default:
+		s.arrive(sh, l, event)
+	}
+}
+
+// arrive takes an event of a room, which waits while it is not known what comes before it. The shard is locked.
+func (s *Service) arrive(sh *shard, l *local, event store.Event) {
+	switch {
+	case l.state != whole:
+		l.hold(event)
+	case event.Epoch == l.epoch:
+		l.note(&event)
+		s.dispatch(sh, l, event)
+	case event.Epoch == l.before:
+		s.metrics.discarded.WithLabelValues("old").Inc()
+	case l.epoch == "":
+		s.dispatch(sh, l, event) // the seats are asked for, and keep it
+	default: // another life, of which this node has no snapshot
+		l.hold(event)
+		s.repair(l, "epoch")
+	}
+}
+
+// dispatch gives an event to the seats that it is meant for. The shard is locked.
+func (s *Service) dispatch(sh *shard, l *local, event store.Event) {
+	if event.Type == store.TypeEpoch || event.Type == store.TypeFenced {
+		return // for the node alone
 	}
 	d := delivery{event: event}
 	switch {
 	case event.To != "":
-		if st := seats[event.To]; st != nil {
+		if st := l.seats[event.To]; st != nil {
 			d.give(st)
 		}
 	case d.takesSeat():
-		s.deliverLoss(sh, seats, &d)
+		s.deliverLoss(sh, l.seats, &d)
 	default:
-		for peer, st := range seats {
+		for peer, st := range l.seats {
 			if peer != event.Except {
 				d.give(st)
 			}
@@ -177,20 +221,26 @@ func (s *Service) deliverLoss(sh *shard, seats map[string]*seat, d *delivery) {
 	}
 }
 
-// add puts a new seat into the table, in place of one that is leaving. The shard is locked.
+// add puts a new seat into the table, in place of one that is leaving or of an earlier connection's. The shard is locked.
 func (s *Service) add(sh *shard, st *seat) {
-	seats := sh.rooms[st.room]
-	if seats == nil {
-		seats = make(map[string]*seat, 1)
-		sh.rooms[st.room] = seats
+	l := sh.rooms[st.room]
+	if l == nil {
+		l = &local{room: st.room, partition: s.opts.Store.Partition(st.room), seats: make(map[string]*seat, 1)}
+		if s.broken[l.partition].Load() {
+			l.pass(broken)
+		}
+		sh.rooms[st.room] = l
 		s.metrics.rooms.Inc()
 	}
-	if old := seats[st.member.id]; old != nil {
+	if old := l.seats[st.member.id]; old != nil {
 		old.removed = true
+		if old.member != st.member {
+			s.detach(old.member, true)
+		}
 	} else {
 		s.metrics.seats.Inc()
 	}
-	seats[st.member.id] = st
+	l.seats[st.member.id] = st
 }
 
 // remove takes a seat out of the table, unless another one has taken its place. The shard is locked.
@@ -199,10 +249,11 @@ func (s *Service) remove(sh *shard, st *seat) {
 		return
 	}
 	st.removed = true
-	seats := sh.rooms[st.room]
-	delete(seats, st.member.id)
+	l := sh.rooms[st.room]
+	delete(l.seats, st.member.id)
 	s.metrics.seats.Dec()
-	if len(seats) == 0 {
+	if len(l.seats) == 0 {
+		l.pass(broken) // whatever is under way for the room finds that it is over
 		delete(sh.rooms, st.room)
 		s.metrics.rooms.Dec()
 	}
@@ -214,7 +265,8 @@ func (s *Service) remove(sh *shard, st *seat) {
 func (s *Service) lose(sh *shard, st *seat) {
 	s.remove(sh, st)
 	if st.unsure {
-		s.leave(st.member.leaveCall(st.room, wire.ReasonDisconnected))
+		resuming := st.position.Epoch != "" // the session comes back for it
+		s.depart(st.member.departure(st.room, wire.ReasonDisconnected, resuming))
 	}
 }
 
@@ -228,8 +280,42 @@ func (s *Service) open(sh *shard, st *seat, snapshot *store.Snapshot, answer fun
 		st.epoch, st.last = snapshot.Epoch, snapshot.Seq
 	}
 	st.unsure = false
+	st.learn(snapshot)
+	l := sh.rooms[st.room]
+	s.follow(l, snapshot)
+	if s.emptied.Load() != st.asked && l.state == whole {
+		s.catch(l) // Redis may have lost it since
+	}
 	answer()
 	s.catchUp(sh, st)
+}
+
+// follow has the node know the room at least as of a snapshot that one of its seats has got. The shard is locked.
+func (s *Service) follow(l *local, snapshot *store.Snapshot) {
+	if l.state == repairing {
+		return // which ends with a snapshot for all
+	}
+	first := l.epoch == ""
+	l.learn(snapshot)
+	if first && l.unsure && l.state == whole {
+		s.catch(l)
+	}
+	l.unsure = false
+	for _, other := range l.seats {
+		if other.seated && other.settled() && other.epoch != l.epoch {
+			s.repair(l, "epoch")
+			return
+		}
+	}
+}
+
+// learn takes from a snapshot what Redis has of the seat.
+func (st *seat) learn(snapshot *store.Snapshot) {
+	for i := range snapshot.Members {
+		if member := &snapshot.Members[i]; member.ID == st.member.id {
+			st.order, st.state = member.Order, member.State
+		}
+	}
 }
 
 // refused takes a join's refusal: what cannot become a seat any more goes, and a member stays one. The shard is locked.

@@ -55,7 +55,10 @@ func (a *Attached) hello(hello *wire.Hello) (refusal *wire.Error, code wire.Clos
 			refusal, code = wire.Errorf(wire.CodeInternal, "internal error"), wire.CloseInternal
 		}
 	}()
-	return a.enter(hello), wire.CloseUnauthorized
+	if refusal = a.enter(hello); refusal == nil {
+		a.member.Begin()
+	}
+	return refusal, wire.CloseUnauthorized
 }
 
 // ID is the session's public id, and its peer id in every room.
@@ -123,7 +126,7 @@ func (a *Attached) End(left bool) {
 		end := cause{word: "lost", initiator: "network"}
 		switch code := a.settle(); {
 		case code != 0:
-			end = cause{word: code.String(), initiator: "server"}
+			end = cause{word: code.String(), initiator: "server", final: !code.Retryable()}
 		case left:
 			end = cause{word: "normal", initiator: "client", left: true}
 		}

@@ -103,6 +103,8 @@ func TestHeldBackRequestIsReleased(t *testing.T) {
 		} {
 			t.Run(name+tc.name, func(t *testing.T) {
 				inBubbleFarFromRedis(t, bound, 300*time.Millisecond, func(t *testing.T, g *gateway) {
+					// Tokens expire at whole seconds.
+					time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(1600 * time.Millisecond)))
 					token := g.token(func(c *auth.Claims) { c.Expires = time.Now().Add(400 * time.Millisecond) })
 					c := g.attach(g.life, &wire.Hello{Token: token}, session.Client{Transport: "calls"})
 					var handling sync.WaitGroup

@@ -35,15 +35,20 @@ var _ room.Subscriber = Sink(nil)
 type core struct {
 	// immutable
 	server *Server
-	client Client // with an ID always
+	client Client // with an ID always; that of a session that is resumed is known once its hello was read
 	sink   Sink
 
 	// owned by the goroutine that has the requests: the reader, or the one that calls
-	member    *room.Member
-	lastID    int64
-	bad       int
-	limiter   *rate.Limiter
-	throttled time.Time // since when the session is over its rate; zero if it is not
+	member *room.Member
+	lastID int64
+	// resumable is set when the client can come back: its seats are kept for a while, and its requests take effect once.
+	resumable  bool
+	generation int64 // of this connection among the session's
+	resumed    bool  // the session has gone on from another connection, and rooms is what became of its rooms
+	rooms      map[string]wire.ResumedRoom
+	bad        int
+	limiter    *rate.Limiter
+	throttled  time.Time // since when the session is over its rate; zero if it is not
 
 	mu       sync.Mutex
 	changed  sync.Cond // signalled when who waits may go on: inFlight has fallen, a request's time has come, or over
@@ -70,19 +75,23 @@ func (c *core) begin(server *Server, client Client, sink Sink) {
 type cause struct {
 	word, initiator string
 	left            bool // the client meant to go
+	final           bool // the client is not to come back
 }
 
-// finish gives up the seats. Nothing is delivered after it has returned.
+// finish gives up the seats, or keeps them for a client that may come back. Nothing is delivered after it has returned.
 func (c *core) finish(end cause) {
 	c.cancelExpiry()
 	if c.member == nil {
 		return
 	}
-	reason := wire.ReasonDisconnected
-	if end.left {
-		reason = wire.ReasonLeft
+	switch {
+	case end.left:
+		c.member.End(wire.ReasonLeft)
+	case c.resumable && !end.final:
+		c.member.Lose()
+	default:
+		c.member.End(wire.ReasonDisconnected)
 	}
-	c.member.End(reason)
 	c.server.metrics.sessions.Dec()
 	c.logger().Debug("session ended", "reason", end.word, "initiator", end.initiator)
 }
@@ -196,9 +205,9 @@ func (c *core) failed(fault any) {
 
 func (c *core) logger() *slog.Logger {
 	c.mu.Lock()
-	identity := c.identity
+	identity, id := c.identity, c.client.ID
 	c.mu.Unlock()
-	logger := c.server.opts.Logger.With("session", c.client.ID, "transport", c.client.Transport)
+	logger := c.server.opts.Logger.With("session", id, "transport", c.client.Transport)
 	if identity != nil {
 		logger = logger.With("app", identity.App)
 	}

@@ -11,9 +11,11 @@ import (
 
 // enter opens the session for a client that says hello. A fault of ours is logged, and told as an internal error.
 func (c *core) enter(hello *wire.Hello) *wire.Error {
-	identity, err := c.authenticate(hello)
-	if err == nil {
-		err = c.open(identity)
+	var err error
+	if hello.Resume != "" {
+		err = c.resume(hello)
+	} else {
+		err = c.begins(hello)
 	}
 	if err != nil {
 		var refusal *wire.Error
@@ -29,6 +31,16 @@ func (c *core) enter(hello *wire.Hello) *wire.Error {
 	return nil
 }
 
+// begins opens a new session.
+func (c *core) begins(hello *wire.Hello) error {
+	identity, err := c.authenticate(hello)
+	if err != nil {
+		return err
+	}
+	c.generation = max(hello.Attempt, 1)
+	return c.open(identity, hello.Resumable)
+}
+
 // authenticate checks who the client is.
 func (c *core) authenticate(hello *wire.Hello) (*auth.Identity, error) {
 	refuse := func(reason, message string) (*auth.Identity, error) {
@@ -38,8 +50,6 @@ func (c *core) authenticate(hello *wire.Hello) (*auth.Identity, error) {
 	var identity *auth.Identity
 	var err error
 	switch {
-	case hello.Resume != "":
-		return refuse("resume", "this session cannot be resumed")
 	case hello.Token != "" && hello.App != "":
 		return refuse("ambiguous", "a token names its app itself")
 	case hello.Token != "":
@@ -55,17 +65,26 @@ func (c *core) authenticate(hello *wire.Hello) (*auth.Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	if allowed := c.server.opts.Origin; allowed != nil && c.client.Origin != "" && !allowed(identity.App, c.client.Origin) {
+	if !c.originAllowed(identity.App) {
 		return refuse("origin", "the app does not allow this page's origin")
 	}
 	return identity, nil
 }
 
+func (c *core) originAllowed(app string) bool {
+	allowed := c.server.opts.Origin
+	return allowed == nil || c.client.Origin == "" || allowed(app, c.client.Origin)
+}
+
 // open makes the session a member of its app.
-func (c *core) open(identity *auth.Identity) error {
+func (c *core) open(identity *auth.Identity, resumable bool) error {
 	capacity := identity.Policy.Capacity
 	if c.client.Capacity > 0 {
 		capacity = c.client.Capacity
+	}
+	var grace time.Duration
+	if resumable {
+		grace = c.server.grace(identity)
 	}
 	member, err := c.server.opts.Rooms.NewMember(room.Identity{
 		ID: c.client.ID, App: identity.App, User: identity.User, Name: identity.Name,
@@ -74,11 +93,12 @@ func (c *core) open(identity *auth.Identity) error {
 			permissions, ok := identity.Room(name)
 			return room.Permissions(permissions), ok
 		},
+		Generation: c.generation, Grace: grace, Replace: c.server.replaces(identity), Detached: c.detached,
 	}, c.sink)
 	if err != nil {
 		return err
 	}
-	c.member = member
+	c.member, c.resumable = member, grace > 0
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.identity = identity
@@ -92,7 +112,9 @@ func (c *core) open(identity *auth.Identity) error {
 
 func (c *core) welcome() *wire.Welcome {
 	opts := &c.server.opts
+	token, grace := c.resumeToken()
 	return &wire.Welcome{
+		Resume: token, Grace: grace.Milliseconds(), Resumed: c.resumed, Rooms: c.rooms,
 		Session: c.client.ID, App: c.identity.App, User: c.identity.User, Name: c.identity.Name, Node: opts.Node, Version: wire.Version,
 		Heartbeat: opts.Heartbeat.Milliseconds(), Time: time.Now().UnixMilli(), ICEServers: opts.ICEServers,
 		Limits: wire.SessionLimits{
@@ -115,16 +137,20 @@ func (c *core) rises(id int64) bool {
 // dispatch hands a request to its handler. Replies come from the handlers' callbacks.
 func (c *core) dispatch(request wire.Request) {
 	id := request.ID
+	once := int64(0) // the number by which a request takes effect once
+	if c.resumable {
+		once = id
+	}
 	switch body := request.Body.(type) {
 	case *wire.Signal:
 		c.began()
-		c.member.Signal(body, c.doneReply(id))
+		c.member.Signal(once, body, c.doneReply(id))
 	case *wire.Publish:
 		c.began()
-		c.member.Publish(body, c.doneReply(id))
+		c.member.Publish(once, body, c.doneReply(id))
 	case *wire.SetState:
 		c.began()
-		c.member.SetState(body, c.doneReply(id))
+		c.member.SetState(once, body, c.doneReply(id))
 	case *wire.Leave:
 		c.began()
 		c.member.Leave(body.Room, c.doneReply(id))
@@ -135,10 +161,10 @@ func (c *core) dispatch(request wire.Request) {
 		c.handlePeers(id, body)
 	case *wire.UpdateRoom:
 		c.began()
-		c.member.UpdateRoom(body, func(result wire.Updated, err error) { c.answer(id, &result, err) })
+		c.member.UpdateRoom(once, body, func(result wire.Updated, err error) { c.answer(id, &result, err) })
 	case *wire.Control:
 		c.began()
-		c.member.Control(body, func(result wire.Controlled, err error) { c.answer(id, &result, err) })
+		c.member.Control(once, body, func(result wire.Controlled, err error) { c.answer(id, &result, err) })
 	case *wire.Report:
 		c.handleReport(id, body)
 	case *wire.Ping:

@@ -129,8 +129,7 @@ func TestHelloRefusals(t *testing.T) {
 		{"UnknownApp", `"app":"nobody"`, "", "unknown_app"},
 		{"DisabledApp", `"app":"off"`, "", "app_disabled"},
 		{"AppThatWantsTokens", `"app":"acme"`, "", "anonymous_refused"},
-		{"Resume", `"resume":"r.1"`, "", "resume"},
-		{"ResumeWithToken", `"resume":"r.1","token":"TOKEN"`, "", "resume"},
+		{"ResumeWithToken", `"resume":"r.1","token":"TOKEN"`, "", "ambiguous"},
 		// A page of another app would use its visitor's token of this one.
 		{"Origin", `"token":"TOKEN"`, "https://evil.example", "origin"},
 		{"OriginOfAnotherApp", `"token":"TOKEN"`, "https://acme.example.evil.example", "origin"},

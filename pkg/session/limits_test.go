@@ -29,7 +29,7 @@ func TestIDsRise(t *testing.T) {
 func TestBadMessages(t *testing.T) {
 	inBubble(t, session.Options{BadMessages: 3}, func(t *testing.T, g *gateway) {
 		c, _ := g.enter()
-		for _, text := range []string{`null`, `{"id":2,"type":"nonsense"}`, `{"id":1,"type":"ping"}`} {
+		for _, text := range []string{`null`, `{"id":2,"type":"nonsense"}`, `{"id":3,"type":"join"}`} {
 			c.refused(text, wire.CodeBadRequest)
 		}
 		c.ok(`{"id":4,"type":"ping"}`, new(wire.Pong)) // they are counted over the session's life, not in a row

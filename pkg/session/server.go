@@ -67,6 +67,15 @@ type Options struct {
 	// Node is the gateway's name, as told to clients.
 	Node       string
 	ICEServers []wire.ICEServer
+	// Tokens are those with which sessions are resumed; nil lets none be.
+	Tokens *auth.ResumeTokens
+	// Grace is how long a seat is kept when its connection is lost, where the app's policy does not say; 0 gives it
+	// up at once.
+	Grace time.Duration
+	// SameUser is what becomes of a user's earlier seats, where the app's policy does not say; they are allowed if "".
+	SameUser auth.SameUser
+	// ResumeTimeout is how long a resume may wait for Redis; 5 s if 0.
+	ResumeTimeout time.Duration
 	// Heartbeat is the transport's ping period, as told to clients; 25 s if 0.
 	Heartbeat time.Duration
 	// HelloTimeout is how long a connection may wait before its hello; 5 s if 0.
@@ -98,7 +107,7 @@ func (o *Options) validate() error {
 	for _, d := range []struct {
 		field *time.Duration
 		value time.Duration
-	}{{&o.Heartbeat, 25 * time.Second}, {&o.HelloTimeout, 5 * time.Second}, {&o.RequestsWait, 5 * time.Second}} {
+	}{{&o.Heartbeat, 25 * time.Second}, {&o.HelloTimeout, 5 * time.Second}, {&o.RequestsWait, 5 * time.Second}, {&o.ResumeTimeout, 5 * time.Second}} {
 		if *d.field == 0 {
 			*d.field = d.value
 		}
@@ -119,6 +128,9 @@ func (o *Options) validate() error {
 		if *d.field < 0 {
 			return fmt.Errorf("session: a limit is negative: %d", *d.field)
 		}
+	}
+	if o.Grace < 0 {
+		return fmt.Errorf("session: a grace of %v", o.Grace)
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

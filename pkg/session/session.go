@@ -103,18 +103,33 @@ func (s *Session) hello(request wire.Request, timeout *time.Timer) {
 	}
 	if refusal := s.enter(hello); refusal != nil {
 		s.refuse(request.ID, refusal)
-		s.queue.Close(wire.CloseUnauthorized, string(refusal.Code))
+		if code := closeOf(refusal); code != 0 {
+			s.queue.Close(code, string(refusal.Code))
+		}
 		return
 	}
 	timeout.Stop()
-	s.lastID = request.ID
 	s.queue.Reply(request.ID, s.welcome())
+	s.member.Begin()
+}
+
+// closeOf is how a connection is closed whose hello was refused; 0 leaves it open for another one.
+func closeOf(refusal *wire.Error) wire.CloseCode {
+	switch refusal.Code {
+	case wire.CodeResumeRefused:
+		return 0 // the client says hello anew
+	case wire.CodeUnavailable:
+		return wire.CloseMoved // it comes back
+	case wire.CodeInternal:
+		return wire.CloseInternal
+	}
+	return wire.CloseUnauthorized
 }
 
 // explain tells why reading has ended.
 func (s *Session) explain(err error) cause {
 	if said := s.queue.farewell(); said != nil && !said.lost {
-		return cause{word: said.code.String(), initiator: "server"}
+		return cause{word: said.code.String(), initiator: "server", final: !said.code.Retryable()}
 	}
 	var ended Ended
 	if errors.As(err, &ended) {
@@ -126,7 +141,7 @@ func (s *Session) explain(err error) cause {
 		case code == wire.CloseGoingAway || wire.CloseCodes[code] == "":
 			return cause{word: code.String(), initiator: "client"}
 		default: // a code of the transport's own: a rule was broken, or there was no sign of life
-			return cause{word: code.String(), initiator: "server"}
+			return cause{word: code.String(), initiator: "server", final: !code.Retryable()}
 		}
 	}
 	return cause{word: "lost", initiator: "network"}

@@ -98,6 +98,9 @@ func (c *call) outcome() (reply []any, result int, err error) {
 	if status == "ok" || status == "repeated" {
 		return reply, resultOK, nil
 	}
+	if status == string(wire.CodeOutcomeUnknown) {
+		return reply, resultRefused, wire.Errorf(wire.CodeOutcomeUnknown, "whether the request took effect is not known any more")
+	}
 	if err := refusal(status); err != nil {
 		return reply, resultRefused, err
 	}

@@ -55,6 +55,9 @@ type State map[string]json.RawMessage
 // Join takes a seat, and makes the room when it is missing.
 type Join struct {
 	Seat
+	// Request is the number of the client's request, 0 for none. It is noted when the seat is new: what the client asked for
+	// an earlier seat in the room does not take effect again.
+	Request int64
 	// Profile is the peer's JSON object {"user":"..","name":".."}. The store does not look into it.
 	Profile []byte
 	// State is the peer's first state. The caller has checked its size.
@@ -80,6 +83,8 @@ type Join struct {
 // Leave gives a seat up.
 type Leave struct {
 	Seat
+	// Request is as in [Send].
+	Request int64
 	// Event is the left-peer event's JSON object without seq.
 	Event []byte
 }
@@ -105,8 +110,8 @@ type Resume struct {
 type Resumed struct {
 	// Request is the number of the client's last request that took effect in the room, 0 if none is known.
 	Request int64
-	// Known tells whether all that the client missed is known: Missed has it, in order. Otherwise the client has to start over
-	// from the snapshot, whose Members are set then alone.
+	// Known tells whether all that the client missed is known: Missed has it, in order, and the snapshot has no other member
+	// than the peer. Otherwise the client has to start over from the snapshot.
 	Known    bool
 	Missed   []Event
 	Snapshot *Snapshot

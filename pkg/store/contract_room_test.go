@@ -253,11 +253,31 @@ func testFencing(t *testing.T, d deployment) {
 	mustJoin(t, a, lobby, "alice")
 	mustJoin(t, b, lobby, "bob")
 	a.expect(t, 1)
-	stolen := store.Seat{Room: lobby, Peer: "alice", Node: b.id}
+	earlier := a.seat(lobby, "alice")
+	earlier.Generation = 1
+	for name, stolen := range map[string]store.Seat{
+		"other node":       {Room: lobby, Peer: "alice", Node: b.id},
+		"other connection": earlier,
+		"prefix of id":     {Room: lobby, Peer: "alice", Node: "node"},
+	} {
+		t.Run(name, func(t *testing.T) { requireFenced(t, b, stolen) })
+	}
+	a.quiet(t, lobby)
+	b.quiet(t, lobby)
+	s, err := a.snapshot(store.Look{Room: lobby, Members: true})
+	require.NoError(t, err)
+	require.EqualValues(t, 2, s.Seq, "a fenced call changes nothing")
+	require.Equal(t, "node-a", s.Members[0].Node)
+	require.Nil(t, s.Members[0].State)
+}
+
+// requireFenced checks that nothing can be done for a seat that another connection holds.
+func requireFenced(t testing.TB, b *node, stolen store.Seat) {
+	t.Helper()
 	event := []byte(`{"type":"signal"}`)
 	for name, call := range map[string]func() error{
-		"join":  func() error { _, err := b.join(stolen); return err },
 		"leave": func() error { _, err := b.leave(stolen); return err },
+		"lose":  func() error { _, err := b.lose(stolen); return err },
 		"send to one": func() error {
 			_, err := b.send(store.Send{Seat: stolen, To: "bob", Type: "signal", Event: event})
 			return err
@@ -269,17 +289,9 @@ func testFencing(t *testing.T, d deployment) {
 			_, err := b.control(muteOf(stolen, store.ActionMute, store.MediaAudio, "bob"))
 			return err
 		},
-		"kick":         func() error { _, err := b.control(kickOf(stolen, "")); return err },
-		"snapshot":     func() error { _, err := b.snapshot(store.Look{Room: lobby, As: &stolen}); return err },
-		"prefix of id": func() error { _, err := b.leave(store.Seat{Room: lobby, Peer: "alice", Node: "node"}); return err },
+		"kick":     func() error { _, err := b.control(kickOf(stolen, "")); return err },
+		"snapshot": func() error { _, err := b.snapshot(store.Look{Room: stolen.Room, As: &stolen}); return err },
 	} {
-		t.Run(name, func(t *testing.T) { require.ErrorIs(t, call(), store.ErrFenced) })
+		require.ErrorIs(t, call(), store.ErrFenced, name)
 	}
-	a.quiet(t, lobby)
-	b.quiet(t, lobby)
-	s, err := a.snapshot(store.Look{Room: lobby, Members: true})
-	require.NoError(t, err)
-	require.EqualValues(t, 2, s.Seq, "a fenced call changes nothing")
-	require.Equal(t, "node-a", s.Members[0].Node)
-	require.Nil(t, s.Members[0].State)
 }

@@ -91,14 +91,14 @@ func (d deployment) all(tb testing.TB, args ...string) []any {
 	return replies
 }
 
-// keys are all keys of all servers but the number of partitions, without their hash tags, sorted.
+// keys are all keys of all servers but the number of partitions and the gates, without their hash tags, sorted.
 func (d deployment) keys(tb testing.TB) []string {
 	tb.Helper()
 	var keys []string
 	for _, reply := range d.all(tb, "KEYS", "*") {
 		for _, key := range reply.([]any) {
 			key := key.(string)
-			if tag := strings.Index(key, "}:"); tag >= 0 {
+			if tag := strings.Index(key, "}:"); tag >= 0 && key[tag+2:] != "gate" {
 				keys = append(keys, key[tag+2:])
 			}
 		}
@@ -108,7 +108,7 @@ func (d deployment) keys(tb testing.TB) []string {
 }
 
 // do sends a command to the server that has the key.
-func (d deployment) do(tb testing.TB, args ...string) any {
+func (d deployment) do(tb tester, args ...string) any {
 	tb.Helper()
 	var failures []error
 	for _, s := range d.servers {
@@ -130,4 +130,10 @@ func (d deployment) key(s *store.Store, kind string, room store.Room) string {
 // prefix is what the keys of the room's partition start with.
 func (d deployment) prefix(s *store.Store, room store.Room) string {
 	return "sb:{" + store.PartitionTags(s.Partitions())[s.Partition(room)] + "}:"
+}
+
+// openGate lets seats be taken in the room's partition, as opening a store on an empty Redis does.
+func (d deployment) openGate(tb tester, s *store.Store, room store.Room) {
+	tb.Helper()
+	d.do(tb, "SET", d.prefix(s, room)+"gate", "0")
 }

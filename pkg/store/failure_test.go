@@ -208,7 +208,9 @@ func TestOvertakenCallsAreNotSentAgain(t *testing.T) {
 func TestOutage(t *testing.T) {
 	server := redistest.Single(t)
 	registry := prometheus.NewRegistry()
-	opts := store.Options{Addresses: []string{server.Addr()}, Registerer: registry, Logger: quietLogger()}
+	opts := store.Options{
+		Addresses: []string{server.Addr()}, Registerer: registry, Logger: quietLogger(), RecoveryTime: 10 * time.Millisecond,
+	}
 	n := openNode(t, opts, "n")
 	lost, resubscribed := make(chan int, 1000), make(chan int, 1000)
 	await(t, func() bool { return n.inbox.Ready() == nil })
@@ -290,7 +292,7 @@ func TestForeignMessagesInTheInbox(t *testing.T) {
 // A slot moves to another primary, as when a cluster is resharded: calls and subscriptions must follow.
 func TestPartitionMoves(t *testing.T) {
 	c := redistest.Cluster(t, 3)
-	opts := store.Options{Mode: store.ModeCluster, Addresses: c.Addrs(), Partitions: 6, Logger: quietLogger()}
+	opts := store.Options{Mode: store.ModeCluster, Addresses: c.Addrs(), Partitions: 6, Logger: quietLogger(), RecoveryTime: 10 * time.Millisecond}
 	a, b := startNode(t, opts, "a"), startNode(t, opts, "b")
 	slot := strconv.Itoa(int(store.CRC16(store.PartitionTags(6)[a.store.Partition(lobby)])) % slots)
 	to := ""
@@ -299,7 +301,10 @@ func TestPartitionMoves(t *testing.T) {
 		require.NoError(t, err)
 		if _, err := s.Do("HGET", "sb:{"+store.PartitionTags(6)[a.store.Partition(lobby)]+"}:x", "f"); err != nil {
 			to = id.(string) // one that does not have the slot now
+			continue
 		}
+		_, err = s.Do("DEL", "sb:{"+store.PartitionTags(6)[a.store.Partition(lobby)]+"}:gate") // a slot with keys stays
+		require.NoError(t, err)
 	}
 	for _, s := range c.Nodes() {
 		_, err := s.Do("CLUSTER", "SETSLOT", slot, "NODE", to)

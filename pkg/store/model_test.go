@@ -95,9 +95,7 @@ func (m *model) join(j store.Join) string {
 	r := m.rooms[j.Room]
 	if r != nil {
 		if member := r.members[j.Peer]; member != nil {
-			if member.node != j.Node {
-				return "fenced"
-			}
+			m.take(r, member, j.Node)
 			return fmt.Sprintf("new=false order=%d %s", member.order, r.view())
 		}
 		if r.locked && !j.Moderator {
@@ -116,6 +114,15 @@ func (m *model) join(j store.Join) string {
 	r.members[j.Peer] = member
 	m.emit(r, "joined-peer", "", j.Peer, j.Node, string(j.EventHead)+strconv.FormatInt(r.order, 10)+string(j.EventTail), "")
 	return fmt.Sprintf("new=true order=%d %s", r.order, r.view())
+}
+
+// take gives a seat to another node, and tells the one that had it.
+func (m *model) take(r *modelRoom, member *modelMember, node string) {
+	if member.node != node {
+		inbox := member.node + " " + r.room.Name
+		m.events[inbox] = append(m.events[inbox], fmt.Sprintf(`%d fenced to=%s except= {"type":"fenced","generation":0}`, r.seq, member.id))
+		member.node = node
+	}
 }
 
 func (m *model) leave(l store.Leave) string {

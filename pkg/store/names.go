@@ -31,6 +31,9 @@ func (s Seat) check() error {
 	if !validID(s.Node) {
 		return wire.Errorf(wire.CodeBadRequest, "not a node id")
 	}
+	if s.Generation < 0 {
+		return wire.Errorf(wire.CodeBadRequest, "a generation of %d", s.Generation)
+	}
 	return nil
 }
 

@@ -161,6 +161,10 @@ func (n *node) leave(seat store.Seat) (int64, error) {
 	return wait(func(done func(int64, error)) { n.store.Leave(leaveOf(seat), done) })
 }
 
+func (n *node) lose(seat store.Seat) (int64, error) {
+	return wait(func(done func(int64, error)) { n.store.Lose(loseOf(seat), done) })
+}
+
 func (n *node) send(m store.Send) (int64, error) {
 	return wait(func(done func(int64, error)) { n.store.Send(m, done) })
 }
@@ -222,6 +226,13 @@ func joinOf(seat store.Seat) store.Join {
 
 func leaveOf(seat store.Seat) store.Leave {
 	return store.Leave{Seat: seat, Event: []byte(`{"type":"left-peer","peer":"` + seat.Peer + `"}`)}
+}
+
+func loseOf(seat store.Seat) store.Lose {
+	return store.Lose{
+		Seat: seat, Away: []byte(`{"type":"away-peer","peer":"` + seat.Peer + `"}`),
+		Left: []byte(`{"type":"left-peer","peer":"` + seat.Peer + `","reason":"disconnected"}`),
+	}
 }
 
 func stateOf(seat store.Seat, state store.State) store.SetState {

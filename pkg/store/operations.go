@@ -17,7 +17,7 @@ func (s *Store) Join(j Join, done func(*Snapshot, error)) {
 		done(nil, err)
 		return
 	}
-	c := s.newCall(s.scripts.join, j.Seat, 0, func(reply []any, err error) {
+	c := s.newCall(s.scripts.join, j.Seat, j.Request, func(reply []any, err error) {
 		if err != nil {
 			done(nil, err)
 			return
@@ -50,7 +50,7 @@ func (j *Join) check() error {
 }
 
 // Leave gives a seat up and tells the others. The last one to leave removes the room; nothing is then told
-// and seq is that of the room's last event. Refusals: not_member, ErrFenced.
+// and seq is that of the room's last event. Refusals: not_member, ErrFenced, outcome_unknown.
 func (s *Store) Leave(l Leave, done func(seq int64, err error)) {
 	err := l.Seat.check()
 	if err == nil {
@@ -60,7 +60,7 @@ func (s *Store) Leave(l Leave, done func(seq int64, err error)) {
 		done(0, err)
 		return
 	}
-	c := s.newCall(s.scripts.leave, l.Seat, 0, answerSeq(done))
+	c := s.newCall(s.scripts.leave, l.Seat, l.Request, answerSeq(done))
 	c.addBytes(l.Event)
 	s.router.submit(c)
 }
@@ -104,7 +104,7 @@ func (s *Store) Resume(r Resume, done func(*Resumed, error)) {
 			return
 		}
 		resumed := &Resumed{Request: integer(reply, 4), Known: integer(reply, 5) == 1}
-		if resumed.Snapshot, err = decodeSnapshot(r.Room, r.Peer, !resumed.Known, reply); err == nil {
+		if resumed.Snapshot, err = decodeSnapshot(r.Room, r.Peer, true, reply); err == nil {
 			resumed.Missed, err = s.decodeRecords(r.Room, at(reply, 6))
 		}
 		if err != nil {
@@ -152,7 +152,7 @@ func (m *Send) check() error {
 }
 
 // SetState merges into the peer's state and tells the others. Refusals: not_member, ErrFenced, too_large,
-// forbidden for the reserved keys.
+// forbidden for the reserved keys, outcome_unknown.
 func (s *Store) SetState(m SetState, done func(seq int64, err error)) {
 	err := m.Seat.check()
 	if err == nil {
@@ -170,7 +170,8 @@ func (s *Store) SetState(m SetState, done func(seq int64, err error)) {
 }
 
 // UpdateRoom changes the room and tells everybody, the caller too. Refusals: not_member, ErrFenced, conflict
-// (version is then the current one), peer_gone when the presenter has no seat, too_large.
+// (version is then the current one), peer_gone when the presenter has no seat, too_large, outcome_unknown. A request that
+// comes again is answered with version 0 when that is not known any more.
 func (s *Store) UpdateRoom(u UpdateRoom, done func(seq, version int64, err error)) {
 	if err := u.check(); err != nil {
 		done(0, 0, err)
@@ -212,7 +213,8 @@ func (u *UpdateRoom) check() error {
 }
 
 // Control mutes, unmutes or kicks. affected is the number of peers that it was applied to; with 0 nothing is
-// told to anybody. seq is that of the room's last event. Refusals: not_member, ErrFenced, peer_gone.
+// told to anybody. seq is that of the room's last event. A request that comes again is answered with affected 0 when the
+// number is not known any more. Refusals: not_member, ErrFenced, peer_gone, outcome_unknown.
 func (s *Store) Control(m Control, done func(seq int64, affected int, err error)) {
 	if err := m.check(); err != nil {
 		done(0, 0, err)

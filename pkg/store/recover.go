@@ -105,7 +105,7 @@ const (
 	SeatHeld SeatStatus = "held"
 	// SeatAdded: the seat was lost, and was put back.
 	SeatAdded SeatStatus = "added"
-	// SeatFull: the seat was lost, and others have taken all that there are.
+	// SeatFull: the seat was lost, and others have taken all that there are, or its place in the order.
 	SeatFull SeatStatus = "full"
 	// SeatSuperseded: a later connection of the session holds the seat.
 	SeatSuperseded SeatStatus = "superseded"
@@ -168,6 +168,12 @@ func (s *Store) Restore(r Restore, done func(*Restored, error)) {
 }
 
 func (r *Restore) check() error {
+	if err := r.Room.check(); err != nil {
+		return err
+	}
+	if !validID(r.Node) {
+		return wire.Errorf(wire.CodeBadRequest, "not a node id")
+	}
 	if r.Capacity < 1 || !validID(r.Epoch) || r.Seq < 0 {
 		return wire.Errorf(wire.CodeInternal, "not a room to restore")
 	}

@@ -59,8 +59,8 @@ func newScripts(opts scriptOptions) (*scripts, error) {
 		keys  int
 		parts []string
 	}{
-		{&s.join, "join", joinKeyCount, []string{"look", "take", "unseat"}},
-		{&s.leave, "leave", seatKeyCount, []string{"unseat"}},
+		{&s.join, "join", joinKeyCount, []string{"look", "once", "take", "seat", "unseat"}},
+		{&s.leave, "leave", seatKeyCount, []string{"once", "unseat"}},
 		{&s.lose, "lose", seatKeyCount, []string{"unseat", "depart"}},
 		{&s.resume, "resume", resumeKeyCount, []string{"look", "take", "missed", "rebirth"}},
 		{&s.send, "send", roomKeyCount, []string{"once"}},
@@ -70,7 +70,7 @@ func newScripts(opts scriptOptions) (*scripts, error) {
 		{&s.snapshot, "snapshot", roomKeyCount, []string{"look"}},
 		{&s.replay, "replay", roomKeyCount, []string{"look", "missed"}},
 		{&s.rebirth, "rebirth", roomKeyCount, []string{"rebirth"}},
-		{&s.restore, "restore", joinKeyCount, []string{"look", "take", "unseat", "rebirth"}},
+		{&s.restore, "restore", joinKeyCount, []string{"look", "survey", "take", "seat", "unseat", "rebirth"}},
 		{&s.reap, "reap", reapKeyCount, []string{"visit", "unseat", "depart"}},
 		{&s.expire, "expire", expireKeyCount, []string{"visit", "unseat"}},
 	} {

@@ -219,14 +219,19 @@ func SplitRoomChanged(room, by string, change *RoomChange) (head, tail []byte) {
 }
 
 // SplitKicked gives the body of a [LeftPeer] event in two parts, between which the kicked peer's id belongs.
-func SplitKicked(room, by string) (head, tail []byte) {
+func SplitKicked(room, by string) (head, tail []byte) { return splitLeft(room, ReasonKicked, by) }
+
+// SplitLeftOf gives the body of a [LeftPeer] event of a room in two parts, between which the peer's id belongs.
+func SplitLeftOf(room, reason string) (head, tail []byte) { return splitLeft(room, reason, "") }
+
+func splitLeft(room, reason, by string) (head, tail []byte) {
 	e := encoder{}
 	e.begin(room, TypeLeftPeer)
 	e.key("peer")
 	e.b = append(e.b, '"')
 	t := encoder{b: []byte{'"', ','}}
-	t.str("reason", ReasonKicked)
-	t.str("by", by)
+	t.str("reason", reason)
+	t.text("by", by)
 	t.close()
 	return e.b, t.b
 }

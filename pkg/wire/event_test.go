@@ -81,6 +81,15 @@ func TestResyncIsNotNumberedTwice(t *testing.T) {
 	require.Equal(t, wire.Event{Room: "lobby", Seq: 12, Body: &wire.Resync{Snapshot: snapshot}}, *event)
 }
 
+// A client that keeps its place does not need to read the whole room for it.
+func TestPositionOfASnapshot(t *testing.T) {
+	reply, _, err := wire.DecodeServer(wire.AppendReply(nil, 2, crowd(3)))
+	require.NoError(t, err)
+	var position wire.Position
+	require.NoError(t, reply.Decode(&position))
+	require.Equal(t, wire.Position{Epoch: "9f2c", Seq: 900}, position)
+}
+
 // Unknown events are passed over, not an error: a later server may send them.
 func TestUnknownEventsHaveNoBody(t *testing.T) {
 	for _, message := range []string{`{"type":"poll","room":"lobby","seq":3,"data":{}}`, `{"type":"hello"}`, `{"type":""}`} {

@@ -76,6 +76,7 @@ func FuzzDecodeServer(f *testing.F) {
 var replyBodies = []func() wire.ReplyBody{
 	func() wire.ReplyBody { return new(wire.Welcome) },
 	func() wire.ReplyBody { return new(wire.Snapshot) },
+	func() wire.ReplyBody { return new(wire.Position) },
 	func() wire.ReplyBody { return new(wire.Done) },
 	func() wire.ReplyBody { return new(wire.Updated) },
 	func() wire.ReplyBody { return new(wire.Controlled) },

@@ -40,7 +40,8 @@ type Hello struct {
 	Client string
 }
 
-// Position is how far a client has seen a room: the seq of its last event, in one life of the room.
+// Position is how far a client has seen a room: the seq of its last event, in one life of the room. It can be read from
+// a reply that is a [Snapshot], too.
 type Position struct {
 	Epoch string
 	Seq   int64
@@ -243,9 +244,8 @@ func (m *Hello) decode(f *fields) {
 	f.nested("rooms", func(rooms *fields) {
 		m.Rooms = make(map[string]Position, len(rooms.list))
 		rooms.eachRoom(func(room string, f *fields) {
-			position := Position{Epoch: f.required("epoch", ValidID)}
-			f.need("seq")
-			position.Seq = f.integer("seq", 0)
+			var position Position
+			position.decode(f)
 			m.Rooms[room] = position
 		})
 	})
@@ -264,8 +264,8 @@ func (m *Hello) encode(e *encoder) {
 			for _, room := range sortedKeys(m.Rooms, nil) {
 				e.name(room)
 				e.open()
-				e.str("epoch", m.Rooms[room].Epoch)
-				e.int("seq", m.Rooms[room].Seq)
+				position := m.Rooms[room]
+				position.encode(e)
 				e.close()
 				e.b = append(e.b, ',')
 			}
@@ -273,6 +273,17 @@ func (m *Hello) encode(e *encoder) {
 	}
 	e.flag("resumable", m.Resumable)
 	e.count("attempt", m.Attempt)
+}
+
+func (p *Position) decode(f *fields) {
+	p.Epoch = f.required("epoch", ValidID)
+	f.need("seq")
+	p.Seq = f.integer("seq", 0)
+}
+
+func (p *Position) encode(e *encoder) {
+	e.str("epoch", p.Epoch)
+	e.int("seq", p.Seq)
 }
 
 func (m *Join) decode(f *fields) {

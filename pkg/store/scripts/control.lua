@@ -48,5 +48,5 @@ for _, t in ipairs(targets) do
   end
 end
 seq = seq or emit('control', '*', '-', body)
-took_effect(seq, #targets)
+if action ~= 'kick' or target ~= PEER then took_effect(seq, #targets) end -- who kicks itself has no seat to note it at
 return {'ok', seq, #targets}

@@ -1,10 +1,11 @@
 -- leave: gives a seat up and tells the others; the last one to leave takes the room with it.
--- Safe to send again: the second one is answered not_member.
+-- Safe to send again: the second one is answered not_member. With a number it does not give up a seat that was taken
+-- after it took effect.
 -- KEYS:  see the prelude
 -- ARGV:  7 the left-peer event
--- Returns {'ok', seq}; {'not_member'}, {'fenced'}
+-- Returns {'ok', seq}, {'repeated', seq}; {'not_member'}, {'fenced'}, {'outcome_unknown'}
 -- Caller: Store.Leave
-local seat = call('HGET', PEERS, PEER)
-local refused = fence(seat)
+local seats = call('HMGET', PEERS, PEER, 'r:' .. PEER)
+local refused = fence(seats[1])
 if refused then return {refused} end
-return {'ok', unseat(PEER, seat, PEER, ARGV[7])}
+return repeated(seats[2]) or {'ok', unseat(PEER, seats[1], PEER, ARGV[7])}

@@ -9,6 +9,7 @@
 -- Caller: Store.Reap
 local held = KEYS[1]
 
+call('SREM', held, '') -- removes nothing: a write that needs no memory has the one that needs it pass at maxmemory
 local reaped = 0
 for _, entry in ipairs(call('SRANDMEMBER', held, ARGV[7])) do
   local room, peer = visit(entry)
@@ -20,6 +21,6 @@ for _, entry in ipairs(call('SRANDMEMBER', held, ARGV[7])) do
     reaped = reaped + 1
   end
 end
--- Last, because it adds (see unseat), and in the same instant.
+-- In the same instant.
 call('SET', KEYS[2], 1, 'PX', ARGV[8])
 return {'ok', reaped, call('SCARD', held)}

@@ -8,55 +8,47 @@
 --        each seat peer, generation, order, grace, profile, state, joined-peer event, back-peer event. A generation of
 --        '' is a seat that is being asked for: it is let alone.
 -- Returns {'ok', 1 if data was lost else 0, {room fields}, {peers}, {peer, status, ...}}; {'lapsed'}. A status is held,
---         added, full, or superseded: a later connection has the seat.
+--         added, full (every seat, or its place in the order, is taken), or superseded: a later connection has the seat.
+--         A missing room has no fields.
 -- Caller: Store.Restore
-local epoch, since, new_epoch, gate = ARGV[7], tonumber(ARGV[8]), ARGV[9], KEYS[9]
+local epoch, since, new_epoch = ARGV[7], tonumber(ARGV[8]), ARGV[9]
 
 if call('EXISTS', KEYS[8]) == 1 then return {'lapsed'} end
-local lost = 0
-if call('EXISTS', gate) == 0 then call('SET', gate, string.format('%d', now_ms() + ARGV[17])) end
-local now = call('HMGET', ROOM, 'epoch', 'seq')
-if not now[1] then
-  lost = 1
-  call('HSET', ROOM, 'epoch', new_epoch, 'seq', since, 'capacity', ARGV[10], 'count', 0, 'order', 0, 'created', ARGV[15],
-    'version', ARGV[16], 'locked', ARGV[11])
-  for field, value in pairs({presenter = ARGV[12], spotlight = ARGV[13], properties = ARGV[14]}) do
-    if value ~= '' then call('HSET', ROOM, field, value) end
-  end
-  call('ZADD', ROOMS, ARGV[15], string.match(NAME, '/(.*)'))
-elseif now[1] == epoch and since > tonumber(now[2]) then
+gate_open(KEYS[9], ARGV[17])
+local now, lost = call('HMGET', ROOM, 'epoch', 'seq'), 0
+local to_put, ghosts, orders = survey(20)
+if now[1] == epoch and since > tonumber(now[2]) then
   lost = 1
   rebirth(new_epoch, since)
+elseif not now[1] then
+  lost = 1
+  if to_put == 1 then make(new_epoch, since, ARGV[10], ARGV[15], ARGV[16], ARGV[11]) end
+  for field, value in pairs({presenter = ARGV[12], spotlight = ARGV[13], properties = ARGV[14]}) do
+    if to_put == 1 and value ~= '' then call('HSET', ROOM, field, value) end
+  end
 end
+if #ghosts > 0 then call('HINCRBY', ROOM, 'count', to_put) end -- they must not take the room along
+for _, g in ipairs(ghosts) do unseat(g[1], g[2], '-', ARGV[18] .. g[1] .. ARGV[19]) end
+if #ghosts > 0 and to_put == 1 then call('HINCRBY', ROOM, 'count', -1) end
 
-local results, ours = {}, {}
+local results = {}
 for i = 20, #ARGV, 8 do
-  local peer, generation, order, grace, profile, state = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5]
-  ours[peer] = true
+  local peer, generation, order, grace, profile, state, joined, back = unpack(ARGV, i, i + 7)
   if generation ~= '' then
     local seat, status = call('HGET', PEERS, peer), 'held'
     local room = call('HMGET', ROOM, 'capacity', 'count', 'order')
     if seat then
-      status = take(peer, seat, generation, ARGV[i + 7]) or status
-    elseif tonumber(room[2]) >= tonumber(room[1]) then
+      status = take(peer, seat, generation, back) or status
+    elseif tonumber(room[2]) >= tonumber(room[1]) or orders[order] then
       status = 'full'
     else
       status = 'added'
-      call('HSET', PEERS, peer, NODE .. ' ' .. order .. ' c ' .. generation .. ' ' .. grace .. ' ' .. profile, 's:' .. peer, state)
       call('HSET', ROOM, 'order', math.max(tonumber(order), tonumber(room[3])))
       call('HINCRBY', ROOM, 'count', 1)
-      call('HINCRBY', NODES, NODE, 1)
-      call('SADD', HELD, NAME .. ' ' .. peer)
-      emit('joined-peer', '*', peer, ARGV[i + 6])
+      sit(peer, order, generation, grace, profile, state, joined)
     end
     results[#results + 1] = peer
     results[#results + 1] = status
-  end
-end
-local all = call('HGETALL', PEERS)
-for i = 1, #all, 2 do
-  if not string.find(all[i], ':', 1, true) and node_of(all[i + 1]) == NODE and not ours[all[i]] then
-    unseat(all[i], all[i + 1], '-', ARGV[18] .. all[i] .. ARGV[19])
   end
 end
 local reply = look(lost, true)

@@ -13,5 +13,5 @@ local before = repeated(seats[2])
 if before then return before end
 if to ~= '*' and not seats[3] then return {'peer_gone'} end
 local seq = emit(kind, to, except, body, volatile, seats[3] and node_of(seats[3]))
-if not volatile then took_effect(seq) end
+took_effect(seq)
 return {'ok', seq}

@@ -72,6 +72,7 @@ type Gateway struct {
 	proxies     proxies
 
 	cluster *cluster.Cluster
+	key     []byte // the cluster's
 	options Options
 
 	// for socket.io clients; nil without
@@ -141,15 +142,19 @@ func (g *Gateway) open(ctx context.Context, opts Options) (err error) {
 	if g.store, err = g.openStore(ctx, opts); err != nil {
 		return err
 	}
+	if err = g.openKey(ctx); err != nil {
+		return err
+	}
 	if err = g.openRooms(opts.Registry); err != nil {
 		return err
 	}
 	g.inbox = g.store.Inbox(g.node, g.rooms)
+	g.inbox.OnLost, g.inbox.OnResubscribed, g.inbox.OnEmptied = g.rooms.Lost, g.rooms.Resubscribed, g.rooms.Emptied
 	if err = g.openCluster(ctx, opts.Registry); err != nil {
 		return err
 	}
 	if g.config.SocketIO.Enabled {
-		if err = g.openSocketIO(ctx, opts.Registry); err != nil {
+		if err = g.openSocketIO(opts.Registry); err != nil {
 			return err
 		}
 	}
@@ -200,7 +205,12 @@ func (g *Gateway) openRooms(registry *prometheus.Registry) (err error) {
 	}); err != nil {
 		return err
 	}
+	tokens, err := auth.NewResumeTokens(g.verifier, g.key)
+	if err != nil {
+		return err
+	}
 	if g.sessions, err = session.NewServer(session.Options{
+		Tokens: tokens, Grace: c.Rooms.Grace, SameUser: auth.SameUser(c.Rooms.SameUser),
 		Rooms: g.rooms, Auth: g.verifier, Origin: g.verifier.AppOriginAllowed, Node: g.name, ICEServers: g.iceServers(),
 		Heartbeat: c.Session.Heartbeat, HelloTimeout: c.Session.HelloTimeout,
 		QueueMessages: c.Session.QueueMessages, QueueBytes: c.Session.QueueBytes, InFlight: c.Session.InFlight,

@@ -28,8 +28,8 @@ const (
 
 // openSocketIO makes what serves stock socket.io clients: the protocol, the events of rooms, and the hop to the gateway
 // that has the session of a request.
-func (g *Gateway) openSocketIO(ctx context.Context, registry *prometheus.Registry) error {
-	if err := g.openHop(ctx, registry); err != nil {
+func (g *Gateway) openSocketIO(registry *prometheus.Registry) error {
+	if err := g.openHop(registry); err != nil {
 		return err
 	}
 	if servers := g.iceServers(); len(servers) > 0 {
@@ -71,21 +71,38 @@ func (g *Gateway) openCluster(ctx context.Context, registry *prometheus.Registry
 	g.cluster, err = cluster.New(cluster.Options{
 		Store: g.store, Self: self,
 		Beat: g.config.Cluster.Beat, Lease: g.config.Cluster.Lease, Lapses: g.options.lapses,
-		Logger: g.logger, Registerer: registry,
+		Forgotten: g.putBack,
+		Logger:    g.logger, Registerer: registry,
 	})
 	return err
 }
 
-// openHop makes what this gateway and the others need to trust each other.
-func (g *Gateway) openHop(ctx context.Context, registry *prometheus.Registry) (err error) {
-	key := []byte(g.config.Cluster.Key)
-	if len(key) == 0 {
-		if key, err = g.store.ClusterKey(ctx); err != nil {
-			return err
-		}
+// openKey gets the secret that all gateways share.
+func (g *Gateway) openKey(ctx context.Context) (err error) {
+	if g.key = []byte(g.config.Cluster.Key); len(g.key) == 0 {
+		g.key, err = g.store.ClusterKey(ctx)
 	}
+	return err
+}
+
+// putBack writes again what Redis has lost: what belongs to the cluster at once, and all rooms soon.
+func (g *Gateway) putBack(ctx context.Context) {
+	var key []byte
+	if g.config.Cluster.Key == "" {
+		key = g.key
+	}
+	if err := g.store.PutBack(ctx, key); err != nil {
+		g.logger.Warn("what Redis has lost cannot be put back yet", "error", err)
+	}
+	for partition := range g.store.Partitions() {
+		g.rooms.Emptied(partition)
+	}
+}
+
+// openHop makes what this gateway and the others need to trust each other.
+func (g *Gateway) openHop(registry *prometheus.Registry) (err error) {
 	g.hop, err = cluster.NewHop(cluster.HopOptions{
-		Key: key, Cluster: g.cluster, DialTimeout: g.config.Cluster.DialTimeout, Timeout: g.config.forwardTimeout(),
+		Key: g.key, Cluster: g.cluster, DialTimeout: g.config.Cluster.DialTimeout, Timeout: g.config.forwardTimeout(),
 		ReadTimeout: g.config.Limits.MessageReadTimeout, WriteTimeout: g.config.Session.WriteTimeout,
 		Unreachable: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { g.socketIO.RefuseUnknown(w, r) }),
 		Logger:      g.logger, Registerer: registry,

@@ -3,7 +3,7 @@
 -- Gives the room another epoch: events are known to have been lost, as Redis has gone back in time. The log is of the
 -- old epoch and goes. Every node with a seat is told by the first event of the new epoch; no number comes again.
 local function rebirth(epoch, least)
+  call('DEL', LOG) -- it removes before it adds, see unseat
   call('HSET', ROOM, 'epoch', epoch, 'seq', math.max(least, tonumber(call('HGET', ROOM, 'seq'))))
-  call('DEL', LOG)
   emit('epoch', '*', '-', '{"type":"epoch"}')
 end

@@ -4,8 +4,8 @@
 -- held it is told, without a number. Returns nil or the status of a refusal.
 local function take(peer, seat, generation, back_body)
   local node, order, status, old, grace, profile = string.match(seat, '^(%S+) (%S+) (%S+) (%S+) (%S+) (.*)$')
-  if tonumber(old) > tonumber(generation) then return 'superseded' end
   if node == NODE and old == generation then return end
+  if tonumber(old) > tonumber(generation) or status == 'c' and old == generation then return 'superseded' end
   if status == 'a' then
     call('ZREM', AWAY, NAME .. ' ' .. peer)
   else

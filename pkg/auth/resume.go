@@ -1,0 +1,113 @@
+package auth
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// ResumeTokens seals what a session is into a token that its client shows to come back, to whichever gateway: none of them
+// keeps a table of sessions. A token is sealed with AES-256-GCM (NIST SP 800-38D) under a key that HKDF (RFC 5869) makes of
+// the cluster's, so that only gateways of the cluster can read or make one. Safe for concurrent use.
+type ResumeTokens struct {
+	aead     cipher.AEAD
+	verifier *Verifier
+}
+
+// Resumable is a session that can be resumed.
+type Resumable struct {
+	// Session is its public id.
+	Session string
+	// Generation is that of the connection for which the token was made.
+	Generation int64
+	Identity   *Identity
+}
+
+// sealed is the content of a token.
+type sealed struct {
+	Session    string  `json:"s"`
+	Generation int64   `json:"g"`
+	App        string  `json:"a"`
+	User       string  `json:"u"`
+	Name       string  `json:"n,omitempty"`
+	Grants     []Grant `json:"r,omitempty"`
+	Anonymous  bool    `json:"x,omitempty"`
+	Expires    int64   `json:"e"` // Unix seconds
+}
+
+// resumePurpose keeps the key from being that of anything else.
+const resumePurpose = "signalbox resume token v1"
+
+// NewResumeTokens makes the tokens of a cluster. key is the cluster's, of at least 16 bytes.
+func NewResumeTokens(verifier *Verifier, key []byte) (*ResumeTokens, error) {
+	if verifier == nil || len(key) < 16 {
+		return nil, errors.New("auth: resume tokens need a verifier and a key of 16 bytes or more")
+	}
+	derived, err := hkdf.Key(sha256.New, key, nil, resumePurpose, 32)
+	if err != nil {
+		return nil, fmt.Errorf("auth: the key of resume tokens: %w", err)
+	}
+	block, err := aes.NewCipher(derived)
+	if err != nil {
+		return nil, fmt.Errorf("auth: the key of resume tokens: %w", err)
+	}
+	aead, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		return nil, fmt.Errorf("auth: the key of resume tokens: %w", err)
+	}
+	return &ResumeTokens{aead: aead, verifier: verifier}, nil
+}
+
+// Seal makes a token. It is good until the identity expires.
+func (r *ResumeTokens) Seal(session Resumable) (string, error) {
+	id := session.Identity
+	plain, err := json.Marshal(sealed{
+		Session: session.Session, Generation: session.Generation, App: id.App, User: id.User, Name: id.Name,
+		Grants: id.Grants, Anonymous: id.Anonymous, Expires: id.Expires.Unix(),
+	})
+	if err != nil {
+		return "", fmt.Errorf("auth: seal a resume token: %w", err)
+	}
+	return base64.RawURLEncoding.EncodeToString(r.aead.Seal(nil, nil, plain, nil)), nil
+}
+
+// Open reads a token. The identity is as it was, but for the app's policy, which is the present one, and an app that is gone
+// or switched off takes nobody back. Every error is an [*Error] with its reason.
+func (r *ResumeTokens) Open(token string) (*Resumable, error) {
+	if len(token) > 2*r.verifier.maxTokenBytes {
+		return nil, refuse(ReasonTooLarge, "the resume token is too long")
+	}
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
+	if err != nil {
+		return nil, refuseFor(ReasonMalformed, "the resume token is not base64url", err)
+	}
+	plain, err := r.aead.Open(nil, nil, raw, nil)
+	if err != nil {
+		return nil, refuseFor(ReasonSignature, "the resume token is not of this cluster", err)
+	}
+	var content sealed
+	if err := json.Unmarshal(plain, &content); err != nil {
+		return nil, refuseFor(ReasonMalformed, "the resume token is of another version", err)
+	}
+	a, err := r.verifier.enabledApp(content.App)
+	if err != nil {
+		return nil, err
+	}
+	expires := time.Unix(content.Expires, 0).UTC()
+	if !r.verifier.now().Before(expires) {
+		return nil, refuse(ReasonExpired, "the session has expired")
+	}
+	return &Resumable{
+		Session: content.Session, Generation: content.Generation,
+		Identity: &Identity{
+			App: content.App, User: content.User, Name: content.Name, Grants: content.Grants, Expires: expires,
+			Anonymous: content.Anonymous, Policy: a.policy,
+		},
+	}, nil
+}

@@ -1,0 +1,107 @@
+package client
+
+import (
+	"context"
+
+	"github.com/signalbox-rtc/signalbox/pkg/wire"
+)
+
+// session is what a client knows of its session at the gateway. All of it is guarded by the client's mu.
+type session struct {
+	// token resumes the session; "" where it cannot be.
+	token string
+	// attempt counts the connections that were tried for the session.
+	attempt int64
+}
+
+// hello makes the first request of a connection: of the session that there is, or else of a new one.
+func (c *Client) hello(ctx context.Context) (*wire.Hello, error) {
+	if hello := c.resumption(); hello != nil {
+		return hello, nil
+	}
+	return c.newHello(ctx)
+}
+
+// resumption gives the hello that resumes the session, and nil where it cannot be. A seat that is being taken again is
+// none yet.
+func (c *Client) resumption() *wire.Hello {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.session.token == "" {
+		return nil
+	}
+	c.session.attempt++
+	hello := &wire.Hello{Resume: c.session.token, Attempt: c.session.attempt, Client: c.opts.Software}
+	for room, s := range c.seats {
+		if s.position.Epoch == "" {
+			continue
+		}
+		if hello.Rooms == nil {
+			hello.Rooms = make(map[string]wire.Position, len(c.seats))
+		}
+		hello.Rooms[room] = s.position
+	}
+	return hello
+}
+
+// resumable reports whether the session outlives its connection.
+func (c *Client) resumable() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.session.token != ""
+}
+
+// forgetSession makes the next hello one of a new session, and that connection its first.
+func (c *Client) forgetSession() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.session = session{attempt: 1}
+}
+
+func (c *Client) nextID() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.requests.next()
+}
+
+// adopt makes a connection the client's own: the seats that have not outlived the last one are asked for again, behind
+// the requests that wait for their replies.
+func (c *Client) adopt(l *link, welcome *wire.Welcome) {
+	l.happened, l.replied = c.happened, c.replied
+	c.refusals = 0
+	c.lose(&LostError{Cause: errSeatGone}, func(r request) bool {
+		room, bound := bound(r)
+		gone := !welcome.Resumed || c.seats[room] != nil && !keeps(welcome, room)
+		return passing(r) || bound && gone
+	})
+	c.mu.Lock()
+	closed := c.err != nil
+	c.welcome = welcome
+	if c.session.token = ""; c.opts.Reconnect && !c.opts.NoResume {
+		c.session.token = welcome.Resume
+	}
+	if !closed {
+		c.rejoin(l, welcome)
+		c.requests.written = 0
+		c.requests.queued = len(c.requests.pending) > 0
+	}
+	queued := c.requests.queued
+	c.setLink(l)
+	c.mu.Unlock()
+	switch {
+	case closed:
+		l.close(closeNormal, "") // Close came too early to see the link
+	case queued:
+		first, then := paceOf(welcome.Limits)
+		l.after(0, func() { c.sendAgain(l, first, then) })
+	}
+}
+
+// keeps reports whether a resume has kept the seat in a room.
+func keeps(welcome *wire.Welcome, room string) bool {
+	switch welcome.Rooms[room].Result {
+	case wire.ResumeReplayed, wire.ResumeResync:
+		return welcome.Resumed
+	}
+	return false
+}

@@ -1,0 +1,84 @@
+package cluster
+
+import (
+	"context"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+const (
+	// sweepPeriod is how often away seats are looked at whose grace may be over.
+	sweepPeriod = time.Second
+	// sweepPatience is how long after it was sent a sweep may still be carried out. One that waited for Redis for longer has
+	// waited through an outage, in which nobody could come back.
+	sweepPatience = 2 * time.Second
+)
+
+// sweeper gives up away seats whose grace is over. The partitions are spread over the nodes of the roster; two nodes that do
+// not agree on it do the same work, of which the second finds nothing left.
+type sweeper struct {
+	cluster *Cluster
+	seats   prometheus.Counter
+
+	// offset is Redis' clock less this node's, in ns, as of the last beat.
+	offset atomic.Int64
+	// steady is set while this node's beats have gone well for a lease: those who could not come back during an outage get
+	// the time to do so after it.
+	steady atomic.Bool
+}
+
+func newSweeper(c *Cluster) *sweeper {
+	s := &sweeper{cluster: c, seats: prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "signalbox_expired_seats_total", Help: "Seats that this node gave up because nobody came back for them in time."})}
+	c.opts.Registerer.MustRegister(s.seats)
+	return s
+}
+
+// run sweeps until ctx ends.
+func (s *sweeper) run(ctx context.Context) {
+	ticker := time.NewTicker(sweepPeriod)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if !s.steady.Load() {
+			continue
+		}
+		rank, nodes := s.cluster.rank()
+		for partition := rank; partition < s.cluster.opts.Store.Partitions(); partition += nodes {
+			s.sweep(partition)
+		}
+	}
+}
+
+// sweep gives up what is due in one partition, and goes on while there is more than one call does.
+func (s *sweeper) sweep(partition int) {
+	notAfter := time.Now().Add(time.Duration(s.offset.Load()) + sweepPatience)
+	s.cluster.opts.Store.Expire(partition, notAfter, func(expired, left int, err error) {
+		s.seats.Add(float64(expired))
+		if err == nil && expired > 0 && left > 0 {
+			s.sweep(partition)
+		}
+	})
+}
+
+// rank is this node's place among the nodes of the roster, and their number: 0 and 1 while it is not known.
+func (c *Cluster) rank() (rank, nodes int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ids := make([]string, 0, len(c.nodes)+1)
+	for id := range c.nodes {
+		ids = append(ids, id)
+	}
+	if _, known := c.nodes[c.opts.Self.ID]; !known {
+		ids = append(ids, c.opts.Self.ID)
+	}
+	slices.Sort(ids)
+	return slices.Index(ids, c.opts.Self.ID), len(ids)
+}

@@ -1,0 +1,189 @@
+package room
+
+import (
+	"bytes"
+	"hash/maphash"
+	"maps"
+	"time"
+
+	"github.com/signalbox-rtc/signalbox/pkg/store"
+	"github.com/signalbox-rtc/signalbox/pkg/wire"
+)
+
+// local is a room as this node knows it: its own seats, how far it has followed the room's events, and what it has to know
+// to make the room again should Redis lose it. Guarded by its shard's lock.
+type local struct {
+	room      store.Room
+	partition int
+	seats     map[string]*seat // by peer id
+
+	// epoch is the room's present life, "" before the first snapshot, and before the one that it had then: events of that
+	// one may still come, and are void.
+	epoch, before string
+	// last is the number of the last event of the epoch that has reached this node, or of its first snapshot.
+	last int64
+	mark mark
+	view view
+
+	// state is whether events go to the seats as they come, or wait for what was missed before them.
+	state   following
+	ticket  int // rises with each change of state: answers for an earlier one are void
+	repairs int // in a row, without an end
+	// unsure is set when events may have been missed before the first snapshot's answer came.
+	unsure  bool
+	waiting []store.Event
+	overrun bool // more waited than maxWaiting: what came after them was dropped
+}
+
+// following is how a node follows a room's events.
+type following int
+
+const (
+	// whole: every event comes, in order.
+	whole following = iota
+	// broken: the subscription is lost. Events may be missing until it is made again.
+	broken
+	// catching: the log is asked for what was missed.
+	catching
+	// repairing: what is known of the room is void. The node's seats are put back, and all start over from a snapshot.
+	repairing
+)
+
+// mark remembers the last event of a room's log that has reached this node: if the log has another one in its place, Redis
+// has gone back in time and forward again.
+type mark struct {
+	seq  int64
+	hash uint64
+}
+
+var markSeed = maphash.MakeSeed()
+
+func hashOf(event *store.Event) uint64 { return maphash.Bytes(markSeed, event.Body) }
+
+// view is what the room is like.
+type view struct {
+	capacity   int
+	version    int64
+	locked     bool
+	presenter  string
+	spotlight  []byte
+	properties store.State
+	created    time.Time
+}
+
+// pass moves to another state.
+func (l *local) pass(to following) int {
+	l.state = to
+	l.ticket++
+	return l.ticket
+}
+
+// hold keeps an event until it is known what comes before it.
+func (l *local) hold(event store.Event) {
+	if len(l.waiting) == maxWaiting {
+		l.overrun = true
+		return
+	}
+	l.waiting = append(l.waiting, event)
+}
+
+// learn takes what a snapshot says of the room.
+func (l *local) learn(snapshot *store.Snapshot) {
+	if l.epoch != snapshot.Epoch {
+		l.before, l.epoch = l.epoch, snapshot.Epoch
+		l.last, l.mark, l.view = snapshot.Seq, mark{}, view{}
+	}
+	if snapshot.Version >= l.view.version {
+		l.view = view{
+			capacity: snapshot.Capacity, version: snapshot.Version, locked: snapshot.Locked, presenter: snapshot.Presenter,
+			spotlight: snapshot.Spotlight, properties: snapshot.Properties, created: snapshot.Created,
+		}
+	}
+}
+
+// note takes what an event of the present epoch says.
+func (l *local) note(event *store.Event) {
+	if event.Seq <= l.last {
+		return
+	}
+	l.last = event.Seq
+	if !event.Volatile {
+		l.mark = mark{seq: event.Seq, hash: hashOf(event)}
+	}
+	switch wire.Type(event.Type) {
+	case wire.TypeRoom, wire.TypeState, wire.TypeControl:
+	default:
+		return
+	}
+	_, decoded, err := wire.DecodeServer(event.Body)
+	if err != nil || decoded == nil {
+		return
+	}
+	switch body := decoded.Body.(type) {
+	case *wire.RoomChanged:
+		l.view.change(body)
+	case *wire.StateChanged:
+		if st := l.seats[body.Peer]; st != nil {
+			st.merge(body.State)
+		}
+	case *wire.Controlling:
+		l.control(body)
+	}
+}
+
+// control notes what moderators do to the states of this node's peers.
+func (l *local) control(c *wire.Controlling) {
+	if c.Action != wire.ActionMute && c.Action != wire.ActionUnmute {
+		return
+	}
+	key, value := wire.StateMutedAudio, []byte("true")
+	if c.Kind == wire.KindVideo {
+		key = wire.StateMutedVideo
+	}
+	if c.Action == wire.ActionUnmute {
+		value = []byte("null")
+	}
+	for peer, st := range l.seats {
+		if peer == c.To || c.To == "" && peer != c.By {
+			st.merge(wire.Object{key: value})
+		}
+	}
+}
+
+// change applies a room event.
+func (v *view) change(c *wire.RoomChanged) {
+	if c.Version <= v.version {
+		return
+	}
+	v.version = c.Version
+	if c.Capacity != nil {
+		v.capacity = *c.Capacity
+	}
+	if c.Locked != nil {
+		v.locked = *c.Locked
+	}
+	if c.Presenter != nil {
+		v.presenter = *c.Presenter
+	}
+	if c.Spotlight != nil {
+		v.spotlight = bytes.Clone(c.Spotlight)
+	}
+	v.properties = merged(v.properties, store.State(c.Properties))
+}
+
+// merged gives a state with a change: null removes a key. It changes neither.
+func merged(state, change store.State) store.State {
+	if len(change) == 0 {
+		return state
+	}
+	result := make(store.State, len(state)+len(change))
+	maps.Copy(result, state)
+	for key, value := range change {
+		if bytes.Equal(value, []byte("null")) {
+			delete(result, key)
+		} else {
+			result[key] = bytes.Clone(value)
+		}
+	}
+	return result
+}

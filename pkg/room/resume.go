@@ -1,0 +1,150 @@
+package room
+
+import (
+	"errors"
+	"sync"
+
+	"github.com/signalbox-rtc/signalbox/pkg/store"
+	"github.com/signalbox-rtc/signalbox/pkg/wire"
+)
+
+// resume is a session's seats on their way to its new connection.
+type resume struct {
+	member *Member
+	done   func(map[string]wire.ResumedRoom, error)
+
+	mu    sync.Mutex
+	left  int // rooms that are not answered yet
+	rooms map[string]wire.ResumedRoom
+	err   error
+}
+
+// Resume takes over the seats of an earlier connection of the session, in the rooms that the client believes to be in.
+// When done has told what became of them, and the client has been told, [Member.Begin] lets events go to it. Refusals:
+// limit, resume_refused when a later connection has the session, unavailable.
+func (m *Member) Resume(positions map[string]wire.Position, done func(map[string]wire.ResumedRoom, error)) {
+	if limit := m.service.opts.PerSession; len(positions) > limit {
+		done(nil, wire.Errorf(wire.CodeLimit, "a session can be in %d rooms", limit))
+		return
+	}
+	if len(positions) == 0 {
+		done(nil, nil)
+		return
+	}
+	r := &resume{member: m, done: done, left: len(positions), rooms: make(map[string]wire.ResumedRoom, len(positions))}
+	for name, position := range positions {
+		m.resume(r, name, position)
+	}
+}
+
+// resume takes over the seat in one room.
+func (m *Member) resume(r *resume, name string, position wire.Position) {
+	st, refusal := m.reserve(m.room(name))
+	if refusal != nil {
+		r.answered(name, wire.ResumedRoom{}, refusal)
+		return
+	}
+	st.position = position
+	m.service.opts.Store.Resume(store.Resume{
+		Seat: m.seat(st.room), Epoch: position.Epoch, Seq: position.Seq,
+		Back: wire.AppendEventBody(nil, name, &wire.BackPeer{Peer: m.id}),
+	}, func(resumed *store.Resumed, err error) { m.resumed(r, st, resumed, err) })
+}
+
+// resumed takes the answer for one room.
+func (m *Member) resumed(r *resume, st *seat, resumed *store.Resumed, err error) {
+	s := m.service
+	sh := s.table.shard(st.room)
+	sh.mu.Lock()
+	if err == nil && st.overrun {
+		err = wire.Errorf(wire.CodeUnavailable, "too much happened in the room while resuming it")
+	}
+	result, refusal := wire.ResumedRoom{}, m.refusal(err)
+	switch {
+	case refusal == nil:
+		st.resumed = resumed // Begin goes on with it
+		result = wire.ResumedRoom{Result: wire.ResumeResync, Request: resumed.Request}
+		if resumed.Known {
+			result.Result = wire.ResumeReplayed
+		}
+	default:
+		st.joins--
+		st.unsure = refusal.Code == wire.CodeUnavailable // it may have been taken over
+		s.lose(sh, st)
+		if refusal.Code == wire.CodeNotMember {
+			result, refusal = wire.ResumedRoom{Result: wire.ResumeGone}, nil
+		}
+	}
+	sh.mu.Unlock()
+	if errors.Is(err, store.ErrSuperseded) {
+		refusal = wire.Errorf(wire.CodeResumeRefused, "a later connection has the session")
+	}
+	r.answered(st.room.Name, result, refusal)
+}
+
+// answered notes one room's result; the last one ends the resume.
+func (r *resume) answered(room string, result wire.ResumedRoom, refusal *wire.Error) {
+	r.mu.Lock()
+	if refusal != nil && r.err == nil {
+		r.err = refusal
+	}
+	r.rooms[room] = result
+	r.left--
+	over := r.left == 0
+	r.mu.Unlock()
+	if !over {
+		return
+	}
+	counted := r.member.service.metrics.resumes
+	if r.err != nil {
+		counted.WithLabelValues("refused").Inc()
+		r.done(nil, r.err)
+		return
+	}
+	for _, result := range r.rooms {
+		counted.WithLabelValues(result.Result).Inc()
+	}
+	r.done(r.rooms, nil)
+}
+
+// Begin delivers what was missed in the rooms that were resumed, and then what comes.
+func (m *Member) Begin() {
+	m.mu.Lock()
+	seats := make([]*seat, 0, len(m.seats))
+	for _, st := range m.seats {
+		seats = append(seats, st)
+	}
+	m.mu.Unlock()
+	for _, st := range seats {
+		sh := m.service.table.shard(st.room)
+		sh.mu.Lock()
+		if st.resumed != nil && !st.removed {
+			m.service.begin(sh, st)
+		}
+		sh.mu.Unlock()
+	}
+}
+
+// begin has a resumed seat go on where its peer was. The shard is locked.
+func (s *Service) begin(sh *shard, st *seat) {
+	resumed, snapshot := st.resumed, st.resumed.Snapshot
+	st.resumed = nil
+	st.joins--
+	st.epoch, st.last, st.since = snapshot.Epoch, snapshot.Seq, snapshot.Seq
+	st.learn(snapshot)
+	s.follow(sh.rooms[st.room], snapshot)
+	if !resumed.Known {
+		s.resync(st, snapshot)
+		s.catchUp(sh, st)
+		return
+	}
+	st.since = st.position.Seq
+	for _, event := range resumed.Missed {
+		if event.Type == store.TypeEpoch {
+			continue
+		}
+		st.member.subscriber.Deliver(wire.EventFrame(event.Seq, event.Body))
+		s.metrics.delivered.Inc()
+	}
+	s.catchUp(sh, st)
+}

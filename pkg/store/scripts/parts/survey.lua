@@ -1,0 +1,23 @@
+-- Part of restore, after the prelude.
+
+-- Compares the seats that Redis has with those of ARGV from `first` on, eight arguments each. Returns whether one of these
+-- is to be put back (0/1), the seats of the calling node that it does not name as a list of {peer, seat}, and the set of
+-- all other seats' orders.
+local function survey(first)
+  local named, to_put, ghosts, orders = {}, 0, {}, {}
+  for i = first, #ARGV, 8 do
+    named[ARGV[i]] = true
+    if ARGV[i + 1] ~= '' then to_put = 1 end
+  end
+  local all = call('HGETALL', PEERS)
+  for i = 1, #all, 2 do
+    local node, order = string.match(all[i + 1], '^(%S+) (%S+)')
+    if string.find(all[i], ':', 1, true) then -- not a seat
+    elseif node == NODE and not named[all[i]] then
+      ghosts[#ghosts + 1] = {all[i], all[i + 1]}
+    else
+      orders[order] = true
+    end
+  end
+  return to_put, ghosts, orders
+end
