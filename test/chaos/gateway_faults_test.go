@@ -161,7 +161,7 @@ func gatewayFreezeShort(t *testing.T, f *figures) {
 }
 
 func gatewayFreezeLong(t *testing.T, f *figures) {
-	c := newCluster(t, f, options{config: "session: {heartbeat: 2s, heartbeat_timeout: 2s}"})
+	c := newCluster(t, f, options{config: "session: {heartbeat: 2s, heartbeat_timeout: 1s}"})
 	l := c.newLoad(loadOptions{calls: 30, every: 500 * time.Millisecond})
 	c.hold(time.Second)
 	victim := c.gateways[0]

@@ -29,7 +29,7 @@ type call struct {
 type load struct {
 	c     *cluster
 	calls []*call
-	stop  context.CancelFunc
+	stop  context.CancelFunc // of pauses: what was begun is brought to its end
 	group sync.WaitGroup
 
 	mu     sync.Mutex
@@ -43,14 +43,15 @@ type loadOptions struct {
 	size  int           // clients of each call; 2 if 0
 	every time.Duration // what a client says something; 1 s if 0
 	short bool          // calls end soon and new ones are set up, in other rooms
+	still bool          // nobody says anything
 	party func(call, member int) partyOptions
 }
 
 // newLoad sets the calls up, and lets them go on until they are stopped. The first set-ups must succeed.
 func (c *cluster) newLoad(o loadOptions) *load {
 	c.t.Helper()
-	ctx, cancel := context.WithCancel(c.ctx)
-	l := &load{c: c, stop: cancel}
+	going, stop := context.WithCancel(c.ctx)
+	l := &load{c: c, stop: stop}
 	if o.size == 0 {
 		o.size = 2
 	}
@@ -66,7 +67,7 @@ func (c *cluster) newLoad(o loadOptions) *load {
 		dialing.Go(func() {
 			defer func() { <-slots }()
 			call := &call{c: c, index: i, room: fmt.Sprintf("call-%d", offset+i)}
-			errs[i] = call.begin(ctx, o)
+			errs[i] = call.begin(c.ctx, o)
 			l.mu.Lock()
 			l.calls = append(l.calls, call)
 			l.mu.Unlock()
@@ -78,11 +79,14 @@ func (c *cluster) newLoad(o loadOptions) *load {
 	}
 	for _, call := range l.calls {
 		if o.short {
-			l.group.Go(func() { l.oneAfterTheOther(ctx, call, o.every) })
+			l.group.Go(func() { l.oneAfterTheOther(going, call, o.every) })
+			continue
+		}
+		if o.still {
 			continue
 		}
 		for _, p := range call.parties {
-			l.group.Go(func() { p.talk(ctx, o.every) })
+			l.group.Go(func() { p.talk(going, o.every) })
 		}
 	}
 	return l
@@ -165,9 +169,10 @@ func deliver(ctx context.Context, from, to *party, filling int) error {
 	})
 }
 
-// talk goes on as people in a call do: candidates, words, changes of state, each at its time.
-func (p *party) talk(ctx context.Context, every time.Duration) {
-	for turn := rand.IntN(6); pause(ctx, every/2+time.Duration(rand.Int64N(int64(every)))); turn++ {
+// talk goes on as people in a call do: candidates, words, changes of state, each at its time, until going ends.
+func (p *party) talk(going context.Context, every time.Duration) {
+	ctx := p.c.ctx
+	for turn := rand.IntN(6); pause(going, every/2+time.Duration(rand.Int64N(int64(every)))); turn++ {
 		if p.seat() == "" { // it was given up meanwhile
 			if p.join(ctx, p.home()) != nil {
 				continue
@@ -188,22 +193,19 @@ func (p *party) talk(ctx context.Context, every time.Duration) {
 // home is the room of the client's call.
 func (p *party) home() string { return p.name[:len(p.name)-2] }
 
-// oneAfterTheOther sets calls up in rooms of their own, and measures how long that takes.
-func (l *load) oneAfterTheOther(ctx context.Context, k *call, every time.Duration) {
+// oneAfterTheOther sets calls up in rooms of their own until going ends, and measures how long that takes.
+func (l *load) oneAfterTheOther(going context.Context, k *call, every time.Duration) {
 	for n := 1; ; n++ {
 		for _, p := range k.parties {
-			_ = p.leave(ctx) // an error is that of ctx, or the seat is gone
+			_ = p.leave(l.c.ctx) // an error is that of the context, or the seat is gone
 		}
-		if !pause(ctx, every/2+time.Duration(rand.Int64N(int64(every)))) {
+		if !pause(going, every/2+time.Duration(rand.Int64N(int64(every)))) {
 			return
 		}
 		began := time.Now()
-		attempt, cancel := context.WithTimeout(ctx, setupTimeout)
+		attempt, cancel := context.WithTimeout(l.c.ctx, setupTimeout)
 		err := k.setUp(attempt, fmt.Sprintf("%s.%d", k.room, n))
 		cancel()
-		if ctx.Err() != nil {
-			return
-		}
 		l.mu.Lock()
 		if err == nil {
 			l.setups = append(l.setups, time.Since(began))

@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -78,7 +79,7 @@ func (c *cluster) dialParty(ctx context.Context, name string, o partyOptions) (*
 			}
 			p.happened(e)
 		},
-		OnState: p.changed,
+		OnState: p.changed, OnResumed: p.moved, NoResume: o.fleeting,
 	}
 	if o.token == "" {
 		opts.App, opts.Name = "demo", name
@@ -136,6 +137,14 @@ func (p *party) changed(state client.State) {
 	p.nudge()
 }
 
+// moved gets the resumes. One that no change of the connection announced is a move away from a gateway that drains.
+func (p *party) moved(*wire.Welcome) {
+	p.mu.Lock()
+	p.arrived = time.Now()
+	p.mu.Unlock()
+	p.nudge()
+}
+
 // arrivedAfter tells when the present connection began, if it was after a moment; else the zero time.
 func (p *party) arrivedAfter(moment time.Time) time.Time {
 	p.mu.Lock()
@@ -186,11 +195,11 @@ func (p *party) happened(e wire.Event) {
 	p.nudge()
 }
 
-// messageID reads the id from a message of the oracle's.
+// messageID reads the id from a message of the oracle's; a stranger's has none, and the oracle says so.
 func messageID(data []byte) string {
-	var m struct{ M string }
-	_ = json.Unmarshal(data, &m) // a stranger's message has none, and the oracle says so
-	return m.M
+	_, rest, _ := bytes.Cut(data, []byte(`"m":"`))
+	id, _, _ := bytes.Cut(rest, []byte(`"`))
+	return string(id)
 }
 
 // see takes a snapshot for what the room is now. The caller holds mu.

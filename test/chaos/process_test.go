@@ -84,13 +84,23 @@ func (g *gateway) tryStart() error {
 	if err := g.launch(); err != nil {
 		return err
 	}
-	return poll(g.c.ctx, patience, g.name+" serves", func() bool {
+	ended := false
+	err := poll(g.c.ctx, patience, g.name+" serves", func() bool {
 		public, ops := readyLine(g.logText()[before:])
+		select {
+		case <-g.running().Exited():
+			ended = true
+		default:
+		}
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		g.public, g.ops = public, ops
-		return public != ""
+		return public != "" || ended
 	})
+	if ended {
+		return errors.New(g.name + " ends at once")
+	}
+	return err
 }
 
 // readyLine finds the addresses in the line with which a gateway says that it serves.
@@ -207,7 +217,6 @@ const (
 	metricReaped     = "signalbox_reaped_seats_total"
 	metricLapsed     = "signalbox_cluster_lapsed_total"
 	metricReconnects = "signalbox_redis_inbox_reconnects_total"
-	metricClosed     = "signalbox_connections_closed_total"
 	metricRefused    = "signalbox_accepts_refused_total"
 )
 
