@@ -126,7 +126,7 @@ func (a *Attached) End(left bool) {
 		end := cause{word: "lost", initiator: "network"}
 		switch code := a.settle(); {
 		case code != 0:
-			end = cause{word: code.String(), initiator: "server", final: !code.Retryable()}
+			end = cause{word: code.String(), initiator: "server", final: final(code)}
 		case left:
 			end = cause{word: "normal", initiator: "client", left: true}
 		}

@@ -78,6 +78,10 @@ type cause struct {
 	final           bool // the client is not to come back
 }
 
+// final reports whether a session is over with a connection that was closed so. One that was taken over is not: its seats
+// are the other connection's by now, or will be.
+func final(code wire.CloseCode) bool { return !code.Retryable() && code != wire.CloseTakenOver }
+
 // finish gives up the seats, or keeps them for a client that may come back. Nothing is delivered after it has returned.
 func (c *core) finish(end cause) {
 	c.cancelExpiry()

@@ -145,6 +145,7 @@ func (o *Options) validate() error {
 type Server struct {
 	opts    Options
 	metrics *metrics
+	roster  *roster
 }
 
 // NewServer makes a server without sessions.
@@ -152,7 +153,7 @@ func NewServer(opts Options) (*Server, error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
-	return &Server{opts: opts, metrics: newMetrics(opts.Registerer)}, nil
+	return &Server{opts: opts, metrics: newMetrics(opts.Registerer), roster: newRoster()}, nil
 }
 
 // Serve runs one session on a connection and returns when both have ended. When ctx ends, the session is told to move

@@ -18,7 +18,8 @@ const (
 // one.
 type Session struct {
 	core
-	queue queue // the core's sink, and the connection's only writer
+	queue    queue // the core's sink, and the connection's only writer
+	welcomed bool  // the welcome is on its way; guarded by mu
 }
 
 func newSession(server *Server, conn Conn, client Client) *Session {
@@ -34,13 +35,14 @@ func newSession(server *Server, conn Conn, client Client) *Session {
 // returns.
 func (s *Session) run(ctx context.Context) cause {
 	s.queue.conn.Bind(s.queue.Deliver)
+	if !s.server.roster.add(s) {
+		s.Move()
+	}
+	defer s.server.roster.remove(s)
 	hello := time.AfterFunc(s.server.opts.HelloTimeout, func() {
 		s.queue.Close(wire.CloseHelloTimeout, "no hello in time")
 	})
-	stop := context.AfterFunc(ctx, func() {
-		s.queue.Close(wire.CloseMoved, movedReason)
-		s.release()
-	})
+	stop := context.AfterFunc(ctx, func() { s.Move() })
 	end, panicked := s.serve(hello)
 	if panicked {
 		// What was answered before the fault is still written, then goodbye. Reading goes on to see the client's own,
@@ -111,6 +113,7 @@ func (s *Session) hello(request wire.Request, timeout *time.Timer) {
 	timeout.Stop()
 	s.queue.Reply(request.ID, s.welcome())
 	s.member.Begin()
+	s.greeted()
 }
 
 // closeOf is how a connection is closed whose hello was refused; 0 leaves it open for another one.
@@ -129,7 +132,7 @@ func closeOf(refusal *wire.Error) wire.CloseCode {
 // explain tells why reading has ended.
 func (s *Session) explain(err error) cause {
 	if said := s.queue.farewell(); said != nil && !said.lost {
-		return cause{word: said.code.String(), initiator: "server", final: !said.code.Retryable()}
+		return cause{word: said.code.String(), initiator: "server", final: final(said.code)}
 	}
 	var ended Ended
 	if errors.As(err, &ended) {
@@ -141,7 +144,7 @@ func (s *Session) explain(err error) cause {
 		case code == wire.CloseGoingAway || wire.CloseCodes[code] == "":
 			return cause{word: code.String(), initiator: "client"}
 		default: // a code of the transport's own: a rule was broken, or there was no sign of life
-			return cause{word: code.String(), initiator: "server", final: !code.Retryable()}
+			return cause{word: code.String(), initiator: "server", final: final(code)}
 		}
 	}
 	return cause{word: "lost", initiator: "network"}

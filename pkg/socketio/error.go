@@ -3,6 +3,7 @@ package socketio
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // FormatCode says which rule of the two protocols some input breaks.
@@ -60,6 +61,9 @@ type Refusal struct {
 	Message string
 	// Data is what a client of Socket.IO 5 finds in its error's data, as JSON; nil for none. A hook's is not sent.
 	Data []byte
+	// RetryAfter makes a hook's refusal one for the time being: it is answered with 503 instead of 403, and with this many
+	// seconds, rounded up, in Retry-After. It is not used by a namespace's.
+	RetryAfter time.Duration
 }
 
 // Error gives the message.

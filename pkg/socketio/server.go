@@ -22,7 +22,8 @@ type Server struct {
 
 	mu       sync.RWMutex
 	sessions map[string]*Session
-	ended    bool // Run is over: no session is opened any more
+	ended    bool          // Run is over: no session is opened any more
+	empty    chan struct{} // made by Retire, closed when no session is left
 }
 
 var _ http.Handler = (*Server)(nil)
@@ -122,7 +123,7 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request, query url.Values, 
 	case handshake.size() > s.opts.HandshakeBytes:
 		s.refuse(w, refusedRequest, upgrade)
 		return
-	case s.full():
+	case s.Full(): // spares a WebSocket handshake; add has the last word
 		s.refuse(w, refusedFull, upgrade)
 		return
 	}
@@ -160,18 +161,11 @@ func (s *Server) openWebSocket(w http.ResponseWriter, r *http.Request, session *
 	go session.serveWebSocket(ws)
 }
 
-// full reports whether no session can be opened, to spare a WebSocket handshake; add has the last word.
-func (s *Server) full() bool {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.ended || len(s.sessions) >= s.opts.Sessions
-}
-
 // add makes a session known by its id, and starts its heartbeat.
 func (s *Server) add(session *Session) *refusal {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended || len(s.sessions) >= s.opts.Sessions || s.sessions[session.id] != nil {
+	if s.refuses() || s.sessions[session.id] != nil {
 		return refusedFull
 	}
 	s.sessions[session.id] = session
@@ -188,6 +182,9 @@ func (s *Server) add(session *Session) *refusal {
 func (s *Server) forget(session *Session) {
 	s.mu.Lock()
 	delete(s.sessions, session.id)
+	if s.empty != nil && len(s.sessions) == 0 {
+		close(s.empty)
+	}
 	s.mu.Unlock()
 	s.running.Done()
 }

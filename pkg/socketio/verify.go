@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
@@ -23,6 +24,7 @@ const (
 type refusal struct {
 	code, status int
 	message      string
+	retryAfter   time.Duration // until it is worth another try; 0 if that is not known
 }
 
 func (r *refusal) body() []byte {
@@ -101,19 +103,28 @@ func (s *Server) admit(r *http.Request) *refusal {
 	var told *Refusal
 	if errors.As(err, &told) {
 		refused.message = told.Message
+		if told.RetryAfter > 0 {
+			refused.status, refused.retryAfter = http.StatusServiceUnavailable, told.RetryAfter
+		}
 	} else {
 		s.opts.Logger.Warn("admission failed", "error", err, "remote", r.RemoteAddr)
 	}
 	return refused
 }
 
-// refuse answers with JSON, or, in place of a WebSocket, with text, as the reference does.
+// refuse answers with JSON, or, in place of a WebSocket, with text, as the reference does. A refusal for the time being
+// keeps its status also there: programs that are no browsers can read it.
 func (s *Server) refuse(w http.ResponseWriter, refused *refusal, upgrade bool) {
 	s.metrics.refused.WithLabelValues(strconv.Itoa(refused.code)).Inc()
 	status, contentType, body := refused.status, "application/json", refused.body()
 	if upgrade {
 		w.Header().Set("Connection", "close")
 		status, contentType, body = http.StatusBadRequest, "text/html", []byte(refused.message)
+	}
+	if refused.retryAfter > 0 {
+		status = refused.status
+		seconds := (refused.retryAfter + time.Second - 1) / time.Second
+		w.Header().Set("Retry-After", strconv.FormatInt(int64(seconds), 10))
 	}
 	if err := s.answer(w, status, contentType, body); err != nil {
 		s.opts.Logger.Debug("refusal not written", "error", err)

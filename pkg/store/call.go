@@ -50,7 +50,7 @@ func (s *Store) newCall(script *script, seat Seat, request int64, answer func([]
 	if script.keys == joinKeyCount {
 		c.add(p.gate())
 	}
-	c.add(keys.name, p.prefix, node, seat.Peer, strconv.FormatInt(seat.Generation, 10), strconv.FormatInt(request, 10))
+	c.add(keys.name, p.prefix, node, seat.Peer, strconv.FormatInt(seat.Generation, 10), strconv.FormatInt(max(request, 0), 10))
 	return c
 }
 

@@ -440,26 +440,3 @@ func oldRedis(t *testing.T) func(context.Context, string, string) (net.Conn, err
 		return client, nil
 	}
 }
-
-// Whoever leaves frees memory. A script's first write is refused at maxmemory if it needs memory, so the scripts
-// that give seats up remove before they add.
-func TestLeavingWorksAtMaxmemory(t *testing.T) {
-	server := redistest.Single(t)
-	registry := prometheus.NewRegistry()
-	n := startNode(t, store.Options{Addresses: []string{server.Addr()}, Registerer: registry, Logger: quietLogger()}.Patient(), "n")
-	mustJoin(t, n, lobby, "a", "b", "c")
-	n.expect(t, 2)
-	_, err := server.Do("CONFIG", "SET", "maxmemory", "1")
-	require.NoError(t, err)
-	_, err = n.send(store.Send{Seat: n.seat(lobby, "a"), Type: "message", Event: []byte(`{"type":"message"}`)})
-	requireCode(t, wire.CodeUnavailable, err)
-	require.EqualValues(t, 1, metric(t, registry, "signalbox_redis_errors_total", "oom"))
-	_, err = n.control(kickOf(n.seat(lobby, "a"), "b"))
-	require.NoError(t, err)
-	_, err = n.leave(n.seat(lobby, "a"))
-	require.NoError(t, err)
-	require.Equal(t, []string{
-		`4 left-peer to= except= {"type":"left-peer","peer":"b","reason":"kicked"}`,
-		`5 left-peer to= except=a {"type":"left-peer","peer":"a"}`,
-	}, briefs(n.expect(t, 2)))
-}

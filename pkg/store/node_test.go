@@ -149,6 +149,12 @@ func (n *node) seat(room store.Room, peer string) store.Seat {
 	return store.Seat{Room: room, Peer: peer, Node: n.id}
 }
 
+// later is the seat of a later connection of its session.
+func later(seat store.Seat, node string, generation int64) store.Seat {
+	seat.Node, seat.Generation = node, generation
+	return seat
+}
+
 func (n *node) join(seat store.Seat, changes ...func(*store.Join)) (*store.Snapshot, error) {
 	j := joinOf(seat)
 	for _, change := range changes {
@@ -165,6 +171,34 @@ func (n *node) lose(seat store.Seat) (int64, error) {
 	return wait(func(done func(int64, error)) { n.store.Lose(loseOf(seat), done) })
 }
 
+func (n *node) resume(r store.Resume) (*store.Resumed, error) {
+	return wait(func(done func(*store.Resumed, error)) { n.store.Resume(r, done) })
+}
+
+func (n *node) replay(room store.Room, epoch string, since int64) (*store.Replayed, error) {
+	return wait(func(done func(*store.Replayed, error)) { n.store.Replay(room, epoch, since, done) })
+}
+
+func (n *node) rebirth(room store.Room, epoch string, least int64) error {
+	_, err := wait(func(done func(struct{}, error)) {
+		n.store.Rebirth(room, epoch, least, func(err error) { done(struct{}{}, err) })
+	})
+	return err
+}
+
+func (n *node) restore(r store.Restore) (*store.Restored, error) {
+	return wait(func(done func(*store.Restored, error)) { n.store.Restore(r, done) })
+}
+
+// expired is the answer of Expire.
+type expired struct{ seats, left int }
+
+func (n *node) expire(room store.Room, notAfter time.Time) (expired, error) {
+	return wait(func(done func(expired, error)) {
+		n.store.Expire(n.store.Partition(room), notAfter, func(seats, left int, err error) { done(expired{seats, left}, err) })
+	})
+}
+
 func (n *node) send(m store.Send) (int64, error) {
 	return wait(func(done func(int64, error)) { n.store.Send(m, done) })
 }
@@ -175,6 +209,14 @@ func (n *node) setState(m store.SetState) (int64, error) {
 
 func (n *node) snapshot(l store.Look) (*store.Snapshot, error) {
 	return wait(func(done func(*store.Snapshot, error)) { n.store.Snapshot(l, done) })
+}
+
+// look is the room with its members.
+func (n *node) look(tb tester, room store.Room) *store.Snapshot {
+	tb.Helper()
+	s, err := n.snapshot(store.Look{Room: room, Members: true})
+	require.NoError(tb, err)
+	return s
 }
 
 // updated and controlled are the two answers with a second number.
@@ -219,10 +261,19 @@ func requireCode(tb testing.TB, code wire.Code, err error) {
 
 func joinOf(seat store.Seat) store.Join {
 	return store.Join{
-		Seat: seat, Profile: []byte(`{"user":"u-` + seat.Peer + `","name":"Name of ` + seat.Peer + `"}`), Capacity: 30,
+		Seat: seat, Profile: []byte(`{"user":"u-` + seat.Peer + `","name":"Name of ` + seat.Peer + `"}`), Capacity: 30, Back: backOf(seat),
 		EventHead: []byte(`{"type":"joined-peer","peer":"` + seat.Peer + `","order":`), EventTail: []byte(`}`),
 	}
 }
+
+// kept gives a seat a grace that no test waits for.
+func kept(j *store.Join) { j.Grace = time.Hour }
+
+func resumeOf(seat store.Seat, epoch string, seq int64) store.Resume {
+	return store.Resume{Seat: seat, Epoch: epoch, Seq: seq, Back: backOf(seat)}
+}
+
+func backOf(seat store.Seat) []byte { return []byte(`{"type":"back-peer","peer":"` + seat.Peer + `"}`) }
 
 func leaveOf(seat store.Seat) store.Leave {
 	return store.Leave{Seat: seat, Event: []byte(`{"type":"left-peer","peer":"` + seat.Peer + `"}`)}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/signalbox-rtc/signalbox/internal/redistest"
 	"github.com/signalbox-rtc/signalbox/pkg/store"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
@@ -378,31 +377,4 @@ func testNoPulse(t *testing.T, d deployment) {
 	since, err := strconv.ParseInt(d.do(t, "GET", "sb:{cluster}:pulse").(string), 10, 64)
 	require.NoError(t, err)
 	require.Less(t, since, time.Now().Add(time.Minute).UnixMilli())
-}
-
-// A dead node's seats free memory, and a node that lives must not be thought dead because memory is short.
-func TestReapingWorksAtMaxmemory(t *testing.T) {
-	server := redistest.Single(t)
-	n := startNode(t, store.Options{Addresses: []string{server.Addr()}, Logger: quietLogger()}.Patient(), "n")
-	const lease = 20 * time.Second
-	self := store.NodeInfo{ID: "n", Info: []byte("{}")}
-	beat(t, n.store, self, lease, true)
-	beat(t, n.store, store.NodeInfo{ID: "dead"}, lease, true)
-	dead := startNode(t, store.Options{Addresses: []string{server.Addr()}, Logger: quietLogger()}.Patient(), "dead")
-	mustJoin(t, dead, lobby, "a", "b")
-	mustJoin(t, n, lobby, "c")
-	for _, command := range [][]string{
-		{"ZADD", "sb:{cluster}:nodes", "1000", "dead"}, {"SET", "sb:{cluster}:pulse", "1", "KEEPTTL"},
-		{"CONFIG", "SET", "maxmemory", "1"},
-	} {
-		_, err := server.Do(command...)
-		require.NoError(t, err)
-	}
-	beat(t, n.store, self, lease, false)
-	condemned, err := n.store.Condemn(t.Context(), lease)
-	require.NoError(t, err)
-	require.Len(t, condemned, 1)
-	got, err := n.reap(n.store.Partition(lobby), "dead")
-	require.NoError(t, err)
-	require.Equal(t, reaped{2, 0}, got)
 }

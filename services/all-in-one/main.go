@@ -133,6 +133,7 @@ func open(ctx context.Context, opts *options, url, name, port string) (*app.Gate
 	config.Listen.Public = net.JoinHostPort(opts.host, port)
 	config.Listen.Operations, config.Listen.Cluster = "127.0.0.1:0", "127.0.0.1:0"
 	config.Shutdown.Timeout = 5 * time.Second
+	config.Shutdown.Delay, config.Shutdown.Window, config.Shutdown.Grace = 0, 0, 0 // both end, so there is nowhere to move
 	if err := config.Redis.SetURL(auth.Secret(url)); err != nil {
 		return nil, err
 	}

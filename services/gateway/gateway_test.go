@@ -57,6 +57,9 @@ func command(t *testing.T, env []string, args ...string) *exec.Cmd {
 	return cmd
 }
 
+// quickEnd is for tests in which the end of a gateway is not what is tested.
+const quickEnd = "shutdown: {delay: 0s, window: 0s, grace: 0s}\n"
+
 func configFile(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "signalbox.yaml")
@@ -159,7 +162,7 @@ func TestServeAndEnd(t *testing.T) {
 	redis := redistest.Single(t)
 	for name, signal := range map[string]os.Signal{"SIGTERM": syscall.SIGTERM, "SIGINT": os.Interrupt} {
 		t.Run(name, func(t *testing.T) {
-			file := configFile(t, "listen: {public: '127.0.0.1:0', operations: '127.0.0.1:0', cluster: '127.0.0.1:0'}\ndemo: {enabled: true}\n")
+			file := configFile(t, "listen: {public: '127.0.0.1:0', operations: '127.0.0.1:0', cluster: '127.0.0.1:0'}\ndemo: {enabled: true}\n"+quickEnd)
 			cmd := command(t, []string{"SIGNALBOX_REDIS_URL=" + redis.URL()}, "--config", file, "--node.name=the-node")
 			log := new(output)
 			cmd.Stderr = log

@@ -16,6 +16,9 @@ import (
 	"github.com/signalbox-rtc/signalbox/services/gateway/app"
 )
 
+// exitAtOnce is the exit code after a second signal, as shells give it to what was interrupted.
+const exitAtOnce = 130
+
 func main() {
 	config, err := app.Load(os.Args[1:], os.Environ(), os.Stdout)
 	if errors.Is(err, app.ErrAnswered) {
@@ -31,11 +34,13 @@ func main() {
 	}
 }
 
-// run serves until the first SIGTERM or SIGINT; a second one ends the process at once.
+// run serves until the first SIGTERM or SIGINT. Nothing takes that back, and a second signal ends the process at once.
 func run(config *app.Config) error {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	defer stop()
-	context.AfterFunc(ctx, stop)
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
+	defer signal.Stop(signals)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
 
 	level := new(slog.LevelVar)
 	level.Set(config.Log.SlogLevel())
@@ -43,6 +48,12 @@ func run(config *app.Config) error {
 	for _, warning := range config.Warnings() {
 		logger.Warn(warning)
 	}
+	go func() { // as long as the process: it ends it
+		<-signals
+		cancel()
+		<-signals
+		os.Exit(exitAtOnce)
+	}()
 	newRegistry := func() *prometheus.Registry { return telemetry.NewRegistry(telemetry.ReadBuild()) }
 	gateway, err := app.Open(ctx, app.Options{Config: config, Logger: logger, Registry: newRegistry()})
 	if err != nil {

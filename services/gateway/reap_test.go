@@ -30,11 +30,17 @@ type gatewayProcess struct {
 // startProcess runs a gateway whose lease is short, until the test ends.
 func startProcess(t *testing.T, redis *redistest.Server, name string) *gatewayProcess {
 	t.Helper()
+	return startProcessWith(t, redis, name, quickEnd)
+}
+
+// startProcessWith adds to its configuration.
+func startProcessWith(t *testing.T, redis *redistest.Server, name, yaml string) *gatewayProcess {
+	t.Helper()
 	file := configFile(t, `
 listen: {public: '127.0.0.1:0', operations: '127.0.0.1:0', cluster: '127.0.0.1:0'}
 demo: {enabled: true, capacity: 20}
 cluster: {beat: 300ms, lease: 1500ms}
-`)
+`+yaml)
 	p := &gatewayProcess{log: new(output)}
 	p.cmd = command(t, []string{"SIGNALBOX_REDIS_URL=" + redis.URL()}, "--config", file, "--node.name="+name)
 	p.cmd.Stderr = p.log

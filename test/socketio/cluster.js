@@ -16,6 +16,7 @@ const KEY = { id: 'test', secret: 'a secret of the tests, of 32 bytes and more' 
 
 const CONFIG = `
 demo: {enabled: true}
+shutdown: {delay: 0s, window: 0s, grace: 0s}
 apps:
   - id: acme
     keys: [{id: ${KEY.id}, algorithm: HS256, secret: "${KEY.secret}"}]

@@ -34,7 +34,8 @@ type Config struct {
 	Demo       DemoConfig     `koanf:"demo" doc:"The app \"demo\", which lets everybody in without a token. For trying out."`
 	Pages      PagesConfig    `koanf:"pages" doc:"The demo pages."`
 	Log        LogConfig      `koanf:"log" doc:"The log, on standard error."`
-	Shutdown   ShutdownConfig `koanf:"shutdown" doc:"The end of the process."`
+	Readiness  ReadyConfig    `koanf:"readiness" doc:"When /readyz says that this gateway wants new clients. See [operations.md](operations.md)."`
+	Shutdown   ShutdownConfig `koanf:"shutdown" doc:"The end of the process. See [operations.md](operations.md)."`
 	ICEServers []ICEServer    `koanf:"ice_servers" max:"16" doc:"STUN and TURN servers that every client is told about."`
 	Apps       []auth.App     `koanf:"apps" doc:"The apps (tenants) whose users may connect."`
 
@@ -150,6 +151,8 @@ type LimitsConfig struct {
 	BadMessages        int           `koanf:"bad_messages" default:"50" min:"1" max:"1000000" doc:"Messages that are not valid that a session may send before its connection is closed."`
 	PingsPerSecond     int           `koanf:"pings_per_second" default:"10" min:"1" max:"10000" doc:"WebSocket pings and pongs a second that a connection may send."`
 	Connections        int           `koanf:"connections" default:"0" min:"0" max:"10000000" doc:"Connections that this gateway takes; further ones are refused. 0: no limit."`
+	AcceptsPerSecond   int           `koanf:"accepts_per_second" default:"500" min:"0" max:"1000000" doc:"New clients of all transports that this gateway takes in a second for long. Further ones are answered with 503 and told in Retry-After when to come back: all of a herd are back after as many seconds as it has clients for each of these. 0: no limit."`
+	AcceptsBurst       int           `koanf:"accepts_burst" default:"500" min:"1" max:"1000000" doc:"New clients that it takes at once after a pause; at least as many as in a second, as Retry-After knows only whole ones."`
 	HeaderBytes        int           `koanf:"header_bytes" default:"8192" min:"1024" max:"1048576" doc:"Greatest size of the headers of an HTTP request, in bytes."`
 	HeaderTimeout      time.Duration `koanf:"header_timeout" default:"5s" min:"100ms" max:"5m" doc:"How long the headers of an HTTP request may take."`
 }
@@ -210,9 +213,18 @@ func (c LogConfig) SlogLevel() slog.Level {
 	return level
 }
 
+// ReadyConfig is about /readyz.
+type ReadyConfig struct {
+	HoldDown time.Duration `koanf:"hold_down" default:"20s" min:"0s" max:"1h" doc:"How long Redis, or the inboxes in it, must have been failing before readiness turns red; on each gateway up to half as long again, by chance, so that not all leave the Service at once. It turns green at once. Longer than a failover of Redis takes."`
+}
+
 // ShutdownConfig is about the end of the process.
 type ShutdownConfig struct {
-	Timeout time.Duration `koanf:"timeout" default:"25s" min:"0s" max:"1h" doc:"How long an orderly end may take before connections are cut. Keep it below what the supervisor grants (30s in Kubernetes)."`
+	Timeout      time.Duration `koanf:"timeout" default:"25s" min:"0s" max:"1h" doc:"How long an orderly end may take before connections are cut. Keep it below what the supervisor grants (30s in Kubernetes). delay, window and grace have to fit in."`
+	Delay        time.Duration `koanf:"delay" default:"1s" min:"0s" max:"1h" doc:"How long new clients are still taken while readiness is red already, as those who send them here need a while to learn of it. Later ones are answered with 503."`
+	Window       time.Duration `koanf:"window" default:"10s" min:"0s" max:"1h" doc:"Time after that over which sessions move to other gateways, each at a moment of its own."`
+	Grace        time.Duration `koanf:"grace" default:"2s" min:"0s" max:"1h" doc:"How long after its moment a session of the native protocol may take to move by itself before it is closed."`
+	LapsedWindow time.Duration `koanf:"lapsed_window" default:"1s" min:"0s" max:"1h" doc:"Time over which sessions are closed by a gateway that the others have taken for dead, or that failed: it has no seats to keep. At most shutdown.timeout."`
 }
 
 // ICEServer is a STUN or TURN server, in the shape of the RTCIceServer dictionary of the W3C's WebRTC

@@ -206,11 +206,26 @@ func (k *checker) bounds() {
 	k.atMost("rooms.capacity", c.Rooms.Capacity, "rooms.max_capacity", c.Rooms.MaxCapacity)
 	k.atMost("demo.capacity", c.Demo.Capacity, "rooms.max_capacity", c.Rooms.MaxCapacity)
 	k.atMost("limits.requests_per_second", c.Limits.RequestsPerSecond, "limits.requests_burst", c.Limits.RequestsBurst)
+	k.atMost("limits.accepts_per_second", c.Limits.AcceptsPerSecond, "limits.accepts_burst", c.Limits.AcceptsBurst)
 	k.atMost("rooms.state_bytes", c.Rooms.StateBytes, "limits.message_bytes", c.Limits.MessageBytes)
 	k.atMost("limits.message_bytes", c.Limits.MessageBytes, "session.queue_bytes", c.Session.QueueBytes)
 	if c.Session.HeartbeatTimeout >= c.Session.Heartbeat {
 		k.fail(fmt.Sprintf("session.heartbeat_timeout: %s must be less than session.heartbeat, which is %s",
 			c.Session.HeartbeatTimeout, c.Session.Heartbeat), "session.heartbeat_timeout", "session.heartbeat")
+	}
+	k.shutdown()
+}
+
+// shutdown checks that an orderly end can come to its end.
+func (k *checker) shutdown() {
+	s := &k.config.Shutdown
+	if whole := s.Delay + s.Window + s.Grace; whole > s.Timeout {
+		k.fail(fmt.Sprintf("shutdown.timeout: %s is less than shutdown.delay, window and grace together, which are %s", s.Timeout, whole),
+			"shutdown.timeout", "shutdown.delay", "shutdown.window", "shutdown.grace")
+	}
+	if s.LapsedWindow > s.Timeout {
+		k.fail(fmt.Sprintf("shutdown.lapsed_window: %s is more than shutdown.timeout, which is %s", s.LapsedWindow, s.Timeout),
+			"shutdown.lapsed_window", "shutdown.timeout")
 	}
 }
 

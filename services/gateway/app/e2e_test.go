@@ -76,12 +76,18 @@ func (b backend) roomKeys(tb testing.TB) []string {
 	var keys []string
 	for _, reply := range replies {
 		for _, key := range reply.([]any) {
-			if key := key.(string); !strings.HasPrefix(key, "sb:{cluster}:") { // the gateways' own
+			if key := key.(string); isRoomKey(key) {
 				keys = append(keys, key)
 			}
 		}
 	}
 	return keys
+}
+
+// isRoomKey reports whether a key is of a room, and not the gateways' own.
+func isRoomKey(key string) bool {
+	return key != "sb:partitions" && !strings.HasPrefix(key, "sb:{cluster}:") && !strings.HasSuffix(key, "}:gate") &&
+		!strings.Contains(key, "}:canary:")
 }
 
 // gateway is one that runs in this process.
@@ -104,6 +110,8 @@ func demoConfig(name string, redis backend) *app.Config {
 	config.Redis.DialTimeout, config.Redis.ReadTimeout, config.Redis.WriteTimeout = patience, patience, patience
 	config.Cluster.Partitions = 16
 	config.Log.Level = "debug"
+	config.Shutdown.Delay, config.Shutdown.Window, config.Shutdown.Grace = 0, 0, 0 // tests of other things end at once
+	config.Limits.AcceptsPerSecond = 0                                             // and open as many clients as they like
 	return config
 }
 
@@ -172,6 +180,11 @@ func (g *gateway) fetch(tb testing.TB, method, url string, header http.Header) (
 	if header != nil {
 		request.Header = header
 	}
+	return g.do(tb, request)
+}
+
+func (g *gateway) do(tb testing.TB, request *http.Request) (*http.Response, string) {
+	tb.Helper()
 	transport := &http.Transport{DialContext: g.dial, DisableKeepAlives: true}
 	response, err := (&http.Client{Transport: transport, Timeout: patience}).Do(request)
 	require.NoError(tb, err)

@@ -70,6 +70,8 @@ type Gateway struct {
 	publicHTTP  *http.Server
 	opsHTTP     *http.Server
 	proxies     proxies
+	admission   *admission
+	holdDown    *holdDown
 
 	cluster *cluster.Cluster
 	key     []byte // the cluster's
@@ -85,6 +87,7 @@ type Gateway struct {
 	ready        chan struct{} // closed once clients are served
 	connections  atomic.Int64
 	draining     atomic.Bool
+	moves        moves
 	serving      sync.WaitGroup // sessions
 	sessionsLife context.Context
 	endSessions  context.CancelFunc
@@ -139,6 +142,9 @@ func (g *Gateway) open(ctx context.Context, opts Options) (err error) {
 	if err = g.listen(ctx); err != nil {
 		return err
 	}
+	g.admission = newAdmission(g.config.Limits.AcceptsPerSecond, g.config.Limits.AcceptsBurst, opts.Registry)
+	g.holdDown = newHoldDown(g.config.Readiness.HoldDown, g.logger, opts.Registry)
+	g.openDrain(opts.Registry)
 	if g.store, err = g.openStore(ctx, opts); err != nil {
 		return err
 	}
@@ -261,8 +267,8 @@ func (g *Gateway) checks() []Check {
 			}
 			return nil
 		}},
-		{Name: "redis", Ready: g.store.Ping},
-		{Name: "inboxes", Ready: func(context.Context) error { return g.inbox.Ready() }},
+		g.holdDown.check("redis", g.store.Ping),
+		g.holdDown.check("inboxes", func(context.Context) error { return g.inbox.Ready() }),
 	}
 }
 
@@ -304,6 +310,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	g.serving.Add(1) // the sessions of socket.io clients, all together
 	socketIOLife := parts.start(life, g.runSocketIO)
 	parts.start(life, func(context.Context) error { return g.serveHops() })
+	holdLife := parts.start(life, g.holdDown.run)
 	opsLife := parts.start(life, func(context.Context) error { return serve(g.opsHTTP, g.operations) })
 	// No client before the inboxes are there: it would miss what it is told. None before the other gateways can find this
 	// one either: they get its requests, too.
@@ -324,14 +331,13 @@ func (g *Gateway) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	case failure = <-parts.failed:
 	}
-	g.draining.Store(true)
-	g.logger.Info("gateway is ending", "connections", g.connections.Load())
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.config.Shutdown.Timeout)
 	defer cancel()
 
+	failure = g.drain(end, parts.failed, failure)
 	publicLife()
 	socketIOLife()   // with its sessions end the polls that the public server would wait for
-	g.endSessions()  // each is told to come back elsewhere and gives up its seats
+	g.endSessions()  // what is left is closed and gives up its seats
 	g.endPublic(end) // no new connections; what is under way is finished, polls for other gateways, too
 	if err := g.awaitSessions(end); err != nil {
 		g.logger.Warn("sessions did not end in time", "error", err, "connections", g.connections.Load())
@@ -346,6 +352,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	inboxLife()
 	storeLife()
 	certLife()
+	holdLife()
 	opsLife()
 	_ = g.opsHTTP.Close() // last, so that the end can be watched
 	parts.wait()

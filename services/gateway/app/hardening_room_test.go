@@ -112,12 +112,21 @@ func TestHardeningResume(t *testing.T) {
 	g := newTarget(t)
 	_, welcome := g.enter(t)
 	for _, hello := range []string{
-		`"resume":"` + welcome.Session + `"`, `"resume":"x","app":"demo"`, fmt.Sprintf(`"resume":"x","token":%q`, g.token(t, nil)),
-		`"resume":"` + strings.Repeat("r", 60_000) + `"`, `"resume":"x","rooms":{"r":1}`,
+		`"resume":"` + welcome.Session + `"`, `"resume":"` + strings.Repeat("r", 60_000) + `"`, `"resume":"!"`,
 	} {
 		s := g.meet(t)
-		s.refused(`"type":"hello",`+hello, wire.CodeUnauthorized)
-		s.requireClosed(wire.CloseUnauthorized)
+		s.refused(`"type":"hello",`+hello, wire.CodeResumeRefused)
+		s.ok(`"type":"hello","app":"demo"`, new(wire.Welcome)) // on the same connection
+		g.stillServes(t)
+	}
+	for hello, code := range map[string]wire.Code{
+		`"resume":"x","app":"demo"`:                             wire.CodeUnauthorized,
+		fmt.Sprintf(`"resume":"x","token":%q`, g.token(t, nil)): wire.CodeUnauthorized,
+		`"resume":"x","rooms":{"r":1}`:                          wire.CodeBadRequest,
+		`"resume":"x","rooms":{"r":{"epoch":"e","seq":-1}}`:     wire.CodeBadRequest,
+	} {
+		s := g.meet(t)
+		s.refused(`"type":"hello",`+hello, code)
 		g.stillServes(t)
 	}
 }

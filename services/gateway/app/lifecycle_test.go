@@ -48,6 +48,7 @@ func TestReadiness(t *testing.T) {
 	redis := singleRedis(t)
 	gateways := startGateways(t, 2, redis, func(c *app.Config) {
 		c.Redis.ReadTimeout, c.Redis.WriteTimeout, c.Redis.DialTimeout = time.Second, time.Second, time.Second
+		c.Readiness.HoldDown = time.Second
 	})
 	ada, bob := connect(t, gateways[0], "ada"), connect(t, gateways[1], "bob")
 	ada.mustJoin(t, "r")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -27,6 +28,7 @@ type world struct {
 
 	mu    sync.Mutex
 	links map[string][]*memnet.Conn // of clients, by name; guarded by mu
+	ways  map[string]string         // where a client's next connection goes instead, by name; guarded by mu
 }
 
 // inMemory runs a test in a world of its own.
@@ -61,6 +63,11 @@ func (w *world) gateway(t *testing.T, name string, configure ...func(*app.Config
 // dialer dials for a client, whose links can be told apart by its name.
 func (w *world) dialer(name string) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		w.mu.Lock()
+		if instead, ok := w.ways[name]; ok {
+			addr = instead
+		}
+		w.mu.Unlock()
 		conn, err := w.network.DialContext(ctx, network, addr)
 		if err == nil {
 			w.mu.Lock()
@@ -69,6 +76,21 @@ func (w *world) dialer(name string) func(context.Context, string, string) (net.C
 		}
 		return conn, err
 	}
+}
+
+// via has a client's next connections go to a gateway.
+func (w *world) via(p *peer, g *gateway) { w.redirect(p, g.PublicAddr().String()) }
+
+// unreachable has a client's next connections fail.
+func (w *world) unreachable(p *peer) { w.redirect(p, "nowhere:80") }
+
+func (w *world) redirect(p *peer, addr string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ways == nil {
+		w.ways = make(map[string]string)
+	}
+	w.ways[p.Welcome().Name] = addr
 }
 
 // link is a client's latest connection.
@@ -106,15 +128,14 @@ func TestWholeClusterInMemory(t *testing.T) {
 				require.NoError(t, json.Unmarshal(bob.await(t, wire.TypeSignal).Body.(*wire.Signaled).Data, &got))
 				require.Equal(t, i, got.N)
 			}
-			time.Sleep(time.Hour) // heartbeats keep it alive
-			require.NoError(t, ada.publish(t.Context(), "r", "an hour later"))
+			time.Sleep(10 * time.Minute) // heartbeats keep it alive
+			require.NoError(t, ada.publish(t.Context(), "r", "minutes later"))
 			bob.await(t, wire.TypeMessage)
 			bob.Close()
 			require.Equal(t, wire.ReasonLeft, ada.await(t, wire.TypeLeftPeer).Body.(*wire.LeftPeer).Reason)
 			_, err := ada.Leave(t.Context(), "r")
 			require.NoError(t, err)
-			require.Equal(t, []string{"sb:partitions", "sb:{cluster}:key", "sb:{cluster}:nodeinfo", "sb:{cluster}:nodes", "sb:{cluster}:pulse"},
-				w.redis.Keys(), "nothing is left behind of the room")
+			require.Empty(t, slices.DeleteFunc(w.redis.Keys(), func(key string) bool { return !isRoomKey(key) }), "nothing is left behind of the room")
 		})
 	})
 
@@ -157,19 +178,68 @@ func TestWholeClusterInMemory(t *testing.T) {
 
 	t.Run("a client that comes back", func(t *testing.T) {
 		inMemory(t, func(t *testing.T, w *world) {
-			one := w.gateway(t, "one")
+			one, two := w.gateway(t, "one"), w.gateway(t, "two")
 			ada := w.connect(t, one, "ada")
 			bob := w.connect(t, one, "bob", func(o *client.Options) { o.Reconnect = true })
 			ada.mustJoin(t, "r")
 			bob.mustJoin(t, "r")
-			first := bob.id()
+			self := bob.id()
 			ada.await(t, wire.TypeJoinedPeer)
+			require.NoError(t, ada.publish(t.Context(), "r", "before"))
+			bob.await(t, wire.TypeMessage)
+			w.via(bob, two)
+			w.link("bob").Freeze()
+			require.NoError(t, ada.publish(t.Context(), "r", "meanwhile"))
 			w.link("bob").Sever()
-			require.Equal(t, first, ada.await(t, wire.TypeLeftPeer).Body.(*wire.LeftPeer).Peer)
-			again := ada.await(t, wire.TypeJoinedPeer).Body.(*wire.JoinedPeer).Peer
-			require.NotEqual(t, first, again.ID, "a new session, until sessions can be resumed")
-			require.Equal(t, again.ID, bob.id())
+			require.Equal(t, self, ada.await(t, wire.TypeAwayPeer).Body.(*wire.AwayPeer).Peer)
+			require.Equal(t, self, ada.await(t, wire.TypeBackPeer).Body.(*wire.BackPeer).Peer)
+			require.Equal(t, self, bob.id(), "the same session, on another gateway")
+			require.Equal(t, "two", bob.Welcome().Node)
+			require.Equal(t, `"meanwhile"`, string(bob.await(t, wire.TypeMessage).Body.(*wire.Message).Data))
 			require.NoError(t, ada.publish(t.Context(), "r", "welcome back"))
+			require.Equal(t, `"welcome back"`, string(bob.await(t, wire.TypeMessage).Body.(*wire.Message).Data))
+			require.NoError(t, bob.publish(t.Context(), "r", "thanks"))
+			require.Equal(t, `"thanks"`, string(ada.await(t, wire.TypeMessage).Body.(*wire.Message).Data))
+			require.Equal(t, 2, ada.snapshot(t, "r").Count)
+		})
+	})
+
+	t.Run("a client that does not come back", func(t *testing.T) {
+		inMemory(t, func(t *testing.T, w *world) {
+			one, two := w.gateway(t, "one"), w.gateway(t, "two")
+			ada := w.connect(t, one, "ada")
+			bob := w.connect(t, two, "bob", func(o *client.Options) { o.Reconnect = true })
+			ada.mustJoin(t, "r")
+			bob.mustJoin(t, "r")
+			w.unreachable(bob)
+			w.link("bob").Sever()
+			ada.await(t, wire.TypeAwayPeer)
+			away := time.Now()
+			left := ada.await(t, wire.TypeLeftPeer).Body.(*wire.LeftPeer)
+			require.Equal(t, &wire.LeftPeer{Peer: bob.id(), Reason: wire.ReasonDisconnected}, left)
+			require.InDelta(t, 30, time.Since(away).Seconds(), 2)
+			require.Equal(t, 1, ada.snapshot(t, "r").Count)
+			for _, event := range ada.seen() {
+				require.NotEqual(t, wire.TypeLeftPeer, event.Body.Type(), "told once")
+			}
+		})
+	})
+
+	t.Run("a Redis that has lost everything", func(t *testing.T) {
+		inMemory(t, func(t *testing.T, w *world) {
+			one, two := w.gateway(t, "one"), w.gateway(t, "two")
+			ada, bob := w.connect(t, one, "ada"), w.connect(t, two, "bob")
+			ada.mustJoin(t, "r")
+			bob.mustJoin(t, "r")
+			ada.await(t, wire.TypeJoinedPeer)
+			w.redis.FlushAll()
+			lost := time.Now()
+			for _, p := range []*peer{ada, bob} {
+				snapshot := p.await(t, wire.TypeResync).Body.(*wire.Resync)
+				require.Equal(t, 2, snapshot.Count, "nobody comes and goes")
+			}
+			require.LessOrEqual(t, time.Since(lost), 5*time.Second)
+			require.NoError(t, ada.publish(t.Context(), "r", "still here"))
 			bob.await(t, wire.TypeMessage)
 		})
 	})

@@ -86,7 +86,7 @@ type operations struct {
 //	/             the list of paths, as text
 //	/livez        200 as long as the process can answer; it looks at nothing else, so that an outage
 //	              of Redis restarts no pod
-//	/readyz       200 when every check is green and 503 otherwise, with each check's state as JSON
+//	/readyz       200 when every check is green or held and 503 otherwise, with each check's state as JSON
 //	/metrics      Prometheus metrics
 //	/debug/pprof/ Go's profiles, if asked for
 //
@@ -161,7 +161,9 @@ type readiness struct {
 type checkState struct {
 	Name  string `json:"name"`
 	Ready bool   `json:"ready"`
-	Error string `json:"error,omitempty"`
+	Error string `json:"error,omitempty"` // also of a check that is still held
+	// FailingSince is when it began to fail, where that is known.
+	FailingSince *time.Time `json:"failing_since,omitempty"`
 }
 
 func (o *operations) readyz(w http.ResponseWriter, r *http.Request) {
@@ -193,11 +195,17 @@ func stateOf(ctx context.Context, check Check) (state checkState) {
 			state.Ready, state.Error = false, fmt.Sprintf("the check panicked: %v", p)
 		}
 	}()
-	if err := check.Ready(ctx); err != nil {
-		state.Error = err.Error()
+	err := check.Ready(ctx)
+	if err == nil {
+		state.Ready = true
 		return state
 	}
-	state.Ready = true
+	state.Error = err.Error()
+	var since *failing
+	if errors.As(err, &since) {
+		at := since.since.UTC().Truncate(time.Millisecond)
+		state.Ready, state.FailingSince = since.held, &at
+	}
 	return state
 }
 

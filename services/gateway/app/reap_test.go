@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -105,14 +106,21 @@ func TestCutOffGatewayLapses(t *testing.T) {
 	})
 }
 
-// gathered gives the value of a counter.
-func gathered(t *testing.T, g *gateway, name string) float64 {
+// gathered gives the value of a counter or gauge, of which there is one with these values of labels. Other than the page
+// of the operations address it is there also when the gateway has ended.
+func gathered(t *testing.T, g *gateway, name string, labels ...string) float64 {
 	t.Helper()
 	families, err := g.registry.Gather()
 	require.NoError(t, err)
 	for _, family := range families {
-		if family.GetName() == name {
-			return family.Metric[0].GetCounter().GetValue()
+		for _, m := range family.GetMetric() {
+			var values []string
+			for _, label := range m.GetLabel() {
+				values = append(values, label.GetValue())
+			}
+			if family.GetName() == name && slices.Equal(values, labels) {
+				return m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
 		}
 	}
 	require.FailNow(t, "no metric "+name)

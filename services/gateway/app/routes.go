@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/signalbox-rtc/signalbox/pkg/session"
 )
@@ -53,13 +52,10 @@ func nothingHere(w http.ResponseWriter, _ *http.Request) {
 // connect takes a client's WebSocket and gives it to a session of its own. The handler returns at once: the session
 // keeps neither its goroutine nor its buffers.
 func (g *Gateway) connect(w http.ResponseWriter, r *http.Request) {
-	if g.draining.Load() {
-		g.upgrader.Refuse(w, http.StatusServiceUnavailable, "draining", "the gateway is ending: come back, on another one", time.Second)
-		return
-	}
-	if limit := int64(g.config.Limits.Connections); g.connections.Add(1) > limit && limit > 0 {
+	count, limit := g.connections.Add(1), int64(g.config.Limits.Connections)
+	if d := g.admission.admit(limit > 0 && count > limit); d != nil {
 		g.connections.Add(-1)
-		g.upgrader.Refuse(w, http.StatusServiceUnavailable, "connections", "the gateway has all the connections that it takes", 5*time.Second)
+		g.upgrader.Refuse(w, http.StatusServiceUnavailable, d.reason, d.message, d.retryAfter)
 		return
 	}
 	// Counted before the upgrade: up to then the end of the HTTP server waits for this request, and so cannot miss it.

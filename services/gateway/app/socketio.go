@@ -182,7 +182,6 @@ func (g *Gateway) pageMayConnect(r *http.Request, origin string) bool {
 
 // Refusals of handshakes.
 var (
-	errDraining      = &socketio.Refusal{Message: "the gateway is ending: come back, on another one"}
 	errOriginTwice   = &socketio.Refusal{Message: "more than one Origin"}
 	errOriginMissing = &socketio.Refusal{Message: "an Origin is needed"}
 )
@@ -190,12 +189,13 @@ var (
 // admit decides on a handshake, beside its origin. A browser sends no Origin with a GET to the page's own server.
 func (g *Gateway) admit(r *http.Request) error {
 	switch origins := r.Header["Origin"]; {
-	case g.draining.Load():
-		return errDraining
 	case len(origins) > 1:
 		return errOriginTwice
 	case len(origins) == 0 && !g.config.Origins.AllowMissing && r.Header.Get("Sec-Fetch-Site") != "same-origin":
 		return errOriginMissing
+	}
+	if d := g.admission.admit(g.socketIO.Full()); d != nil {
+		return &socketio.Refusal{Message: d.message, RetryAfter: d.retryAfter}
 	}
 	return nil
 }
