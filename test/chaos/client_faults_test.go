@@ -297,22 +297,24 @@ func (p *party) shout(going context.Context, every time.Duration, filling int) {
 	}
 }
 
-// burst has every client send some large messages to its room at once.
-func (c *cluster) burst(messages, filling int) {
+// burst has some clients send large messages to their rooms at once.
+func burst(parties []*party, each, filling int) {
 	var sending sync.WaitGroup
-	all := c.all()
-	for _, p := range all {
+	for _, p := range parties {
 		sending.Go(func() {
-			for range messages / len(all) {
-				_, _ = p.send(c.ctx, "", filling)
+			for range each {
+				_, _ = p.send(p.c.ctx, "", filling)
 			}
 		})
 	}
 	sending.Wait()
 }
 
+// What a gateway accepts unless it is told otherwise.
+const acceptsPerSecond, acceptsBurst = 500, 500
+
 func herd(t *testing.T, f *figures) {
-	const clients, size = 5000, 50
+	const clients, size = 5000, 4
 	c := newCluster(t, f, options{capacity: size})
 	victim := c.gateways[0]
 	var over atomic.Bool
@@ -338,4 +340,8 @@ func herd(t *testing.T, f *figures) {
 	f.count("left_told", c.watch.count(toldDisconnected))
 	c.settle(l)
 	c.requireResumed(list)
+	require.NotZero(t, c.sum(metricRefused))
+	require.LessOrEqual(t, mostWithin(moments, time.Second), 3*(acceptsPerSecond+acceptsBurst), "what two accept, and what waited for Redis")
+	require.Less(t, quantile(moments, 1), 20*time.Second, "twice the time that the accepts take, and the pauses of Retry-After")
+	require.Less(t, c.gateways[1].memory()+c.gateways[2].memory(), int64(1<<30))
 }

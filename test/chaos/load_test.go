@@ -105,10 +105,11 @@ func (k *call) begin(ctx context.Context, o loadOptions) error {
 		if o.party != nil {
 			options = o.party(k.index, j)
 		}
-		p, err := k.c.dialParty(ctx, fmt.Sprintf("%s-%c", k.room, 'a'+j), options)
+		p, err := k.c.dialParty(ctx, fmt.Sprintf("%s-%d", k.room, j), options)
 		if err != nil {
 			return err
 		}
+		p.home = k.room
 		k.parties = append(k.parties, p)
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -174,7 +175,7 @@ func (p *party) talk(going context.Context, every time.Duration) {
 	ctx := p.c.ctx
 	for turn := rand.IntN(6); pause(going, every/2+time.Duration(rand.Int64N(int64(every)))); turn++ {
 		if p.seat() == "" { // it was given up meanwhile
-			if p.join(ctx, p.home()) != nil {
+			if p.join(ctx, p.home) != nil {
 				continue
 			}
 		}
@@ -189,9 +190,6 @@ func (p *party) talk(going context.Context, every time.Duration) {
 		}
 	}
 }
-
-// home is the room of the client's call.
-func (p *party) home() string { return p.name[:len(p.name)-2] }
 
 // oneAfterTheOther sets calls up in rooms of their own until going ends, and measures how long that takes.
 func (l *load) oneAfterTheOther(going context.Context, k *call, every time.Duration) {

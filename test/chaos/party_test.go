@@ -41,6 +41,7 @@ type partyOptions struct {
 type party struct {
 	c      *cluster
 	name   string
+	home   string // the room to be in
 	record *oracle.Client
 	wake   chan struct{} // gets a token with everything that happens
 
