@@ -17,12 +17,8 @@ type Conn struct {
 }
 
 // pair makes a connection and returns its two ends.
-func pair(local, remote address, latency time.Duration, delays func(from, to string) func() time.Duration) (*Conn, *Conn) {
-	var thereDelay, backDelay func() time.Duration
-	if delays != nil {
-		thereDelay, backDelay = delays(local.String(), remote.String()), delays(remote.String(), local.String())
-	}
-	there, back := newStream(latency, thereDelay), newStream(latency, backDelay)
+func pair(local, remote address, latency time.Duration) (*Conn, *Conn) {
+	there, back := newStream(latency), newStream(latency)
 	return &Conn{in: back, out: there, local: local, remote: remote},
 		&Conn{in: there, out: back, local: remote, remote: local}
 }

@@ -61,7 +61,9 @@ func TestDelays(t *testing.T) {
 		var network memnet.Network
 		network.SetLatency(time.Second)
 		waits := map[string][]time.Duration{"server:1": {5 * time.Second, 0}}
-		network.SetDelays(func(from, _ string) func() time.Duration {
+		var directions []string
+		network.SetDelays(func(from, to string) func() time.Duration {
+			directions = append(directions, from+" to "+to)
 			left := waits[from] // none for what the dialing end writes
 			return func() time.Duration {
 				if len(left) == 0 {
@@ -73,10 +75,14 @@ func TestDelays(t *testing.T) {
 			}
 		})
 		client, server := connect(t, &network)
+		require.Equal(t, []string{"127.0.0.1:1024 to server:1", "server:1 to 127.0.0.1:1024"}, directions)
+		_, err := network.DialContext(memnet.Label(t.Context(), "ada"), "tcp", "server:1")
+		require.NoError(t, err)
+		require.Equal(t, []string{"ada to server:1", "server:1 to ada"}, directions[2:])
 		begin := time.Now()
 		write(t, client, "quick")
 		read := make([]byte, 5)
-		_, err := io.ReadFull(server, read)
+		_, err = io.ReadFull(server, read)
 		require.NoError(t, err)
 		require.Equal(t, time.Second, time.Since(begin))
 

@@ -47,12 +47,21 @@ func (n *Network) SetLatency(oneWay time.Duration) {
 }
 
 // SetDelays has every write on connections dialed from now on take a time of its own, beside the latency. It is called once
-// for each direction of a connection, and what it returns for each write, under a lock. Order is kept. Nil, the default, is
-// none.
+// for each direction of a connection, with the two addresses, and what it returns for each write, under a lock. Order is
+// kept. Nil, the default, is none. [Label] says what stands for the dialing end's address, which is new with each
+// connection.
 func (n *Network) SetDelays(of func(from, to string) func() time.Duration) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.delays = of
+}
+
+// labelKey is the key of a label in a context.
+type labelKey struct{}
+
+// Label names who dials with the context.
+func Label(ctx context.Context, name string) context.Context {
+	return context.WithValue(ctx, labelKey{}, name)
 }
 
 // Listen takes connections for addr, a host and port as in net.Listen; any host name will do, and
@@ -105,7 +114,14 @@ func (n *Network) dial(ctx context.Context, addr string) (*Conn, error) {
 	if l == nil {
 		return nil, syscall.ECONNREFUSED
 	}
-	client, server := pair(local, l.addr, latency, delays)
+	client, server := pair(local, l.addr, latency)
+	if delays != nil {
+		name, ok := ctx.Value(labelKey{}).(string)
+		if !ok {
+			name = local.String()
+		}
+		client.out.delay, server.out.delay = delays(name, addr), delays(addr, name)
+	}
 	if !l.offer(server) {
 		return nil, syscall.ECONNREFUSED
 	}
@@ -142,7 +158,7 @@ func (n *Network) forget(l *listener) {
 
 // Pipe returns the two ends of a connection without a listener, as net.Pipe does, but buffered.
 func Pipe() (*Conn, *Conn) {
-	return pair("pipe:1", "pipe:2", 0, nil)
+	return pair("pipe:1", "pipe:2", 0)
 }
 
 // address is a host and port that stands for itself.

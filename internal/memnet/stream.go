@@ -43,8 +43,8 @@ type chunk struct {
 	arrives time.Time
 }
 
-func newStream(latency time.Duration, delay func() time.Duration) *stream {
-	s := &stream{latency: latency, delay: delay}
+func newStream(latency time.Duration) *stream {
+	s := &stream{latency: latency}
 	s.changed.L = &s.mu
 	return s
 }

@@ -274,7 +274,7 @@ func (h *history) publish(a *actor, name string, s sent) {
 // sync vouches for what a client saw of a room.
 func (h *history) sync(a *actor, name string) {
 	shot := h.rooms[name].snapshot()
-	h.step(a, "looks", func(c *oracle.Client) { c.Syncing(name) })
+	h.step(a, "looks", func(c *oracle.Client) { c.Looking(name) })
 	h.step(a, "sees "+name, func(c *oracle.Client) { c.Synced(name, shot, nil) })
 }
 
@@ -291,7 +291,7 @@ func (h *history) settle() {
 		for _, name := range []string{"r", "s"} {
 			if r := h.rooms[name]; r == nil || r.seats[a] == nil {
 				h.step(a, "is not in "+name, func(c *oracle.Client) {
-					c.Syncing(name)
+					c.Looking(name)
 					c.Synced(name, nil, wire.Errorf(wire.CodeNotMember, "no seat"))
 				})
 			}

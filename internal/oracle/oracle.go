@@ -90,7 +90,8 @@ const (
 	acked
 	failed
 	event
-	syncStarted
+	lookStarted
+	looked
 	synced
 	unseated
 )
@@ -175,8 +176,13 @@ func (c *Client) Event(e wire.Event) {
 	c.note(r)
 }
 
-// Syncing notes that a snapshot for Synced is about to be asked for.
-func (c *Client) Syncing(room string) { c.note(record{kind: syncStarted, room: room}) }
+// Looking notes that a snapshot is about to be asked for.
+func (c *Client) Looking(room string) { c.note(record{kind: lookStarted, room: room}) }
+
+// Looked notes a snapshot that the client asked for.
+func (c *Client) Looked(room string, snapshot *wire.Snapshot) {
+	c.note(record{kind: looked, room: room, shot: snapshot, seq: snapshot.Seq})
+}
 
 // Synced notes a snapshot which the client asked for and got while it had its seat, and that all events up to its number
 // have had the time to arrive. An error that is certain says that it has no seat.

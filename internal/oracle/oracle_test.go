@@ -263,7 +263,7 @@ func TestBlockingHarness(t *testing.T) {
 		m.Sent(3, nil)
 		bob.Event(wire.Event{Room: "r", Seq: 3, Body: &wire.Message{From: "a", Data: m.Data(10)}})
 		bob.Joined("r", &wire.Snapshot{Room: "r", Epoch: "e", Seq: 2, Capacity: 2, Count: 2, Peers: peers}, nil)
-		bob.Syncing("r")
+		bob.Looking("r")
 		bob.Synced("r", &wire.Snapshot{Room: "r", Epoch: "e", Seq: 3, Capacity: 2, Count: 2, Peers: peers}, nil)
 		if blocking {
 			require.Empty(t, o.Check())

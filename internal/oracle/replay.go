@@ -45,7 +45,7 @@ type place struct {
 	stay     *stay // nil without a seat
 	joining  int   // joins without an outcome
 	joinedAt int   // place of the last record of a join's beginning
-	syncedAt int   // the same for a snapshot
+	lookedAt int   // the same for a snapshot
 	leaving  bool  // a leave has no outcome, or an unknown one
 	unsure   bool  // a join's outcome is unknown: it may have a seat
 	had      bool  // it had a seat that it has not given up: a new session takes it again
@@ -191,8 +191,10 @@ func (r *replay) step(rec *record) {
 		}
 	case event:
 		r.event(c, p, rec)
-	case syncStarted:
-		p.syncedAt = r.at
+	case lookStarted:
+		p.lookedAt = r.at
+	case looked:
+		r.saw(rec, p.lookedAt)
 	case synced, unseated:
 		r.synced(c, p, rec)
 	default:
@@ -299,7 +301,7 @@ func (r *replay) synced(c *clientState, p *place, rec *record) {
 		}
 		return
 	}
-	r.saw(rec, p.syncedAt)
+	r.saw(rec, p.lookedAt)
 	switch {
 	case p.stay == nil || p.leaving:
 	case p.stay.epoch.id != rec.shot.Epoch:

@@ -33,7 +33,7 @@ func (o *Oracle) Len() int {
 var verbs = [...]string{
 	session: "has session", ending: "ends", ended: "has ended", joinStarted: "joins", joinAcked: "has joined",
 	joinFailed: "has not joined", leaveStarted: "leaves", leaveAcked: "has left", leaveFailed: "has not left",
-	sent: "sends", acked: "has sent", failed: "has not sent", event: "gets", syncStarted: "looks", synced: "sees",
+	sent: "sends", acked: "has sent", failed: "has not sent", event: "gets", lookStarted: "looks", looked: "sees", synced: "vouches for",
 	unseated: "has no seat",
 }
 

@@ -230,7 +230,8 @@ func TestRefusedResumeBeginsAnew(t *testing.T) {
 		}
 		var got recorder
 		opts.OnEvent = got.add
-		opts.OnResumed = func(*wire.Welcome) { t.Error("resumed") }
+		resumed := make(chan *wire.Welcome, 2)
+		opts.OnResumed = func(w *wire.Welcome) { resumed <- w }
 		c, p := g.dialResumable(opts)
 		joined(c, p, wire.Join{Room: "lobby"})
 		joined(c, p, wire.Join{Room: "leaving"})
@@ -270,9 +271,11 @@ func TestRefusedResumeBeginsAnew(t *testing.T) {
 		for range 3 {
 			<-seen
 		}
+		require.Empty(t, resumed)
 
 		p.cut()
 		g.resume("token-a", 2, resumedWelcome("token-b", replayed("lobby", "new")))
+		require.Equal(t, "token-b", next(t, resumed).Resume)
 	})
 }
 

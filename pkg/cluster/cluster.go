@@ -203,7 +203,9 @@ func (c *Cluster) beat(ctx context.Context, first bool) error {
 	}
 	if err != nil && ctx.Err() == nil {
 		c.metrics.beats.WithLabelValues("failed").Inc()
-		c.opts.Logger.Warn("heartbeat failed", "error", err)
+		if !errors.Is(err, store.ErrForgotten) && !errors.Is(err, ErrLapsed) { // which are told where they are handled
+			c.opts.Logger.Warn("heartbeat failed", "error", err)
+		}
 		return err
 	}
 	c.metrics.beats.WithLabelValues("ok").Inc()

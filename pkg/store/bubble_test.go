@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
@@ -22,6 +23,7 @@ import (
 // bubble is a Redis and its network in memory, on fake time.
 type bubble struct {
 	network *memnet.Network
+	server  *miniredis.Miniredis
 	cable   *memnet.Cable // of all stores
 	options store.Options
 }
@@ -31,7 +33,7 @@ func inBubble(t *testing.T, test func(t *testing.T, b *bubble)) {
 	memredis.Bubble(t, func(t *testing.T) {
 		network := new(memnet.Network)
 		b := &bubble{network: network, cable: &memnet.Cable{Network: network}}
-		memredis.Serve(t, b.network)
+		b.server = memredis.Serve(t, b.network)
 		b.options = store.Options{Addresses: []string{memredis.Addr}, Dialer: b.cable.DialContext, Logger: quietLogger()}
 		test(t, b)
 	})
@@ -60,7 +62,7 @@ func TestClusterInABubble(t *testing.T) {
 		inBubble(t, func(t *testing.T, bubble *bubble) {
 			registry := prometheus.NewRegistry()
 			bubble.options.Registerer = registry
-			a := startNode(t, bubble.options, "a")
+			a := startNode(t, bubble.options.WithoutCanaries(), "a")
 			mustJoin(t, a, lobby, "alice")
 			bubble.cable.Cut()
 			frozen := time.Now()

@@ -43,18 +43,20 @@ const (
 	classMoved      class = "moved"
 	classBusy       class = "busy"
 	classNoReplicas class = "noreplicas"
+	classMasterDown class = "masterdown"
+	classMaxClients class = "maxclients"
 	classAuth       class = "auth"
 	classOther      class = "other"
 )
 
 var classes = []class{
 	classTimeout, classDial, classReadonly, classOOM, classLoading, classNoScript, classMoved, classBusy,
-	classNoReplicas, classAuth, classOther,
+	classNoReplicas, classMasterDown, classMaxClients, classAuth, classOther,
 }
 
 // replyClasses maps the first word of an error reply.
 var replyClasses = map[string]class{
-	"READONLY": classReadonly, "OOM": classOOM, "LOADING": classLoading, "MASTERDOWN": classLoading,
+	"READONLY": classReadonly, "OOM": classOOM, "LOADING": classLoading, "MASTERDOWN": classMasterDown,
 	"NOSCRIPT": classNoScript, "MOVED": classMoved, "ASK": classMoved, "TRYAGAIN": classMoved,
 	"CLUSTERDOWN": classMoved, "BUSY": classBusy, "NOREPLICAS": classNoReplicas, "NOAUTH": classAuth,
 	"WRONGPASS": classAuth, "NOPERM": classAuth,
@@ -73,12 +75,22 @@ func classify(err error) class {
 				return c
 			}
 		}
+		// What is longer than an authentication is not even read before one.
+		if strings.Contains(reply.Error(), "unauthenticated") {
+			return classAuth
+		}
 		return classOther
+	}
+	if errors.Is(err, errMaxClients) {
+		return classMaxClients
+	}
+	if errors.Is(err, errAbandoned) || errors.Is(err, errDemoted) {
+		return classMoved
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
 		return classDial
 	}
-	if errors.Is(err, syscall.ECONNREFUSED) {
+	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, errNoPrimary) {
 		return classDial
 	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, redis.ErrPoolTimeout) {
@@ -93,7 +105,7 @@ func classify(err error) class {
 // staleTopology tells whether a failure of this class may mean that another server is the primary now.
 func (c class) staleTopology() bool {
 	switch c {
-	case classTimeout, classDial, classReadonly, classMoved, classLoading, classOther:
+	case classTimeout, classDial, classReadonly, classMoved, classLoading, classMasterDown, classOther:
 		return true
 	}
 	return false

@@ -13,11 +13,17 @@ func (o Options) WithLanes(count int) Options {
 	return o
 }
 
-// Patient has nothing time out on a machine that is busy with other things.
+// WithoutCanaries has inboxes send none.
+func (o Options) WithoutCanaries() Options {
+	o.noCanaries = true
+	return o
+}
+
+// Patient has nothing time out on a machine that is busy with other things, and sends no canaries.
 func (o Options) Patient() Options {
 	const long = 20 * time.Second
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = long, long, long
-	o.pingPeriod, o.maxWait = long, long
+	o.pingPeriod, o.maxWait, o.noCanaries = long, long, true
 	return o
 }
 
@@ -30,4 +36,25 @@ func CRC16(s string) uint16 { return crc16(s) }
 // MoveTo makes a server the primary of every partition, as when the topology has changed.
 func (s *Store) MoveTo(client *redis.Client) {
 	s.router.assign(slices.Repeat([]*redis.Client{client}, len(s.partitions)))
+}
+
+// Naming is a Sentinel's answer; the zero one is none.
+type Naming struct {
+	Primary string
+	Epoch   int64
+}
+
+// Decide tells which primary counts when Sentinels answer so, and one was known before.
+func Decide(before Naming, answers []Naming) string {
+	s := &sentinels{primary: before.Primary, epoch: before.Epoch}
+	var namings []naming
+	for _, a := range answers {
+		n := naming{primary: a.Primary, epoch: a.Epoch}
+		if a == (Naming{}) {
+			n.err = errNoPrimary
+		}
+		namings = append(namings, n)
+	}
+	s.decide(namings)
+	return s.primary
 }

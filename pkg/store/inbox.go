@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,9 +29,10 @@ const (
 	reasonMoved  = "moved"
 	reasonClosed = "closed"
 	reasonReply  = "reply"
+	reasonCanary = "canary"
 )
 
-var reconnectReasons = []string{reasonDial, reasonSilent, reasonMoved, reasonClosed, reasonReply}
+var reconnectReasons = []string{reasonDial, reasonSilent, reasonMoved, reasonClosed, reasonReply, reasonCanary}
 
 // Event is what happened in a room, as a node's inbox receives it. Two types are for the node itself: [TypeFenced], without
 // a number of its own, and [TypeEpoch].
@@ -82,6 +84,7 @@ type Inbox struct {
 	store         *Store
 	node          string
 	receiver      Receiver
+	nonces        string // what those of its canaries begin with
 	subscriptions []*subscription
 
 	mu      sync.Mutex
@@ -91,7 +94,7 @@ type Inbox struct {
 
 // Inbox makes the node's inbox. It receives nothing before its Run. Node is an id as in [Seat].
 func (s *Store) Inbox(node string, r Receiver) *Inbox {
-	i := &Inbox{store: s, node: node, receiver: r, changed: make(chan struct{})}
+	i := &Inbox{store: s, node: node, receiver: r, nonces: newNonces(), changed: make(chan struct{})}
 	if s.opts.Mode == ModeCluster {
 		for p := range s.partitions {
 			i.subscriptions = append(i.subscriptions, newSubscription(i, p, p+1))
@@ -114,11 +117,12 @@ func (i *Inbox) Run(ctx context.Context) error {
 		running.Go(func() { sub.run(ctx) })
 	}
 	running.Wait()
+	i.wipe()
 	return nil
 }
 
-// Ready is nil when every partition is subscribed and its connection answered lately; otherwise it says what
-// is missing.
+// Ready is nil when every partition is subscribed, its connection answered lately and brings what is sent to it; otherwise
+// it says what is missing.
 func (i *Inbox) Ready() error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -130,6 +134,9 @@ func (i *Inbox) Ready() error {
 		// A period more than what ends a connection: this is about one that is not even given up.
 		if age := now.Sub(sub.heard); age > 3*i.store.opts.pingPeriod {
 			return fmt.Errorf("store: an inbox connection did not answer for %v", age.Round(time.Millisecond))
+		}
+		if err := sub.overdue(now); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -158,6 +165,9 @@ func (i *Inbox) setReady(sub *subscription, ready bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	sub.heard = time.Now()
+	if !ready || !sub.ready {
+		sub.canaries.reset()
+	}
 	if sub.ready == ready {
 		return
 	}
@@ -179,13 +189,15 @@ func (i *Inbox) setReady(sub *subscription, ready bool) {
 // subscription is the part of an inbox that one connection carries.
 type subscription struct {
 	// Immutable.
-	inbox    *Inbox
-	channels []string
-	index    map[string]int // channel to partition
+	inbox     *Inbox
+	channels  []string
+	index     map[string]int // channel to partition
+	published chan struct{}  // capacity 1: Redis has answered a canary
 
 	// Guarded by inbox.mu.
-	ready bool
-	heard time.Time // when the connection last answered
+	ready    bool
+	heard    time.Time // when the connection last answered
+	canaries canaries
 
 	// Owned by run's goroutine.
 	made int  // how often the subscription was made
@@ -193,7 +205,7 @@ type subscription struct {
 }
 
 func newSubscription(i *Inbox, first, end int) *subscription {
-	sub := &subscription{inbox: i, index: make(map[string]int, end-first)}
+	sub := &subscription{inbox: i, index: make(map[string]int, end-first), published: make(chan struct{}, 1)}
 	for p := first; p < end; p++ {
 		channel := i.store.partitions[p].inbox(i.node)
 		sub.channels = append(sub.channels, channel)
@@ -252,15 +264,18 @@ func (s *subscription) session(ctx context.Context) (reason string, err error) {
 	}
 	noDial, cancel := context.WithCancel(ctx)
 	cancel()
-	ended, end := context.WithCancel(ctx)
+	ended, end := context.WithCancelCause(ctx)
 	var pinging sync.WaitGroup
 	pinging.Go(func() { ping(ended, noDial, pubsub, st.opts.pingPeriod) })
 	defer pinging.Wait()
-	defer end()
+	defer end(nil)
 	confirmed := 0
 	for {
 		message, err := pubsub.ReceiveTimeout(noDial, 2*st.opts.pingPeriod)
 		if err != nil {
+			if cause := context.Cause(ended); cause != nil {
+				err = cause // it was given up
+			}
 			return reasonOf(err), err
 		}
 		switch message := message.(type) {
@@ -277,6 +292,9 @@ func (s *subscription) session(ctx context.Context) (reason string, err error) {
 			}
 			if confirmed++; confirmed == len(s.channels) {
 				s.begin()
+				if !st.opts.noCanaries {
+					pinging.Go(func() { s.probe(ended, end) })
+				}
 			}
 		}
 	}
@@ -312,6 +330,9 @@ func (s *subscription) each(hook func(partition int)) {
 
 func (s *subscription) deliver(message *redis.Message) {
 	st := s.inbox.store
+	if strings.HasPrefix(message.Payload, canaryPrefix) && s.canaryBack(message.Payload) == nil {
+		return
+	}
 	st.metrics.events.Inc()
 	event, err := ParseRecord(message.Payload)
 	partition, known := s.index[message.Channel]
@@ -342,6 +363,9 @@ func ping(ctx, noDial context.Context, pubsub *redis.PubSub, period time.Duratio
 }
 
 func reasonOf(err error) string {
+	if errors.Is(err, errCanary) {
+		return reasonCanary
+	}
 	switch classify(err) {
 	case classTimeout:
 		return reasonSilent

@@ -70,3 +70,6 @@ func (p *partition) away() string { return p.prefix + awayKey }
 
 // gate is the key that says that new seats may be taken in the partition: see join.lua.
 func (p *partition) gate() string { return p.prefix + "gate" }
+
+// canary is the key that a node's canaries leave behind: see canary.lua.
+func (p *partition) canary(node string) string { return p.prefix + "canary:" + node }

@@ -26,6 +26,9 @@ type metrics struct {
 	events     prometheus.Counter
 	reconnects *prometheus.CounterVec
 	malformed  prometheus.Counter
+
+	canary       prometheus.Histogram
+	canariesLost prometheus.Counter
 }
 
 // newMetrics makes the metrics and registers them, if there is a registerer.
@@ -66,6 +69,15 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 			Namespace: namespace, Subsystem: subsystem, Name: "inbox_malformed_total",
 			Help: "Messages in the inbox that are not records, and were dropped.",
 		}),
+		canary: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: namespace, Subsystem: "inbox", Name: "canary_seconds",
+			Help:    "Time until a message of the gateway to itself has come back through Redis: what every event needs.",
+			Buckets: []float64{.0002, .0005, .001, .002, .005, .01, .025, .05, .1, .25, .5, 1, 3},
+		}),
+		canariesLost: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: namespace, Subsystem: "inbox", Name: "canaries_lost_total",
+			Help: "Messages of the gateway to itself that Redis has published and that did not come back in time.",
+		}),
 	}
 	for _, c := range classes {
 		m.errors.WithLabelValues(string(c))
@@ -78,6 +90,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	}
 	for _, c := range []prometheus.Collector{
 		m.duration, m.errors, m.batch, m.waiting, m.ready, m.events, m.reconnects, m.malformed,
+		m.canary, m.canariesLost,
 	} {
 		if err := registerer.Register(c); err != nil {
 			return nil, err

@@ -18,6 +18,9 @@ import (
 type model struct {
 	rooms  map[store.Room]*modelRoom
 	events map[string][]string // "<node> <room>" to the events
+	lapsed map[string]bool     // "<node> <partition>" with a tombstone
+
+	partition func(store.Room) int
 }
 
 type modelRoom struct {
@@ -30,16 +33,37 @@ type modelRoom struct {
 	spotlight  string
 	properties map[string]string
 	members    map[string]*modelMember
+	log        []modelEntry
 }
 
+// modelMember is a seat; its node is "-" while it is away.
 type modelMember struct {
-	id, node string
-	order    int64
-	state    map[string]string
+	id, node   string
+	order      int64
+	generation int64
+	grace      bool
+	user       string
+	state      map[string]string
+	last       modelRequest
 }
 
-func newModel() *model {
-	return &model{rooms: map[store.Room]*modelRoom{}, events: map[string][]string{}}
+// modelRequest is the last numbered request of a seat that took effect.
+type modelRequest struct {
+	number, seq int64
+	result      string
+}
+
+// modelEntry is an entry of a room's log.
+type modelEntry struct {
+	seq              int64
+	kind, to, except string
+	line             string // as brief
+	by               string // the peer whose numbered request it came from
+	request          int64
+}
+
+func newModel(partition func(store.Room) int) *model {
+	return &model{rooms: map[store.Room]*modelRoom{}, events: map[string][]string{}, lapsed: map[string]bool{}, partition: partition}
 }
 
 // replyLine is how a reply is compared: what it says, or why it was refused.
@@ -50,6 +74,10 @@ func replyLine(err error, format string, args ...any) string {
 		return fmt.Sprintf(format, args...)
 	case errors.Is(err, store.ErrFenced):
 		return "fenced"
+	case errors.Is(err, store.ErrSuperseded):
+		return "superseded"
+	case errors.Is(err, store.ErrLapsed):
+		return "lapsed"
 	case errors.As(err, &refusal):
 		if refusal.Code == wire.CodeConflict {
 			return fmt.Sprintf("conflict %v", args[len(args)-1])
@@ -59,21 +87,46 @@ func replyLine(err error, format string, args ...any) string {
 	return err.Error()
 }
 
-// emit numbers an event and gives it to the nodes: that of `at`, or all with a receiver.
-func (m *model) emit(r *modelRoom, kind, to, except, caller, body, at string) int64 {
+// told is an event to be.
+type told struct {
+	kind, to, except, body string
+	caller                 string // the node that the excepted peer sits on
+	at                     string // the one node that it is for; empty for all with a receiver
+	volatile               bool
+	by                     string // the peer whose numbered request it comes from
+	request                int64
+}
+
+// emit numbers an event, logs it and gives it to the nodes.
+func (m *model) emit(r *modelRoom, e told) int64 {
 	r.seq++
-	line := fmt.Sprintf("%d %s to=%s except=%s %s", r.seq, kind, to, except, body)
-	counts := map[string]int{}
-	for _, member := range r.members {
-		counts[member.node]++
+	line := fmt.Sprintf("%d %s to=%s except=%s %s", r.seq, e.kind, e.to, e.except, e.body)
+	if !e.volatile {
+		r.log = append(r.log, modelEntry{seq: r.seq, kind: e.kind, to: e.to, except: e.except, line: line, by: e.by, request: e.request})
 	}
+	counts := r.counts()
 	for node, count := range counts {
-		if at == node || at == "" && !(except != "" && node == caller && count == 1) {
-			inbox := node + " " + r.room.Name
-			m.events[inbox] = append(m.events[inbox], line)
+		if e.at == node || e.at == "" && !(e.except != "" && node == e.caller && count == 1) {
+			m.deliver(node, r, line)
 		}
 	}
 	return r.seq
+}
+
+func (m *model) deliver(node string, r *modelRoom, line string) {
+	inbox := node + " " + r.room.Name
+	m.events[inbox] = append(m.events[inbox], line)
+}
+
+// counts are the seats of each node.
+func (r *modelRoom) counts() map[string]int {
+	counts := map[string]int{}
+	for _, member := range r.members {
+		if member.node != "-" {
+			counts[member.node]++
+		}
+	}
+	return counts
 }
 
 // fence finds the caller's seat, or says why it cannot be used.
@@ -82,64 +135,57 @@ func (m *model) fence(seat store.Seat) (*modelRoom, *modelMember, string) {
 	if r == nil || r.members[seat.Peer] == nil {
 		return nil, nil, "not_member"
 	}
-	if r.members[seat.Peer].node != seat.Node {
+	if member := r.members[seat.Peer]; member.node != seat.Node || member.generation != seat.Generation {
 		return nil, nil, "fenced"
 	}
 	return r, r.members[seat.Peer], ""
 }
 
-func (m *model) join(j store.Join) string {
-	if j.State["mutedAudio"] != nil {
-		return "forbidden"
+// repeated is the answer of a request that came before, empty for a new one. Of an earlier one than the last, none says
+// what is known besides the number.
+func (r *modelRoom) repeated(member *modelMember, request int64, none string) string {
+	switch last := member.last; {
+	case request == 0 || request > last.number:
+		return ""
+	case request == last.number:
+		if none == "" || last.result == "" { // it was of another kind then
+			return fmt.Sprint(last.seq, none)
+		}
+		return fmt.Sprint(last.seq, last.result)
 	}
-	r := m.rooms[j.Room]
-	if r != nil {
-		if member := r.members[j.Peer]; member != nil {
-			m.take(r, member, j.Node)
-			return fmt.Sprintf("new=false order=%d %s", member.order, r.view())
+	for _, e := range slices.Backward(r.log) {
+		if e.by == member.id && e.request == request {
+			return fmt.Sprint(e.seq, none)
 		}
-		if r.locked && !j.Moderator {
-			return "room_locked"
-		}
-		if len(r.members) >= r.capacity {
-			return "room_full"
-		}
-	} else {
-		r = &modelRoom{room: j.Room, capacity: j.Capacity, version: 1, members: map[string]*modelMember{}, properties: map[string]string{}}
-		m.rooms[j.Room] = r
 	}
-	r.order++
-	member := &modelMember{id: j.Peer, node: j.Node, order: r.order, state: map[string]string{}}
-	mergeInto(member.state, j.State)
-	r.members[j.Peer] = member
-	m.emit(r, "joined-peer", "", j.Peer, j.Node, string(j.EventHead)+strconv.FormatInt(r.order, 10)+string(j.EventTail), "")
-	return fmt.Sprintf("new=true order=%d %s", r.order, r.view())
+	return "outcome_unknown"
 }
 
-// take gives a seat to another node, and tells the one that had it.
-func (m *model) take(r *modelRoom, member *modelMember, node string) {
-	if member.node != node {
-		inbox := member.node + " " + r.room.Name
-		m.events[inbox] = append(m.events[inbox], fmt.Sprintf(`%d fenced to=%s except= {"type":"fenced","generation":0}`, r.seq, member.id))
-		member.node = node
+// tookEffect notes a request and gives its answer.
+func (member *modelMember) tookEffect(request, seq int64, result string) string {
+	if request > 0 {
+		member.last = modelRequest{request, seq, result}
 	}
+	return fmt.Sprint(seq, result)
 }
 
 func (m *model) leave(l store.Leave) string {
-	r, _, refused := m.fence(l.Seat)
+	r, member, refused := m.fence(l.Seat)
 	if refused != "" {
 		return refused
 	}
-	if len(r.members) == 1 {
-		delete(m.rooms, l.Room)
-		return fmt.Sprint(r.seq)
+	if answer := r.repeated(member, l.Request, ""); answer != "" {
+		return answer
 	}
-	m.emit(r, "left-peer", "", l.Peer, l.Node, string(l.Event), "")
-	return fmt.Sprint(m.unseat(r, l.Peer))
+	left := told{kind: "left-peer", except: l.Peer, body: string(l.Event), caller: l.Node, by: l.Peer, request: l.Request}
+	return fmt.Sprint(m.unseat(r, l.Peer, left))
 }
 
-// unseat takes a seat away after its leave was told.
-func (m *model) unseat(r *modelRoom, peer string) int64 {
+// unseat takes a seat away and tells it; nobody but the peer itself is there to be told when it was the last one.
+func (m *model) unseat(r *modelRoom, peer string, left told) int64 {
+	if len(r.members) > 1 || left.except == "" {
+		m.emit(r, left)
+	}
 	delete(r.members, peer)
 	if len(r.members) == 0 {
 		delete(m.rooms, r.room)
@@ -148,34 +194,42 @@ func (m *model) unseat(r *modelRoom, peer string) int64 {
 	if r.presenter == peer {
 		r.presenter = ""
 		r.version++
-		m.emit(r, "room", "", "", "", fmt.Sprintf(`{"type":"room","room":"%s","version":%d,"presenter":null}`, r.room.Name, r.version), "")
+		m.emit(r, told{
+			kind: "room", by: left.by, request: left.request,
+			body: fmt.Sprintf(`{"type":"room","room":"%s","version":%d,"presenter":null}`, r.room.Name, r.version),
+		})
 	}
 	return r.seq
 }
 
 func (m *model) send(s store.Send) string {
-	r, _, refused := m.fence(s.Seat)
+	r, member, refused := m.fence(s.Seat)
 	if refused != "" {
 		return refused
 	}
+	if answer := r.repeated(member, s.Request, ""); answer != "" {
+		return answer
+	}
+	e := told{kind: s.Type, to: s.To, body: string(s.Event), caller: s.Node, volatile: s.Volatile, by: s.Peer, request: s.Request}
 	if s.To != "" {
 		target := r.members[s.To]
 		if target == nil {
 			return "peer_gone"
 		}
-		return fmt.Sprint(m.emit(r, s.Type, s.To, "", s.Node, string(s.Event), target.node))
+		e.at = target.node
+	} else if !s.Echo {
+		e.except = s.Peer
 	}
-	except := s.Peer
-	if s.Echo {
-		except = ""
-	}
-	return fmt.Sprint(m.emit(r, s.Type, "", except, s.Node, string(s.Event), ""))
+	return member.tookEffect(s.Request, m.emit(r, e), "")
 }
 
 func (m *model) setState(s store.SetState) string {
 	r, member, refused := m.fence(s.Seat)
 	if refused != "" {
 		return refused
+	}
+	if answer := r.repeated(member, s.Request, ""); answer != "" {
+		return answer
 	}
 	if s.State["mutedAudio"] != nil || s.State["mutedVideo"] != nil {
 		return "forbidden"
@@ -186,13 +240,17 @@ func (m *model) setState(s store.SetState) string {
 		return "too_large"
 	}
 	member.state = merged
-	return fmt.Sprint(m.emit(r, "state", "", s.Peer, s.Node, string(s.Event), ""))
+	e := told{kind: "state", except: s.Peer, body: string(s.Event), caller: s.Node, by: s.Peer, request: s.Request}
+	return member.tookEffect(s.Request, m.emit(r, e), "")
 }
 
 func (m *model) updateRoom(u store.UpdateRoom) string {
-	r, _, refused := m.fence(u.Seat)
+	r, member, refused := m.fence(u.Seat)
 	if refused != "" {
 		return refused
+	}
+	if answer := r.repeated(member, u.Request, " 0"); answer != "" {
+		return answer
 	}
 	if u.Version != r.version {
 		return fmt.Sprintf("conflict %d", r.version)
@@ -221,14 +279,17 @@ func (m *model) updateRoom(u store.UpdateRoom) string {
 		}
 	}
 	r.version++
-	seq := m.emit(r, "room", "", "", "", string(u.EventHead)+strconv.FormatInt(r.version, 10)+string(u.EventTail), "")
-	return fmt.Sprint(seq, " ", r.version)
+	seq := m.emit(r, told{kind: "room", body: string(u.EventHead) + strconv.FormatInt(r.version, 10) + string(u.EventTail), by: u.Peer, request: u.Request})
+	return member.tookEffect(u.Request, seq, fmt.Sprint(" ", r.version))
 }
 
 func (m *model) control(c store.Control) string {
-	r, _, refused := m.fence(c.Seat)
+	r, own, refused := m.fence(c.Seat)
 	if refused != "" {
 		return refused
+	}
+	if answer := r.repeated(own, c.Request, " 0"); answer != "" {
+		return answer
 	}
 	var targets []*modelMember
 	if c.Target != "" {
@@ -248,23 +309,27 @@ func (m *model) control(c store.Control) string {
 	for _, target := range targets {
 		switch c.Action {
 		case store.ActionKick:
-			m.emit(r, "left-peer", "", "", "", string(c.EventHead)+target.id+string(c.EventTail), "")
-			seq = m.unseat(r, target.id)
+			seq = m.unseat(r, target.id, told{
+				kind: "left-peer", body: string(c.EventHead) + target.id + string(c.EventTail), by: c.Peer, request: c.Request,
+			})
 		case store.ActionMute:
 			target.state[mutedKey(c.Media)] = "true"
 		case store.ActionUnmute:
 			delete(target.state, mutedKey(c.Media))
 		}
 	}
-	if c.Action != store.ActionKick && len(targets) > 0 {
-		seq = m.emit(r, "control", "", "", "", string(c.Event), "")
+	if len(targets) == 0 {
+		return fmt.Sprint(seq, " 0")
 	}
-	return fmt.Sprint(seq, " ", len(targets))
+	if c.Action != store.ActionKick {
+		seq = m.emit(r, told{kind: "control", body: string(c.Event), by: c.Peer, request: c.Request})
+	}
+	return own.tookEffect(c.Request, seq, fmt.Sprint(" ", len(targets)))
 }
 
 func (m *model) snapshot(l store.Look) string {
 	if l.As != nil {
-		if _, _, refused := m.fence(store.Seat{Room: l.Room, Peer: l.As.Peer, Node: l.As.Node}); refused != "" {
+		if _, _, refused := m.fence(store.Seat{Room: l.Room, Peer: l.As.Peer, Node: l.As.Node, Generation: l.As.Generation}); refused != "" {
 			return refused
 		}
 	}
@@ -313,7 +378,7 @@ func (r *modelRoom) viewWith(members bool) string {
 	var list []string
 	for _, m := range r.sorted() {
 		if members {
-			list = append(list, fmt.Sprintf("%s/%d/%s/%v", m.id, m.order, m.node, m.state))
+			list = append(list, fmt.Sprintf("%s/%d/%s/%d/%v/%v", m.id, m.order, m.node, m.generation, m.node == "-", m.state))
 		}
 	}
 	return fmt.Sprintf("seq=%d capacity=%d count=%d version=%d locked=%v presenter=%s spotlight=%s properties=%v members=%s",
@@ -327,7 +392,7 @@ func snapshotLine(s *store.Snapshot) string {
 	}
 	var list []string
 	for _, m := range s.Members {
-		list = append(list, fmt.Sprintf("%s/%d/%s/%v", m.ID, m.Order, m.Node, texts(m.State)))
+		list = append(list, fmt.Sprintf("%s/%d/%s/%d/%v/%v", m.ID, m.Order, m.Node, m.Generation, m.Away, texts(m.State)))
 	}
 	return fmt.Sprintf("seq=%d capacity=%d count=%d version=%d locked=%v presenter=%s spotlight=%s properties=%v members=%s",
 		s.Seq, s.Capacity, s.Count, s.Version, s.Locked, s.Presenter, s.Spotlight, texts(s.Properties), strings.Join(list, ","))
@@ -342,24 +407,33 @@ func texts(state store.State) map[string]string {
 }
 
 // keys are all keys that the rooms must have in Redis, with the content of those that are not seen in a
-// snapshot: the nodes' counts and the held seats.
+// snapshot: the nodes' counts, the held and the away seats.
 func (m *model) keys() []string {
 	found := map[string]bool{}
-	held := map[string][]string{}
+	seats := map[string][]string{}
 	for room, r := range m.rooms {
 		name := room.App + "/" + room.Name
-		counts := map[string]int{}
 		for _, member := range r.members {
-			counts[member.node]++
-			held[member.node] = append(held[member.node], name+" "+member.id)
+			key := "held:" + member.node
+			if member.node == "-" {
+				key = "away"
+			}
+			seats[key] = append(seats[key], name+" "+member.id)
 		}
-		for _, key := range []string{"room:" + name, "peers:" + name, "log:" + name, "rooms:" + room.App, fmt.Sprintf("nodes:%s %v", name, counts)} {
+		for _, key := range []string{"room:" + name, "peers:" + name, "log:" + name, "rooms:" + room.App} {
 			found[key] = true
 		}
+		if counts := r.counts(); len(counts) > 0 {
+			found[fmt.Sprintf("nodes:%s %v", name, counts)] = true
+		}
 	}
-	for node, seats := range held {
-		slices.Sort(seats)
-		found[fmt.Sprintf("held:%s %v", node, seats)] = true
+	for key, list := range seats {
+		slices.Sort(list)
+		found[fmt.Sprintf("%s %v", key, list)] = true
+	}
+	for dead := range m.lapsed {
+		node, _, _ := strings.Cut(dead, " ")
+		found["dead:"+node] = true
 	}
 	return slices.Sorted(maps.Keys(found))
 }

@@ -45,10 +45,20 @@ func startNode(tb testing.TB, opts store.Options, id string) *node {
 // openNode is startNode without waiting for the inbox.
 func openNode(tb testing.TB, opts store.Options, id string) *node {
 	tb.Helper()
+	return openNodeWith(tb, opts, id, nil, func(*store.Inbox) {})
+}
+
+// openNodeWith is openNode with an inbox that is changed before it runs, and whose events go to receiver if there is one.
+func openNodeWith(tb testing.TB, opts store.Options, id string, receiver store.Receiver, change func(*store.Inbox)) *node {
+	tb.Helper()
 	s, err := store.Open(tb.Context(), opts)
 	require.NoError(tb, err)
 	n := &node{id: id, store: s}
-	n.inbox = s.Inbox(id, n)
+	if receiver == nil {
+		receiver = n
+	}
+	n.inbox = s.Inbox(id, receiver)
+	change(n.inbox)
 	ctx, cancel := context.WithCancel(context.Background())
 	failures := make(chan error, 2)
 	var running sync.WaitGroup

@@ -3,7 +3,6 @@ package store_test
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -26,10 +25,11 @@ func TestAgainstModel(t *testing.T) {
 			for _, room := range rooms {
 				d.openGate(rt, nodes[0].store, room)
 			}
-			run := modelRun{t: rt, model: newModel(), nodes: nodes, rooms: rooms}
+			run := modelRun{t: rt, d: d, model: newModel(nodes[0].store.Partition), nodes: nodes, rooms: rooms, requests: map[string]int64{}}
 			for range rapid.IntRange(5, 60).Draw(rt, "steps") {
 				run.step()
 			}
+			run.forgive()
 			for _, n := range nodes {
 				got := n.drain(rt, rooms...)
 				for _, room := range rooms { // rooms of two partitions may overtake each other in a cluster
@@ -56,27 +56,39 @@ func eventsOf(events []store.Event, room store.Room) []string {
 
 // modelRun is one random sequence of operations.
 type modelRun struct {
-	t     *rapid.T
-	model *model
-	nodes []*node
-	rooms []store.Room
-	count int
+	t        *rapid.T
+	d        deployment
+	model    *model
+	nodes    []*node
+	rooms    []store.Room
+	count    int
+	requests map[string]int64 // the highest number of each seat's peer so far
 }
+
+const operations = "join join join leave lose lose resume resume send send send state room control snapshot replay expire reap"
 
 // step draws one operation, carries it out on both sides and compares the replies.
 func (r *modelRun) step() {
 	r.count++
-	switch kind := rapid.SampledFrom(strings.Fields("join join join leave send send state room control snapshot")).Draw(r.t, "operation"); kind {
+	switch kind := rapid.SampledFrom(strings.Fields(operations)).Draw(r.t, "operation"); kind {
 	case "join":
 		r.join()
 	case "leave":
 		n, seat := r.seat()
-		seq, err := n.leave(seat)
-		r.same(kind, r.model.leave(leaveOf(seat)), replyLine(err, "%d", seq))
+		l := leaveOf(seat)
+		l.Request = r.request(seat)
+		seq, err := wait(func(done func(int64, error)) { n.store.Leave(l, done) })
+		r.same(kind, r.model.leave(l), replyLine(err, "%d", seq))
+	case "lose":
+		n, seat := r.seat()
+		seq, err := n.lose(seat)
+		r.same(kind, r.model.lose(loseOf(seat)), replyLine(err, "%d", seq))
+	case "resume":
+		r.resume()
 	case "send":
 		n, seat := r.seat()
 		m := store.Send{
-			Seat: seat, To: r.target(), Type: "message", Echo: r.bool("echo"), Volatile: r.bool("volatile"),
+			Seat: seat, Request: r.request(seat), To: r.target(), Type: "message", Echo: r.bool("echo"), Volatile: r.bool("volatile"),
 			Event: fmt.Appendf(nil, `{"type":"message","step":%d}`, r.count),
 		}
 		seq, err := n.send(m)
@@ -84,6 +96,7 @@ func (r *modelRun) step() {
 	case "state":
 		n, seat := r.seat()
 		m := stateOf(seat, r.state())
+		m.Request = r.request(seat)
 		m.MaxKeys, m.MaxBytes = r.limits()
 		seq, err := n.setState(m)
 		r.same(kind, r.model.setState(m), replyLine(err, "%d", seq))
@@ -92,33 +105,53 @@ func (r *modelRun) step() {
 	case "control":
 		r.control()
 	case "snapshot":
-		n, seat := r.seat()
-		look := store.Look{Room: seat.Room, Members: r.bool("members")}
-		if r.bool("as") {
-			look.As = &seat
-		}
-		s, err := n.snapshot(look)
-		line := ""
-		if err == nil {
-			line = snapshotLine(s)
-		}
-		r.same(kind, r.model.snapshot(look), replyLine(err, "%s", line))
+		r.snapshot()
+	case "replay":
+		r.replay()
+	case "expire":
+		r.expire()
+	case "reap":
+		r.reap()
 	}
 }
 
 func (r *modelRun) join() {
-	n, seat := r.seat()
+	n, seat := r.newcomer()
 	j := joinOf(seat)
+	j.Request = r.request(seat)
 	j.Capacity = rapid.IntRange(1, 4).Draw(r.t, "capacity")
 	j.Moderator = r.bool("moderator")
 	j.State = r.state()
 	delete(j.State, store.StateMutedVideo)
+	if r.bool("kept") {
+		kept(&j)
+	}
+	user := fmt.Sprintf(`{"user":"u%d",`, slices.Index(modelPeers, seat.Peer)/2)
+	j.Profile = []byte(user + `"name":"` + seat.Peer + `"}`)
+	if r.bool("replace") {
+		j.SameUser = []byte(user)
+		j.ReplacedHead, j.ReplacedTail = []byte(`{"type":"left-peer","peer":"`), []byte(`","reason":"replaced"}`)
+	}
 	s, err := n.join(j.Seat, func(into *store.Join) { *into = j })
 	line := ""
 	if err == nil {
 		line = fmt.Sprintf("new=%v order=%d %s", s.New, s.Order, snapshotLine(s))
 	}
 	r.same("join", r.model.join(j), replyLine(err, "%s", line))
+}
+
+func (r *modelRun) snapshot() {
+	n, seat := r.seat()
+	look := store.Look{Room: seat.Room, Members: r.bool("members")}
+	if r.bool("as") {
+		look.As = &seat
+	}
+	s, err := n.snapshot(look)
+	line := ""
+	if err == nil {
+		line = snapshotLine(s)
+	}
+	r.same("snapshot", r.model.snapshot(look), replyLine(err, "%s", line))
 }
 
 func (r *modelRun) updateRoom() {
@@ -128,6 +161,7 @@ func (r *modelRun) updateRoom() {
 		version = room.version
 	}
 	u := updateOf(seat, version-int64(rapid.SampledFrom([]int{0, 0, 0, 1}).Draw(r.t, "stale")))
+	u.Request = r.request(seat)
 	if r.bool("capacity") {
 		capacity := rapid.IntRange(1, 4).Draw(r.t, "to")
 		u.Capacity = &capacity
@@ -159,6 +193,7 @@ func (r *modelRun) control() {
 	if action := rapid.SampledFrom([]store.Action{store.ActionKick, store.ActionMute, store.ActionMute, store.ActionUnmute}).Draw(r.t, "action"); action != store.ActionKick {
 		c = muteOf(seat, action, rapid.SampledFrom([]store.Media{store.MediaAudio, store.MediaVideo}).Draw(r.t, "media"), target)
 	}
+	c.Request = r.request(seat)
 	answer, err := n.control(c)
 	r.same("control", r.model.control(c), replyLine(err, "%d %d", answer.seq, answer.affected))
 }
@@ -167,15 +202,49 @@ func (r *modelRun) same(operation, want, got string) {
 	require.Equal(r.t, want, got, "reply %d, %s", r.count, operation)
 }
 
-// seat draws a caller: mostly through the node that the peer sits on, if it does.
+// seat draws a caller: mostly the connection that holds the peer's seat, if there is one.
 func (r *modelRun) seat() (*node, store.Seat) {
+	n, seat := r.newcomer()
+	if member := r.member(seat); member != nil && member.node != noNode && rapid.IntRange(0, 9).Draw(r.t, "fenced") > 0 {
+		n = r.nodes[slices.IndexFunc(r.nodes, func(n *node) bool { return n.id == member.node })]
+		seat = later(seat, n.id, member.generation)
+	}
+	return n, seat
+}
+
+// newcomer draws a connection of any node, mostly one that is not older than the one that has the seat.
+func (r *modelRun) newcomer() (*node, store.Seat) {
 	room := rapid.SampledFrom(r.rooms).Draw(r.t, "room")
 	peer := rapid.SampledFrom(modelPeers).Draw(r.t, "peer")
 	n := rapid.SampledFrom(r.nodes).Draw(r.t, "node")
-	if modelled := r.model.rooms[room]; modelled != nil && modelled.members[peer] != nil && rapid.IntRange(0, 9).Draw(r.t, "fenced") > 0 {
-		n = r.nodes[slices.IndexFunc(r.nodes, func(n *node) bool { return n.id == modelled.members[peer].node })]
+	seat := n.seat(room, peer)
+	if member := r.member(seat); member != nil {
+		seat.Generation = max(0, member.generation+rapid.SampledFrom([]int64{0, 0, 1, 1, -1}).Draw(r.t, "generation"))
 	}
-	return n, n.seat(room, peer)
+	return n, seat
+}
+
+// member is the seat in the model, or nil.
+func (r *modelRun) member(seat store.Seat) *modelMember {
+	if room := r.model.rooms[seat.Room]; room != nil {
+		return room.members[seat.Peer]
+	}
+	return nil
+}
+
+// request draws a number for a request: none, the next one or one that came before.
+func (r *modelRun) request(seat store.Seat) int64 {
+	key := seat.Room.Name + " " + seat.Peer
+	switch last := r.requests[key]; rapid.SampledFrom(strings.Fields("none next next again earlier")).Draw(r.t, "request") {
+	case "next":
+		r.requests[key] = last + int64(rapid.IntRange(1, 2).Draw(r.t, "step"))
+		return r.requests[key]
+	case "again":
+		return last
+	case "earlier":
+		return max(0, last-int64(rapid.IntRange(1, 4).Draw(r.t, "back")))
+	}
+	return 0
 }
 
 // target draws a peer, or everybody.
@@ -201,49 +270,3 @@ func (r *modelRun) limits() (keys, bytes int) {
 }
 
 func (r *modelRun) bool(what string) bool { return rapid.Bool().Draw(r.t, what) }
-
-// contents are all keys in the form of model.keys.
-func (d deployment) contents(tb rapid.TB) []string {
-	found := map[string]bool{}
-	held := map[string][]string{}
-	for _, s := range d.servers {
-		reply, err := s.Do("KEYS", "sb:{*")
-		require.NoError(tb, err)
-		for _, full := range reply.([]any) {
-			full := full.(string)
-			key := full[strings.Index(full, "}:")+2:]
-			if key == "gate" {
-				continue
-			}
-			switch kind, _, _ := strings.Cut(key, ":"); kind {
-			case "nodes":
-				counts := map[string]int{}
-				fields, err := s.Do("HGETALL", full)
-				require.NoError(tb, err)
-				for i := 0; i < len(fields.([]any)); i += 2 {
-					counts[fields.([]any)[i].(string)], err = strconv.Atoi(fields.([]any)[i+1].(string))
-					require.NoError(tb, err)
-				}
-				key = fmt.Sprint(key, " ", counts)
-			case "held":
-				seats, err := s.Do("SMEMBERS", full)
-				require.NoError(tb, err)
-				for _, seat := range seats.([]any) {
-					held[key] = append(held[key], seat.(string))
-				}
-				continue
-			}
-			found[key] = true
-		}
-	}
-	for key, seats := range held {
-		slices.Sort(seats)
-		found[fmt.Sprint(key, " ", seats)] = true
-	}
-	var keys []string
-	for key := range found {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
-	return keys
-}

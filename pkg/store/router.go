@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -24,6 +25,7 @@ type router struct {
 	log                   *quietLog
 	newLane               func(*redis.Client) *lane
 	stale                 chan struct{} // capacity 1: the topology may have changed
+	readonly              atomic.Bool   // a server has refused to write: it is no primary, or not any more
 
 	mu     sync.Mutex
 	routes []route           // one per partition; guarded by mu
@@ -145,6 +147,9 @@ func (r *router) failed(err error) {
 	}
 	r.metrics.errors.WithLabelValues(string(c)).Inc()
 	r.log.warn("call "+string(c), "Redis did not answer a call", "class", string(c), "error", err)
+	if c == classReadonly {
+		r.readonly.Store(true)
+	}
 	if c.staleTopology() {
 		r.refresh()
 	}

@@ -29,6 +29,7 @@ type script struct {
 type scripts struct {
 	join, leave, lose, resume, send, state, room, control, snapshot *script // for a session
 	replay, rebirth, restore, reap, expire                          *script // for a node
+	canary                                                          *script // for an inbox
 
 	all []*script
 }
@@ -49,6 +50,7 @@ const (
 	joinKeyCount   = 9 // and the partition's gate
 	reapKeyCount   = 2 // see reap.lua
 	expireKeyCount = 1 // see expire.lua
+	canaryKeyCount = 1 // see canary.lua
 )
 
 func newScripts(opts scriptOptions) (*scripts, error) {
@@ -73,6 +75,7 @@ func newScripts(opts scriptOptions) (*scripts, error) {
 		{&s.restore, "restore", joinKeyCount, []string{"look", "survey", "take", "seat", "unseat", "rebirth"}},
 		{&s.reap, "reap", reapKeyCount, []string{"visit", "unseat", "depart"}},
 		{&s.expire, "expire", expireKeyCount, []string{"visit", "unseat"}},
+		{&s.canary, "canary", canaryKeyCount, nil},
 	} {
 		text, err := opts.render(d.name, d.parts)
 		if err != nil {

@@ -47,7 +47,7 @@ type Options struct {
 	DialTimeout, ReadTimeout, WriteTimeout time.Duration
 	// PoolSize is the number of connections per Redis node (8), inboxes not counted.
 	PoolSize int
-	// TopologyReload is how often a Redis Cluster's topology is read again (2 s).
+	// TopologyReload is how often a Redis Cluster's topology is read again (2 s). Sentinels are asked twice as often.
 	TopologyReload time.Duration
 	// Partitions is the number of partitions (64), 1 to 4096, the same on all nodes.
 	Partitions int
@@ -58,6 +58,9 @@ type Options struct {
 	// RecoveryTime is for how long nobody gets a new seat in a partition whose data Redis has lost (4 s): the nodes put the
 	// seats back first that their clients had.
 	RecoveryTime time.Duration
+	// CanaryPeriod is how often each inbox connection sends a message to itself (1 s), and CanaryTimeout how long that may
+	// need to come back (2 s). Two in a row that do not end the connection.
+	CanaryPeriod, CanaryTimeout time.Duration
 	// QueueCalls is how many calls may wait for a pipeline (65536); more are refused as unavailable.
 	QueueCalls int
 	// BatchCalls is the most calls in one pipeline (256).
@@ -72,6 +75,8 @@ type Options struct {
 	lanesPerPrimary int
 	// pingPeriod is how often an inbox connection is asked for a PONG, see subscription.
 	pingPeriod time.Duration
+	// noCanaries has inboxes send none, for tests that count calls and keys.
+	noCanaries bool
 	// maxWait is how long a call may wait for its pipeline, see lane.
 	maxWait time.Duration
 }
@@ -86,6 +91,8 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.LogLength, 256)
 	setDefault(&o.ResumeWindow, 2*time.Minute)
 	setDefault(&o.RecoveryTime, 4*time.Second)
+	setDefault(&o.CanaryPeriod, defaultCanaryPeriod)
+	setDefault(&o.CanaryTimeout, defaultCanaryTimeout)
 	setDefault(&o.QueueCalls, 65536)
 	setDefault(&o.BatchCalls, 256)
 	setDefault(&o.lanesPerPrimary, 1)
@@ -121,7 +128,8 @@ func (o Options) validate() error {
 		return fmt.Errorf("database %d", o.Database)
 	case o.Partitions < 1 || o.Partitions > maxPartitions:
 		return fmt.Errorf("%d partitions, 1 to %d are possible", o.Partitions, maxPartitions)
-	case o.DialTimeout < 0 || o.ReadTimeout < 0 || o.WriteTimeout < 0 || o.TopologyReload < 0 || o.RecoveryTime < 0:
+	case o.DialTimeout < 0 || o.ReadTimeout < 0 || o.WriteTimeout < 0 || o.TopologyReload < 0 || o.RecoveryTime < 0,
+		o.CanaryPeriod < 0 || o.CanaryTimeout < 0:
 		return errors.New("a negative time")
 	case o.PoolSize < 0 || o.LogLength < 0 || o.QueueCalls < 0 || o.BatchCalls < 0:
 		return errors.New("a negative number")
@@ -145,12 +153,16 @@ type Store struct {
 	// Immutable after Open.
 	opts       Options
 	client     redis.UniversalClient
+	dialer     *dialer
+	sentinels  *sentinels // nil without Sentinels
 	partitions []partition
 	scripts    *scripts
 	roster     *rosterScripts
 	router     *router
 	metrics    *metrics
 	log        *quietLog
+
+	left time.Time // when a demoted server was left; owned by watch
 }
 
 // Open connects to Redis, checks its version (7 or newer) and the number of partitions, and loads the
@@ -169,9 +181,13 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	logging.Disable()
 	log := newQuietLog(opts.Logger)
 	s := &Store{
-		opts: opts, client: newClient(opts), partitions: newPartitions(opts.Partitions),
-		router: newRouter(opts, m, log), metrics: m, log: log,
+		opts: opts, partitions: newPartitions(opts.Partitions),
+		router: newRouter(opts, m, log), dialer: newDialer(opts), metrics: m, log: log,
 	}
+	if opts.Mode == ModeSentinel {
+		s.sentinels = newSentinels(opts)
+	}
+	s.client = newClient(opts, s.dialer)
 	s.scripts, err = newScripts(scriptOptions{
 		sharded: opts.Mode == ModeCluster, logLength: opts.LogLength, resumeWindow: opts.ResumeWindow, metrics: m,
 	})
@@ -182,7 +198,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		err = s.connect(ctx)
 	}
 	if err != nil {
-		_ = s.client.Close()
+		_ = s.Close()
 		return nil, err
 	}
 	return s, nil
@@ -195,6 +211,13 @@ func (s *Store) connect(ctx context.Context) error {
 			router: s.router, client: client, scripts: s.scripts, wake: make(chan struct{}, 1), pipe: client.Pipeline(),
 			timeout: s.opts.DialTimeout + s.opts.WriteTimeout + s.opts.ReadTimeout,
 		}
+	}
+	if s.sentinels != nil {
+		primary, err := s.sentinels.find(ctx)
+		if err != nil {
+			return fmt.Errorf("store: ask for the primary: %w", err)
+		}
+		s.dialer.point(primary)
 	}
 	primaries, err := s.primaries(ctx)
 	if err != nil {
@@ -229,6 +252,9 @@ func (s *Store) Run(ctx context.Context) error { return s.router.run(ctx, s.watc
 // refused from then on, also if Run never ran.
 func (s *Store) Close() error {
 	s.router.close(true)
+	if s.sentinels != nil {
+		s.sentinels.close()
+	}
 	if err := s.client.Close(); err != nil {
 		return fmt.Errorf("store: close: %w", err)
 	}

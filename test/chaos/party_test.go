@@ -44,6 +44,7 @@ type party struct {
 	home   string // the room to be in
 	record *oracle.Client
 	wake   chan struct{} // gets a token with everything that happens
+	saying sync.Mutex    // held while a message is sent: the record has them in their order
 
 	mu      sync.Mutex
 	client  *client.Client    // guarded by mu; nil before the first connection
@@ -301,6 +302,8 @@ func (p *party) other() string {
 
 // send sends one message once: to a peer, or to the room. What became of it after an error is not known.
 func (p *party) send(ctx context.Context, to string, filling int) (id string, err error) {
+	p.saying.Lock()
+	defer p.saying.Unlock()
 	room := p.seat()
 	message := p.record.Sending(oracle.Send{Room: room, To: to})
 	p.c.watch.sending(message.ID)

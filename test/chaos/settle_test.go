@@ -61,9 +61,10 @@ func (k *call) quiet(ctx context.Context) error {
 	for _, p := range seated {
 		room := p.seat()
 		if err := p.tries(ctx, func(ctx context.Context) error {
-			p.record.Syncing(room)
+			p.record.Looking(room)
 			snapshot, err := p.conn().Snapshot(ctx, room)
 			if err == nil {
+				p.record.Looked(room, snapshot)
 				shots = append(shots, func() { p.record.Synced(room, snapshot, nil) })
 			}
 			return err
