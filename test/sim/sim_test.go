@@ -227,7 +227,7 @@ func (w *world) finish() {
 	closing.Wait()
 	time.Sleep(time.Minute)
 	synctest.Wait()
-	w.noKeys("nothing is left behind of the rooms", isGate, isOfCluster, isTombstone)
+	w.noKeys("nothing is left behind of the rooms", isGate, isOfCluster, isTombstone, isCanary)
 	w.mu.Lock()
 	w.over = true
 	w.mu.Unlock()
@@ -241,6 +241,7 @@ func (w *world) finish() {
 
 func isGate(key string) bool       { return strings.HasSuffix(key, "}:gate") }
 func isTombstone(key string) bool  { return strings.Contains(key, "}:dead:") }
+func isCanary(key string) bool     { return strings.Contains(key, "}:canary:") }
 func isOfCluster(key string) bool  { return strings.HasPrefix(key, "sb:{cluster}:") }
 func isClusterKey(key string) bool { return key == "sb:{cluster}:key" }
 
