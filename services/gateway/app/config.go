@@ -167,6 +167,7 @@ type SocketIOConfig struct {
 	ChatNamespaces []string      `koanf:"chat_namespaces" default:"/chat" max:"16" doc:"Namespaces with the events of a chat: message goes to everybody in the room, with the sender's id."`
 	CallCapacity   int           `koanf:"call_capacity" default:"2" min:"0" max:"10000" doc:"Seats of a room that a client of a call namespace creates. 0: as its app's policy says."`
 	SenderID       bool          `koanf:"sender_id" default:"false" doc:"In call rooms of more than two seats, add the sender's id to message as a third argument."`
+	Recovery       bool          `koanf:"recovery" default:"false" doc:"Let clients from 4.6 on recover their connection's state: what they missed while a connection was lost is sent to them, on any gateway, as far as rooms.grace and the rooms' logs reach. It changes the arguments of all events to clients of version 3 and 4, which get one more at the end."`
 	App            string        `koanf:"app" doc:"App of clients that show no token and name no app. Empty: the demo app if it is on, else they are refused."`
 	PingInterval   time.Duration `koanf:"ping_interval" default:"10s" min:"100ms" max:"10m" doc:"Period of heartbeats. Keep it below the read timeout of every proxy on the way."`
 	PingTimeout    time.Duration `koanf:"ping_timeout" default:"5s" min:"100ms" max:"5m" doc:"How long the answer may take. A client that died without a word is gone after both."`
