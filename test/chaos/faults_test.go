@@ -17,7 +17,7 @@ type fault struct {
 // faults are all of them, in the order of the table.
 func faults() []*fault {
 	var all []*fault
-	for _, group := range [][]*fault{clientFaults(), gatewayFaults(), redisFaults(), networkFaults(), failoverFaults()} {
+	for _, group := range [][]*fault{clientFaults(), gatewayFaults(), lossFaults(), refusalFaults(), networkFaults(), failoverFaults()} {
 		all = append(all, group...)
 	}
 	return all

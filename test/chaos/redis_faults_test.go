@@ -10,7 +10,8 @@ import (
 	"github.com/signalbox-rtc/signalbox/internal/redistest"
 )
 
-func redisFaults() []*fault {
+// lossFaults take Redis' data, or Redis.
+func lossFaults() []*fault {
 	return []*fault{
 		{
 			name: "redis-kill-empty", inject: redisKill(30 * time.Second).run,
@@ -67,6 +68,12 @@ func redisFaults() []*fault {
 			what:   "Redis is down for 2 minutes, and starts empty.",
 			expect: "As `redis-kill-empty`; memory of the gateways flat; few lines in the log.",
 		},
+	}
+}
+
+// refusalFaults have Redis refuse what it is asked.
+func refusalFaults() []*fault {
+	return []*fault{
 		{
 			name: "redis-client-pause", inject: outage{
 				for_: 5 * time.Second, begin: func(c *cluster) { c.redis.single.Pause(5*time.Second, false) }, within: 3 * time.Second,
