@@ -223,7 +223,7 @@ func (r *replay) applyJoined(s *stay, seq int64, peer *wire.Peer) {
 		r.breach(RuleGhost, s, seq, "%s joined, and is nobody", peer.ID)
 	}
 	s.members[peer.ID] = member{order: peer.Order, away: peer.Away, state: stateText(peer.State)}
-	if len(s.members) > s.seats {
+	if len(s.members) > s.seats && s.until == 0 {
 		r.breach(RuleCapacity, s, seq, "%d seats are taken of %d", len(s.members), s.seats)
 	}
 }

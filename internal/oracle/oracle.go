@@ -78,6 +78,7 @@ type kind uint8
 
 const (
 	session kind = iota
+	gone
 	ending
 	ended
 	joinStarted
@@ -125,6 +126,10 @@ func (c *Client) note(r record) {
 // Session notes that a hello was answered: under a new id where the earlier session could not be resumed. It comes before
 // anything that the session did or saw.
 func (c *Client) Session(id string) { c.note(record{kind: session, text: id}) }
+
+// Gone notes that the answer to a resume says that a seat is no more. If the client takes it again by itself, a resync
+// follows.
+func (c *Client) Gone(room string) { c.note(record{kind: gone, room: room}) }
 
 // Ending notes that the client is about to close its session, or is given up for dead.
 func (c *Client) Ending() { c.note(record{kind: ending}) }

@@ -63,6 +63,7 @@ type stay struct {
 	first   int64 // number of the snapshot
 	last    int64 // of the last event
 	vouched int64 // of the last snapshot that Synced told of
+	until   int64 // horizon when it began to leave: nobody knows when it is out; 0 before
 	members map[string]member
 	seats   int // that the room has
 	base    *wire.Snapshot
@@ -71,7 +72,12 @@ type stay struct {
 }
 
 // horizon is up to where it must have seen everything.
-func (s *stay) horizon() int64 { return max(s.last, s.vouched) }
+func (s *stay) horizon() int64 {
+	if s.until > 0 {
+		return s.until
+	}
+	return max(s.last, s.vouched)
+}
 
 // fate is what became of a message.
 type fate struct {
@@ -155,12 +161,19 @@ func (c *clientState) place(room string) *place {
 	return p
 }
 
+// without is a place whose seat is no more; had says that the client may take it again by itself.
+func (p *place) without(had bool) place {
+	return place{joining: p.joining, joinedAt: p.joinedAt, lookedAt: p.lookedAt, had: had}
+}
+
 func (r *replay) step(rec *record) {
 	c := r.client(rec.client)
 	p := c.place(rec.room)
 	switch rec.kind {
 	case session:
 		r.newSession(c, rec.text)
+	case gone:
+		*p = p.without(p.stay != nil || p.had)
 	case ending:
 		c.session.until = r.at
 	case ended:
@@ -180,14 +193,18 @@ func (r *replay) step(rec *record) {
 		p.pending = nil
 	case leaveStarted:
 		p.leaving = true
+		if p.stay != nil && p.stay.until == 0 {
+			p.stay.until = p.stay.horizon()
+		}
 	case leaveAcked:
 		if p.stay != nil {
 			p.stay.leftAt = r.at
 		}
-		*p = place{joining: p.joining, joinedAt: p.joinedAt}
+		*p = p.without(false)
 	case leaveFailed:
 		if rec.refuse {
-			*p = place{joining: p.joining, joinedAt: p.joinedAt, lost: true}
+			*p = p.without(false)
+			p.lost = true
 		}
 	case event:
 		r.event(c, p, rec)
@@ -210,7 +227,7 @@ func (r *replay) newSession(c *clientState, id string) {
 	c.session = &sessionState{id: id, client: c.Client}
 	r.sessions[id] = c.session
 	for _, p := range c.rooms {
-		*p = place{joining: p.joining, joinedAt: p.joinedAt, had: p.stay != nil || p.had}
+		*p = p.without(p.stay != nil || p.had)
 	}
 }
 
@@ -367,7 +384,7 @@ func (r *replay) closed(c *clientState, p *place, rec *record, body *wire.Closed
 	case p.joining == 0 && !p.unsure && !p.lost && !p.had:
 		r.oddity(RuleStranger, rec, "its seat was closed (%s), and it had none", body.Reason)
 	}
-	*p = place{joining: p.joining, joinedAt: p.joinedAt}
+	*p = p.without(false)
 }
 
 // delivered checks a message by itself, whatever the seat.

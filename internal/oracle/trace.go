@@ -31,7 +31,7 @@ func (o *Oracle) Len() int {
 
 // verbs are what a record's client did, by the record's kind.
 var verbs = [...]string{
-	session: "has session", ending: "ends", ended: "has ended", joinStarted: "joins", joinAcked: "has joined",
+	session: "has session", gone: "has lost its seat in", ending: "ends", ended: "has ended", joinStarted: "joins", joinAcked: "has joined",
 	joinFailed: "has not joined", leaveStarted: "leaves", leaveAcked: "has left", leaveFailed: "has not left",
 	sent: "sends", acked: "has sent", failed: "has not sent", event: "gets", lookStarted: "looks", looked: "sees", synced: "vouches for",
 	unseated: "has no seat",

@@ -104,8 +104,9 @@ func (s *Service) NewMember(identity Identity, subscriber Subscriber) (*Member, 
 }
 
 // Join takes a seat, or finds the one that the member has. Refusals: forbidden, limit, room_full, room_locked. When it
-// succeeds, done runs before the first event after the snapshot is delivered.
-func (m *Member) Join(request *wire.Join, done func(*wire.Snapshot, error)) {
+// succeeds, done runs before the first event after the snapshot is delivered. id is the request's number, 0 for none: what the
+// client asked before, for an earlier seat in the room, does not take effect once more.
+func (m *Member) Join(id int64, request *wire.Join, done func(*wire.Snapshot, error)) {
 	permissions, err := m.checkJoin(request)
 	var st *seat
 	if err == nil {
@@ -123,7 +124,7 @@ func (m *Member) Join(request *wire.Join, done func(*wire.Snapshot, error)) {
 	head, tail := wire.SplitJoined(request.Room, &wire.Peer{ID: m.id, User: m.user, Name: m.name, State: request.State})
 	replacedHead, replacedTail := wire.SplitLeftOf(request.Room, wire.ReasonReplaced)
 	m.service.opts.Store.Join(store.Join{
-		Seat: m.seat(st.room), Profile: m.profile, State: store.State(request.State), Capacity: capacity,
+		Seat: m.seat(st.room), Request: id, Profile: m.profile, State: store.State(request.State), Capacity: capacity,
 		Moderator: permissions.Moderate, EventHead: head, EventTail: tail, Grace: m.grace,
 		Back:     wire.AppendEventBody(nil, request.Room, &wire.BackPeer{Peer: m.id}),
 		SameUser: m.sameUser, Before: m.before, ReplacedHead: replacedHead, ReplacedTail: replacedTail,
@@ -173,7 +174,7 @@ func (m *Member) reserve(room store.Room) (*seat, *wire.Error) {
 		return nil, wire.Errorf(wire.CodeLimit, "a session can be in %d rooms", limit)
 	}
 	if l := sh.rooms[room]; l != nil {
-		if other := l.seats[m.id]; other != nil && other.member != m && other.member.generation > m.generation {
+		if other := l.seats[m.id]; other != nil && other.member != m && other.member.generation >= m.generation {
 			return nil, wire.Errorf(wire.CodeResumeRefused, "a later connection has the session")
 		}
 	}
@@ -196,7 +197,7 @@ func (m *Member) finishJoin(st *seat, snapshot *store.Snapshot, err error, done 
 	sh := m.service.table.shard(st.room)
 	sh.mu.Lock()
 	st.joins--
-	if err == nil && st.overrun && !st.seated {
+	if err == nil && st.waiting.overran() && !st.seated {
 		err = wire.Errorf(wire.CodeUnavailable, "too much happened in the room while joining it")
 	}
 	if err == nil {
@@ -216,8 +217,9 @@ func (m *Member) finishJoin(st *seat, snapshot *store.Snapshot, err error, done 
 	return string(refusal.Code)
 }
 
-// Leave gives a seat up. Refusals: not_member.
-func (m *Member) Leave(room string, done func(wire.Done, error)) {
+// Leave gives a seat up. Refusals: not_member, outcome_unknown. id is as in [Member.Join]: one that comes again does not give up
+// a seat that was taken after it had taken effect.
+func (m *Member) Leave(id int64, room string, done func(wire.Done, error)) {
 	st := m.find(room)
 	if st == nil {
 		done(wire.Done{}, notMember(room))
@@ -228,10 +230,11 @@ func (m *Member) Leave(room string, done func(wire.Done, error)) {
 	st.leaving = true
 	sh.mu.Unlock()
 	event := wire.AppendEventBody(nil, room, &wire.LeftPeer{Peer: m.id, Reason: wire.ReasonLeft})
-	m.service.opts.Store.Leave(store.Leave{Seat: m.seat(st.room), Event: event}, func(seq int64, err error) {
+	m.service.opts.Store.Leave(store.Leave{Seat: m.seat(st.room), Request: id, Event: event}, func(seq int64, err error) {
 		refusal := m.refusal(err)
 		sh.mu.Lock()
-		if refusal == nil || refusal.Code == wire.CodeNotMember {
+		earlier := refusal == nil && seq < st.since // it was an earlier seat that was left
+		if !earlier && (refusal == nil || refusal.Code == wire.CodeNotMember) {
 			m.service.remove(sh, st)
 		}
 		st.leaving = false
@@ -410,6 +413,13 @@ func (m *Member) departure(room store.Room, reason string, lost bool) departure 
 		left: wire.AppendEventBody(nil, room.Name, &wire.LeftPeer{Peer: m.id, Reason: reason}),
 		away: wire.AppendEventBody(nil, room.Name, &wire.AwayPeer{Peer: m.id}),
 	}
+}
+
+// over reports whether the member has ended.
+func (m *Member) over() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.ended
 }
 
 func (m *Member) room(name string) store.Room { return store.Room{App: m.app, Name: name} }

@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"github.com/signalbox-rtc/signalbox/internal/memnet"
 	"github.com/signalbox-rtc/signalbox/internal/memredis"
 	"github.com/signalbox-rtc/signalbox/pkg/auth"
@@ -25,7 +23,7 @@ const (
 	beat             = 2 * time.Second
 	heartbeat        = 10 * time.Second
 	heartbeatTimeout = 5 * time.Second
-	shutdownTimeout  = 5 * time.Second
+	shutdownTimeout  = 6 * time.Second
 	grace            = 15 * time.Second
 
 	// ghostAfter is how long after a client's end its seats may be seen: until its gateway has noticed, or is itself given
@@ -57,6 +55,14 @@ type life struct {
 	clients []*memnet.Conn
 }
 
+func (p *plan) policy() auth.Policy {
+	policy := auth.Policy{Capacity: p.capacity, SameUser: auth.SameUserAllow}
+	if p.replace {
+		policy.SameUser = auth.SameUserReplace
+	}
+	return policy
+}
+
 func (n *node) name() string { return fmt.Sprint("g", n.number) }
 
 func (n *node) current() *life {
@@ -72,13 +78,11 @@ func (n *node) config() *app.Config {
 	c.Cluster.Partitions = 4
 	c.Cluster.Lease, c.Cluster.Beat = lease, beat
 	c.Session.Heartbeat, c.Session.HeartbeatTimeout = heartbeat, heartbeatTimeout
-	c.Shutdown.Timeout, c.Shutdown.Delay, c.Shutdown.Window, c.Shutdown.Grace = shutdownTimeout, 0, 2*time.Second, time.Second
+	c.Rooms.Grace = grace
+	c.Shutdown.Timeout, c.Shutdown.Delay, c.Shutdown.Window, c.Shutdown.Grace = shutdownTimeout, time.Second/2, 2*time.Second, time.Second
 	c.SocketIO.Enabled = false
 	c.Limits.RequestsPerSecond, c.Limits.RequestsBurst = 1000, 1000
-	c.Apps = []auth.App{{
-		ID: appID, Anonymous: true, Policy: auth.Policy{Capacity: n.world.plan.capacity},
-		AnonymousGrants: []auth.Grant{{Room: "*", Can: auth.Permissions{Publish: true, Moderate: true}}},
-	}}
+	c.Apps = []auth.App{{ID: appID, Keys: []auth.Key{n.world.key}, Policy: n.world.plan.policy()}}
 	return c
 }
 
@@ -90,7 +94,12 @@ func (n *node) open() bool {
 	}
 	for i, to := range []*net.Listener{&opts.Public, &opts.Operations, &opts.Cluster} {
 		listener, err := n.world.network.Listen(n.name() + []string{":80", ":90", ":70"}[i])
-		require.NoError(n.world.t, err)
+		if err != nil { // another one is beginning there
+			for _, listener := range l.listeners {
+				_ = listener.Close()
+			}
+			return false
+		}
 		*to = listener
 		l.listeners = append(l.listeners, listener)
 	}
@@ -115,9 +124,9 @@ func (n *node) open() bool {
 	return true
 }
 
-// begin opens a gateway as soon as Redis lets it.
+// begin opens a gateway as soon as Redis lets it, unless one is there.
 func (n *node) begin() {
-	for !n.open() {
+	for n.current() == nil && !n.open() {
 		time.Sleep(time.Second)
 	}
 }

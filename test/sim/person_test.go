@@ -27,12 +27,13 @@ type person struct {
 
 	client *client.Client // nil before the first session; set before anything else uses it
 
-	mu     sync.Mutex
-	random *rand.Rand // of the backoff; guarded by mu
-	dials  int
-	gone   bool // its machine has no network any more
-	link   *memnet.Conn
-	rooms  map[string]*seat
+	mu      sync.Mutex
+	random  *rand.Rand // of the backoff; guarded by mu
+	dials   int
+	gone    bool // its machine has no network any more
+	link    *memnet.Conn
+	session string
+	rooms   map[string]*seat
 }
 
 // seat is what a person believes of a room. Guarded by the person's mu.
@@ -65,15 +66,16 @@ func (p *person) live() bool {
 func (p *person) connect() bool {
 	for time.Since(p.world.began) < p.plan.endAt {
 		c, err := client.Dial(context.Background(), client.Options{
-			URL: "ws://cluster:80", App: appID, Name: p.plan.name, NetDialContext: p.dial, OpenTimeout: 5 * time.Second,
-			Reconnect: true, Backoff: client.Backoff{Min: 200 * time.Millisecond, Max: 3 * time.Second, Random: p.chance},
-			OnEvent: p.saw, OnState: p.state, Logger: p.world.logger(p.plan.name),
+			URL: "ws://cluster:80", NetDialContext: p.dial, OpenTimeout: 5 * time.Second,
+			TokenSource: func(context.Context) (string, error) { return p.world.token(p.plan.user) },
+			Reconnect:   true, NoResume: p.plan.noResume, Backoff: client.Backoff{Min: 200 * time.Millisecond, Max: 3 * time.Second, Random: p.chance},
+			OnEvent: p.saw, OnState: p.state, OnResumed: p.resumed, Logger: p.world.logger(p.plan.name),
 		})
 		if err == nil {
 			p.mu.Lock()
-			p.client = c
+			p.client, p.session = c, c.Welcome().Session
+			p.told.Session(p.session)
 			p.mu.Unlock()
-			p.told.Session(c.Welcome().Session)
 			return true
 		}
 		time.Sleep(300 * time.Millisecond)
@@ -109,10 +111,32 @@ func (p *person) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 // state sees a session begin or go on, before anything that comes in it.
 func (p *person) state(s client.State) {
 	p.mu.Lock()
-	c := p.client
-	p.mu.Unlock()
-	if s == client.StateConnected && c != nil {
-		p.told.Session(c.Welcome().Session)
+	defer p.mu.Unlock()
+	if s != client.StateConnected || p.client == nil {
+		return
+	}
+	id := p.client.Welcome().Session
+	p.told.Session(id)
+	if id == p.session {
+		return
+	}
+	p.session = id
+	for _, s := range p.rooms { // the client takes the seats again, and says so
+		s.joining, s.seated = s.seated, false
+	}
+}
+
+// resumed sees which seats have not outlived the last connection.
+func (p *person) resumed(welcome *wire.Welcome) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, room := range slices.Sorted(maps.Keys(welcome.Rooms)) {
+		s := p.rooms[room]
+		if welcome.Rooms[room].Result != wire.ResumeGone || s == nil || !s.seated {
+			continue
+		}
+		p.told.Gone(room)
+		s.joining, s.seated = true, false // the client takes it again
 	}
 }
 

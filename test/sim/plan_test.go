@@ -16,6 +16,7 @@ type plan struct {
 	gateways int
 	rooms    int
 	capacity int
+	replace  bool          // a user who comes with another session takes the own seat
 	length   time.Duration // from when on nothing new goes wrong
 	latency  time.Duration
 	jitter   time.Duration
@@ -25,12 +26,14 @@ type plan struct {
 
 // clientPlan is the life of one client.
 type clientPlan struct {
-	name   string
-	at     time.Duration
-	acts   []act
-	endAt  time.Duration
-	end    string // how it ends
-	random uint64
+	name     string
+	user     string
+	noResume bool
+	at       time.Duration
+	acts     []act
+	endAt    time.Duration
+	end      string // how it ends
+	random   uint64
 }
 
 // act is one thing that a client does.
@@ -77,6 +80,7 @@ func newPlan(seed uint64, s size) *plan {
 	random := rand.New(rand.NewPCG(seed, 0))
 	p := &plan{
 		seed: seed, gateways: 2 + random.IntN(2), rooms: 2 + random.IntN(max(2, s.clients/8)), capacity: 3 + random.IntN(4), length: s.length,
+		replace: random.IntN(2) == 0,
 		latency: time.Duration(random.IntN(20)) * time.Millisecond,
 		jitter:  time.Duration(1+random.IntN(30)) * time.Millisecond,
 	}
@@ -96,7 +100,7 @@ func moment(random *rand.Rand, from, to time.Duration) time.Duration {
 }
 
 func (p *plan) newClient(name string, random *rand.Rand) clientPlan {
-	c := clientPlan{name: name, at: moment(random, 0, p.length/2), random: random.Uint64()}
+	c := clientPlan{name: name, user: name, noResume: random.IntN(5) == 0, at: moment(random, 0, p.length/2), random: random.Uint64()}
 	c.endAt = moment(random, c.at+2*time.Second, p.length)
 	c.end = endWeights.draw(random)
 	home := random.IntN(p.rooms)

@@ -227,10 +227,7 @@ func (w *world) finish() {
 	closing.Wait()
 	time.Sleep(time.Minute)
 	synctest.Wait()
-	require.Empty(w.t, w.keysLeft(func(key string) bool {
-		return strings.HasPrefix(key, "sb:{cluster}:") || strings.Contains(key, "}:dead:")
-	}),
-		"nothing is left behind of the rooms; seed %d", w.plan.seed)
+	w.noKeys("nothing is left behind of the rooms", isGate, isOfCluster, isTombstone, isCanary)
 	w.mu.Lock()
 	w.over = true
 	w.mu.Unlock()
@@ -239,12 +236,24 @@ func (w *world) finish() {
 		n.ending.Wait()
 	}
 	time.Sleep(7 * time.Hour) // tombstones expire
-	require.Empty(w.t, w.keysLeft(func(key string) bool { return key == "sb:{cluster}:key" }), "seed %d", w.plan.seed)
+	w.noKeys("nothing is left behind of the gateways", isGate, isClusterKey)
 }
 
-// keysLeft gives the keys of Redis but for those that may be there.
-func (w *world) keysLeft(may func(string) bool) []string {
-	return slices.DeleteFunc(w.redis.Keys(), func(key string) bool { return key == "sb:partitions" || may(key) })
+func isGate(key string) bool       { return strings.HasSuffix(key, "}:gate") }
+func isTombstone(key string) bool  { return strings.Contains(key, "}:dead:") }
+func isCanary(key string) bool     { return strings.Contains(key, "}:canary:") }
+func isOfCluster(key string) bool  { return strings.HasPrefix(key, "sb:{cluster}:") }
+func isClusterKey(key string) bool { return key == "sb:{cluster}:key" }
+
+// noKeys checks that Redis has no keys but those that may be there.
+func (w *world) noKeys(what string, may ...func(string) bool) {
+	left := slices.DeleteFunc(w.redis.Keys(), func(key string) bool {
+		return key == "sb:partitions" || slices.ContainsFunc(may, func(may func(string) bool) bool { return may(key) })
+	})
+	if len(left) > 0 {
+		w.t.Errorf("%s, but there are %v; replay with: make sim SEED=%d\n%s\nall of Redis:\n%s\nall that happened:\n%s",
+			what, left, w.plan.seed, w.plan, w.redis.Dump(), w.oracle.Trace(""))
+	}
 }
 
 func respOf(args []string) []byte {

@@ -19,6 +19,7 @@ import (
 	"github.com/signalbox-rtc/signalbox/internal/memnet"
 	"github.com/signalbox-rtc/signalbox/internal/memredis"
 	"github.com/signalbox-rtc/signalbox/internal/oracle"
+	"github.com/signalbox-rtc/signalbox/pkg/auth"
 )
 
 // world is a whole cluster on fake time, and all that can befall it.
@@ -30,6 +31,8 @@ type world struct {
 	redis   *miniredis.Miniredis
 	oracle  *oracle.Oracle
 	log     io.Writer
+	key     auth.Key
+	signing auth.SigningKey
 
 	redisDown atomic.Bool
 	slow      atomic.Int64 // the most that a write is delayed, in nanoseconds
@@ -47,6 +50,9 @@ func newWorld(t *testing.T, p *plan) *world {
 		t: t, plan: p, began: time.Now(), network: new(memnet.Network), log: io.Discard, links: map[string]*redisLink{},
 		oracle: oracle.New(oracle.Options{GhostAfter: ghostAfter}),
 	}
+	var err error
+	w.key, w.signing, err = auth.GenerateKey("k", auth.HS256)
+	require.NoError(t, err)
 	w.slow.Store(int64(p.jitter))
 	w.network.SetLatency(p.latency)
 	w.network.SetDelays(w.delays)
@@ -185,6 +191,14 @@ func (w *world) dialGateway(ctx context.Context, client string, number int) (*me
 		link.Freeze()
 	}
 	return link, nil
+}
+
+// token lets a user in, who may do everything.
+func (w *world) token(user string) (string, error) {
+	return auth.Sign(w.signing, auth.Claims{
+		App: appID, User: user, Expires: time.Now().Add(time.Hour),
+		Grants: []auth.Grant{{Room: "*", Can: auth.Permissions{Publish: true, Moderate: true}}},
+	})
 }
 
 // loseRedis takes all data away. With down it is a restart: all connections break, and scripts are forgotten, too.
