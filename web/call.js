@@ -10,6 +10,8 @@ import {
 let session = null;
 /** Gives a join up while it is under way. */
 let joining = null;
+/** Whether the others do not know one's own state yet. */
+let untold = false;
 
 open({ join, cancel: () => joining?.abort(), hangUp, toggle, room: () => session?.room.name });
 addEventListener('pagehide', () => session?.client.close());
@@ -49,6 +51,7 @@ async function join() {
 function enter(client, room) {
   const call = new Call(client, room, { stream: own.media.stream });
   session = { client, room, call };
+  untold = false;
   call.addEventListener('track', ({ detail }) => showTrack(detail));
   call.addEventListener('connection', ({ detail }) => {
     detail.connection.pc.oniceconnectionstatechange ??= update;
@@ -69,6 +72,7 @@ function enter(client, room) {
   room.addEventListener('resync', update);
   room.addEventListener('status', ({ detail }) => {
     if (detail.status === 'rejoining') say('The connection is lost. Reconnecting…', 'busy');
+    else if (detail.status === 'joined' && untold) tell();
   });
   room.addEventListener('closed', ({ detail }) => end(detail));
   showStage(nameOf(room.self), room.name);
@@ -97,18 +101,26 @@ function end({ reason, error }) {
   clearStage();
   if (reason === 'left') say('You have left the call.');
   else if (reason === 'kicked') say('A moderator has removed you from the call.', 'bad');
+  else if (reason === 'replaced') say('You have come in again elsewhere.', 'bad');
   else say(`The call has ended. ${error ? words(error) : ''}`, 'bad');
 }
 
 /** Switches microphone, camera or the raised hand, and tells the others. */
-async function toggle(what) {
+function toggle(what) {
   own.wanted[what] = !own.wanted[what];
   update();
+  return tell();
+}
+
+/** Tells the others one's own state; one's own tracks are as wanted already. */
+async function tell() {
+  untold = false;
   try {
     await session.room.setState(ownState());
   } catch (error) {
-    // What is shown to the others is told again with the seat; one's own tracks are as wanted already.
-    if (!error.retryable && error.code !== 'closed') say(words(error), 'bad');
+    // Without a connection it is told when there is one again.
+    if (error.retryable) untold = true;
+    else if (error.code !== 'closed') say(words(error), 'bad');
   }
 }
 

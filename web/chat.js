@@ -104,8 +104,8 @@ function enter(client, room) {
     showPeople();
   });
   room.addEventListener('peer-state', showPeople);
-  room.addEventListener('resync', ({ detail }) => {
-    if (detail.newSeat) addNote('You were away for a moment. What was written meanwhile is not here.');
+  room.addEventListener('resync', () => {
+    addNote('You were away for a moment. What was written meanwhile is not here.');
     showPeople();
   });
   room.addEventListener('status', showForm);
@@ -130,6 +130,7 @@ function end({ reason, error }) {
   $('connect').focus();
   if (reason === 'left') addNote('You have left.');
   else if (reason === 'kicked') say('A moderator has removed you from the room.', 'bad');
+  else if (reason === 'replaced') say('You have come in again elsewhere.', 'bad');
   else say(`You are out of the room. ${error ? words(error) : ''}`, 'bad');
 }
 

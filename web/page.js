@@ -68,6 +68,8 @@ const WORDS = {
   unavailable: 'The cluster is busy with itself. Try again in a moment.',
   timeout: 'The gateway takes too long to answer. Try again in a moment.',
   disconnected: 'There is no connection to the gateway at the moment.',
+  outcome_unknown: 'The connection was lost, and nobody knows whether this has arrived.',
+  taken_over: 'You go on elsewhere.',
 };
 
 /** An error in words for people. */

@@ -9,8 +9,8 @@ import (
 
 var _ net.Conn = (*Conn)(nil)
 
-// Conn is one end of a connection. Besides net.Conn it has the faults of a network: [Conn.Sever],
-// and [Conn.Freeze] with [Conn.Thaw]. They act on the connection as a whole, from either end.
+// Conn is one end of a connection. Besides net.Conn it has the faults of a network: [Conn.Sever] and
+// [Conn.HangUp], and [Conn.Freeze] with [Conn.Thaw]. They act from either end.
 type Conn struct {
 	in, out       *stream // immutable; the other end has them the other way round
 	local, remote address // immutable
@@ -62,10 +62,23 @@ func (c *Conn) Freeze() {
 	c.out.setFrozen(true)
 }
 
-// Thaw ends Freeze: what was written meanwhile arrives.
+// FreezeIn makes the connection silent for this end alone, as when packets are lost one way: it gets nothing any more, while
+// the other end still gets what it writes.
+func (c *Conn) FreezeIn() { c.in.setFrozen(true) }
+
+// FreezeOut is FreezeIn for the other end.
+func (c *Conn) FreezeOut() { c.out.setFrozen(true) }
+
+// Thaw ends all freezing: what was written meanwhile arrives.
 func (c *Conn) Thaw() {
 	c.in.setFrozen(false)
 	c.out.setFrozen(false)
+}
+
+// HangUp closes the other end, as the death of its process does: what it has written is still delivered.
+func (c *Conn) HangUp() {
+	c.in.closeWrite()
+	c.out.closeRead()
 }
 
 // LocalAddr returns this end's address: the listener's, or an ephemeral one of the dialing end.

@@ -33,6 +33,8 @@ type Network struct {
 	picked    int                  // ports picked for listeners on port 0; guarded by mu
 	dialed    int                  // connections dialed; guarded by mu
 	latency   time.Duration        // guarded by mu
+	// delays makes the function that gives each write its delay; guarded by mu
+	delays func(from, to string) func() time.Duration
 }
 
 // SetLatency makes every connection dialed from now on deliver what is written that much later,
@@ -42,6 +44,24 @@ func (n *Network) SetLatency(oneWay time.Duration) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.latency = oneWay
+}
+
+// SetDelays has every write on connections dialed from now on take a time of its own, beside the latency. It is called once
+// for each direction of a connection, with the two addresses, and what it returns for each write, under a lock. Order is
+// kept. Nil, the default, is none. [Label] says what stands for the dialing end's address, which is new with each
+// connection.
+func (n *Network) SetDelays(of func(from, to string) func() time.Duration) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.delays = of
+}
+
+// labelKey is the key of a label in a context.
+type labelKey struct{}
+
+// Label names who dials with the context.
+func Label(ctx context.Context, name string) context.Context {
+	return context.WithValue(ctx, labelKey{}, name)
 }
 
 // Listen takes connections for addr, a host and port as in net.Listen; any host name will do, and
@@ -82,7 +102,7 @@ func (n *Network) DialContext(ctx context.Context, _, addr string) (net.Conn, er
 
 func (n *Network) dial(ctx context.Context, addr string) (*Conn, error) {
 	n.mu.Lock()
-	latency := n.latency
+	latency, delays := n.latency, n.delays
 	local := n.clientAddress()
 	n.mu.Unlock()
 	if err := pause(ctx, 2*latency); err != nil {
@@ -95,6 +115,13 @@ func (n *Network) dial(ctx context.Context, addr string) (*Conn, error) {
 		return nil, syscall.ECONNREFUSED
 	}
 	client, server := pair(local, l.addr, latency)
+	if delays != nil {
+		name, ok := ctx.Value(labelKey{}).(string)
+		if !ok {
+			name = local.String()
+		}
+		client.out.delay, server.out.delay = delays(name, addr), delays(addr, name)
+	}
 	if !l.offer(server) {
 		return nil, syscall.ECONNREFUSED
 	}

@@ -17,7 +17,9 @@ const bufferBytes = 1 << 20
 // side. Waiting is done on one condition variable, never on the mutex, because a goroutine that
 // waits for a mutex keeps a synctest bubble from going idle.
 type stream struct {
-	latency time.Duration // immutable
+	// immutable
+	latency time.Duration
+	delay   func() time.Duration // of each write, beside the latency; nil is none
 
 	mu      sync.Mutex
 	changed sync.Cond // any of the fields below changed, or a time came
@@ -28,6 +30,7 @@ type stream struct {
 	readClosed    bool
 	writeClosed   bool
 	closeArrives  time.Time // when the reading side may see writeClosed
+	lastArrives   time.Time // of what was written last
 	severed       bool
 	frozen        bool
 	readDeadline  deadline
@@ -165,13 +168,19 @@ func (s *stream) put(data []byte) {
 	s.changed.Broadcast()
 }
 
-// arrival returns when something sent now arrives. The latency of a stream never changes, so
-// arrivals come in the order of sending.
+// arrival returns when something sent now arrives: not before what was sent earlier.
 func (s *stream) arrival() time.Time {
-	if s.latency <= 0 {
+	wait := s.latency
+	if s.delay != nil {
+		wait += s.delay()
+	}
+	if wait <= 0 && s.lastArrives.IsZero() {
 		return time.Time{}
 	}
-	return time.Now().Add(s.latency)
+	if at := time.Now().Add(wait); at.After(s.lastArrives) {
+		s.lastArrives = at
+	}
+	return s.lastArrives
 }
 
 // closeWrite ends the stream after what was written, and tells whether it was open.

@@ -28,6 +28,8 @@ type Member struct {
 	grace      time.Duration
 	sameUser   []byte // how the profiles of seats begin that this one replaces; nil for none
 	detached   func(takenOver bool)
+	whole      bool
+	before     string
 
 	mu    sync.Mutex // taken inside a shard's lock
 	seats map[string]*seat
@@ -52,6 +54,11 @@ type Identity struct {
 	Grace time.Duration
 	// Replace has the member take the seats of the same user's other sessions, room by room.
 	Replace bool
+	// Before is the id of an earlier session of the same client that did not go on: in a room that this one joins, the seat
+	// that it may still have there is given up. It may be empty.
+	Before string
+	// Whole has a resume bring all members of the rooms, for [Member.Returned].
+	Whole bool
 	// Detached is called, from a goroutine of Run, when this connection holds its seats no more: because another one of the
 	// session has taken them over, or for another reason, upon which the client should come back. It may be nil.
 	Detached func(takenOver bool)
@@ -90,6 +97,7 @@ func (s *Service) NewMember(identity Identity, subscriber Subscriber) (*Member, 
 	}
 	return &Member{
 		generation: identity.Generation, grace: identity.Grace, sameUser: sameUser, detached: identity.Detached,
+		whole: identity.Whole, before: identity.Before,
 		service: s, id: identity.ID, app: identity.App, user: identity.User, name: identity.Name, profile: encoded,
 		capacity: min(capacity, most), most: most, grant: identity.Grant, subscriber: subscriber,
 	}, nil
@@ -119,7 +127,7 @@ func (m *Member) Join(id int64, request *wire.Join, done func(*wire.Snapshot, er
 		Seat: m.seat(st.room), Request: id, Profile: m.profile, State: store.State(request.State), Capacity: capacity,
 		Moderator: permissions.Moderate, EventHead: head, EventTail: tail, Grace: m.grace,
 		Back:     wire.AppendEventBody(nil, request.Room, &wire.BackPeer{Peer: m.id}),
-		SameUser: m.sameUser, ReplacedHead: replacedHead, ReplacedTail: replacedTail,
+		SameUser: m.sameUser, Before: m.before, ReplacedHead: replacedHead, ReplacedTail: replacedTail,
 	}, func(snapshot *store.Snapshot, err error) { m.joined(st, snapshot, err, done) })
 }
 
@@ -405,13 +413,6 @@ func (m *Member) departure(room store.Room, reason string, lost bool) departure 
 		left: wire.AppendEventBody(nil, room.Name, &wire.LeftPeer{Peer: m.id, Reason: reason}),
 		away: wire.AppendEventBody(nil, room.Name, &wire.AwayPeer{Peer: m.id}),
 	}
-}
-
-// over reports whether the member has ended.
-func (m *Member) over() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.ended
 }
 
 func (m *Member) room(name string) store.Room { return store.Room{App: m.app, Name: name} }

@@ -49,8 +49,10 @@ type seat struct {
 	// order and state are what the peer's seat has in Redis, for putting it back.
 	order int64
 	state store.State
-	// resumed is what a resume was answered, until the client has been welcomed; position is what it had seen.
+	// resumed is what a resume was answered, until the client has been welcomed, and frames what it missed; position is
+	// what it had seen.
 	resumed  *store.Resumed
+	frames   []*wire.Frame
 	position wire.Position
 }
 

@@ -119,9 +119,23 @@ func (c *core) takeOver(positions map[string]wire.Position) error {
 func (c *core) abandon() {
 	c.cancelExpiry()
 	c.member.Lose()
+	c.forget()
+}
+
+// forget leaves the connection without a session.
+func (c *core) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.member, c.identity, c.resumable = nil, nil, false
+	c.opened++
+}
+
+// opens counts a member of the connection, and gives its number.
+func (c *core) opens() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.opened++
+	return c.opened
 }
 
 // identify gives the connection the id of the session that it resumes, or its own again.
@@ -131,8 +145,14 @@ func (c *core) identify(session string) {
 	c.client.ID = session
 }
 
-// detached closes a connection that holds its seats no more.
-func (c *core) detached(takenOver bool) {
+// detached closes a connection whose member holds its seats no more, unless it is of a session that did not go on here.
+func (c *core) detached(opened int, takenOver bool) {
+	c.mu.Lock()
+	present := opened == c.opened
+	c.mu.Unlock()
+	if !present {
+		return
+	}
 	if takenOver {
 		c.sink.Close(wire.CloseTakenOver, "a later connection has the session")
 		return

@@ -24,6 +24,7 @@ type Session struct {
 
 func newSession(server *Server, conn Conn, client Client) *Session {
 	s := new(Session)
+	s.numbered = true
 	s.begin(server, client, &s.queue)
 	s.queue = queue{conn: conn, server: server, overflow: func() {
 		s.logger().Info("session is too slow", "queue_messages", server.opts.QueueMessages, "queue_bytes", server.opts.QueueBytes)

@@ -24,6 +24,8 @@ const (
 	// canaryLife is that of the key. It must be longer than any outage in which Redis keeps its data and the node lives:
 	// a key that is gone means that the data is.
 	canaryLife = time.Hour
+	// wipeTimeout is how long the end of an inbox waits for Redis to remove the keys, which expire anyway.
+	wipeTimeout = time.Second
 	// canaryPrefix begins the payload: "canary <nonce> <nonce of the first>". A record begins with its version.
 	canaryPrefix = "canary "
 	// nonceLength is that of a nonce's random part, which is the inbox': 8 characters of 5 bits.
@@ -249,7 +251,7 @@ func (s *subscription) canaryKey() string {
 
 // wipe removes the canaries' keys when the inbox has ended, as far as Redis does it at once.
 func (i *Inbox) wipe() {
-	ctx, cancel := context.WithTimeout(context.Background(), i.store.opts.WriteTimeout+i.store.opts.ReadTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), wipeTimeout)
 	defer cancel()
 	pipe := i.store.client.Pipeline()
 	for _, sub := range i.subscriptions {

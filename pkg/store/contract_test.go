@@ -53,6 +53,8 @@ var contract = []struct {
 	{"resume after Redis went back in time", testResumeRewound},
 	{"join takes the session's seat over", testJoinTakesOver},
 	{"join replaces the same user", testSameUser},
+	{"resume brings all members", testResumeMembers},
+	{"join takes the seat of a session that did not go on", testJoinBefore},
 	{"requests take effect once", testOnce},
 	{"requests of room and control are answered as then", testOnceResults},
 	{"requests across seats of a session", testOnceAcrossSeats},

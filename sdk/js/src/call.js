@@ -13,7 +13,9 @@ import { PeerConnection } from './peer-connection.js';
  *
  * @typedef {object} PeerLink
  * @property {PeerConnection} connection
+ * @property {boolean} away            as it was last
  * @property {Promise<void>} described ends when the last description has arrived
+ * @property {number} order            the peer's, which tells a seat from the next of the same peer
  * @property {boolean} sends           whether the tracks were added
  * @property {ReturnType<typeof setTimeout>} [waiting] for the other side's first offer
  *
@@ -33,6 +35,9 @@ const FIRST_OFFER = 1_000;
 
 /** How often a signal that was refused for the moment is sent. */
 const SIGNAL_ATTEMPTS = 6;
+
+/** How long a signal may wait for a lost connection, in milliseconds: a peer whose signals are missing gets no media. */
+const SIGNAL_TIMEOUT = 60_000;
 
 /**
  * A call with everybody in a room: one {@link PeerConnection} a peer, made when the peer comes and closed when it
@@ -69,10 +74,11 @@ export class Call extends TypedTarget {
     room.addEventListener('peer-joined', ({ detail }) => this.#open(detail.peer), { signal });
     room.addEventListener('peer-left', ({ detail }) => this.#drop(detail.peer.id), { signal });
     room.addEventListener('signal', ({ detail }) => this.#links.get(detail.from)?.connection.receive(detail.data), { signal });
-    room.addEventListener('resync', () => this.#resync(), { signal });
+    room.addEventListener('peer-state', ({ detail }) => this.#attend(detail.peer), { signal });
+    room.addEventListener('resync', ({ detail }) => this.#resync(detail.newSeat), { signal });
     room.addEventListener('closed', () => this.close(), { signal });
     client.addEventListener('ice', () => this.#renewServers(), { signal });
-    this.#resync();
+    for (const peer of room.peers.values()) this.#open(peer);
   }
 
   /** The connections, by peer id. @returns {Map<string, PeerConnection>} */
@@ -131,7 +137,9 @@ export class Call extends TypedTarget {
 
   /** @param {Peer} peer */
   #open(peer) {
-    if (peer.id === this.#selfID || this.#links.has(peer.id)) return;
+    if (peer.id === this.#selfID) return;
+    if (this.#links.get(peer.id)?.order === peer.order) return;
+    this.#drop(peer.id);
     const polite = this.#room.self.order > peer.order;
     const connection = new PeerConnection({
       polite,
@@ -142,7 +150,7 @@ export class Call extends TypedTarget {
       RTCPeerConnection: this.#options.RTCPeerConnection,
     });
     /** @type {PeerLink} */
-    const link = { connection, described: Promise.resolve(), sends: false };
+    const link = { connection, order: peer.order, away: peer.away, described: Promise.resolve(), sends: false };
     this.#links.set(peer.id, link);
     const latest = () => this.#room.peers.get(peer.id) ?? peer;
     connection.addEventListener('track', ({ detail }) => this.emit('track', { peer: latest(), connection, ...detail }));
@@ -160,6 +168,19 @@ export class Call extends TypedTarget {
     for (const [track, streams] of this.#tracks) link.connection.addTrack(track, streams);
   }
 
+  /**
+   * A peer that is away keeps its connection: media need no signaling.
+   *
+   * @param {Peer} peer
+   */
+  #attend(peer) {
+    const link = this.#links.get(peer.id);
+    if (!link) return;
+    const isBack = link.away && !peer.away;
+    link.away = peer.away;
+    if (isBack) link.connection.restart();
+  }
+
   /** @param {string} id */
   #drop(id) {
     const link = this.#links.get(id);
@@ -169,17 +190,22 @@ export class Call extends TypedTarget {
     link.connection.close();
   }
 
-  /** Makes the connections fit who is there. */
-  #resync() {
-    if (this.#room.self.id !== this.#selfID) {
-      // To the others one is somebody new: what was negotiated before is void.
-      for (const id of [...this.#links.keys()]) this.#drop(id);
-      this.#selfID = this.#room.self.id;
-    }
+  /**
+   * Makes the connections fit who is there.
+   *
+   * @param {boolean} newSeat to the others one is somebody new: what was negotiated before is void
+   */
+  #resync(newSeat) {
+    this.#selfID = this.#room.self.id;
     for (const id of [...this.#links.keys()]) {
-      if (!this.#room.peers.has(id)) this.#drop(id);
+      if (newSeat || !this.#room.peers.has(id)) this.#drop(id);
     }
-    for (const peer of this.#room.peers.values()) this.#open(peer);
+    const kept = [...this.#links.values()];
+    for (const peer of this.#room.peers.values()) {
+      this.#attend(peer);
+      this.#open(peer);
+    }
+    for (const { connection } of kept) connection.recover();
   }
 
   #renewServers() {
@@ -212,13 +238,15 @@ export class Call extends TypedTarget {
   async #signal(id, link, data) {
     for (let attempt = 1; this.#links.get(id) === link; attempt += 1) {
       try {
-        await this.#room.signal(id, data);
+        await this.#room.signal(id, data, { timeout: SIGNAL_TIMEOUT });
         return;
       } catch (cause) {
         const error = /** @type {SignalboxError} */ (cause);
-        // A peer that is gone and a lost connection are told by the room, and end this connection.
+        // A peer that is gone and a lost seat are told by the room, and end this connection.
         if (error.code === 'peer_gone' || error.code === 'disconnected' || this.#links.get(id) !== link) return;
-        if (!error.retryable || attempt >= SIGNAL_ATTEMPTS) {
+        // Twice does less harm than never.
+        const again = error.retryable || error.code === 'outcome_unknown';
+        if (!again || attempt >= SIGNAL_ATTEMPTS) {
           this.emit('error', { peer: /** @type {Peer} */ (this.#room.peers.get(id)), error });
           return;
         }

@@ -2,12 +2,15 @@ import { Backoff } from './backoff.js';
 import { SignalboxError } from './errors.js';
 import { TypedTarget } from './events.js';
 import { Gate } from './gate.js';
-import { Link } from './link.js';
-import { CLIENT, CLOSE_EXPIRED, CLOSE_UNAUTHORIZED, isFinalClose } from './protocol.js';
+import { Link, disconnected } from './link.js';
+import { CLIENT, CLOSE_EXPIRED, CLOSE_LOST, CLOSE_MOVED, CLOSE_TAKEN_OVER, CLOSE_UNAUTHORIZED, isFinalClose } from './protocol.js';
+import { Request } from './request.js';
 import { Room } from './room.js';
 
-/** @import { End, RequestOptions, WebSocketConstructor } from './link.js' */
+/** @import { End, WebSocketConstructor } from './link.js' */
 /** @import { Limits, ServerEvent, Snapshot, State, Welcome } from './protocol.js' */
+/** @import { RequestOptions } from './request.js' */
+/** @import { Closing } from './room.js' */
 
 /**
  * @typedef {object} SignalboxOptions
@@ -24,8 +27,9 @@ import { Room } from './room.js';
  *
  * @typedef {object} StateDetail
  * @property {ClientState} state
+ * @property {boolean} [resumed] with `connected`: the session goes on, with its seats
  * @property {SignalboxError} [error] why it is not connected
- * @property {number} [delay]   until the next attempt, in milliseconds
+ * @property {number} [delay]   until the next attempt, in milliseconds; absent if that is under way
  *
  * @typedef {object} ClientEvents
  * @property {StateDetail} state
@@ -39,11 +43,20 @@ import { Room } from './room.js';
  * @typedef {object} Failure why a connection ended or was not made
  * @property {SignalboxError} error
  * @property {boolean} final
- * @property {number} lasted milliseconds
  */
+
+/** Error codes of close codes. @type {Map<number, string>} */
+const CLOSE_WORDS = new Map([
+  [CLOSE_UNAUTHORIZED, 'unauthorized'],
+  [CLOSE_EXPIRED, 'unauthorized'],
+  [CLOSE_TAKEN_OVER, 'taken_over'],
+]);
 
 /** How long a sign of life may take when the network has probably changed, in milliseconds. */
 const PROBE_DEADLINE = 5_000;
+
+/** How long the gateway that is left may take to close its connection, in milliseconds. */
+const TAKEOVER_DEADLINE = 5_000;
 
 /**
  * How long `room_full` is not believed when a seat is taken again, in milliseconds: until the gateway has noticed
@@ -52,8 +65,8 @@ const PROBE_DEADLINE = 5_000;
 const OLD_SEAT_PATIENCE = 90_000;
 
 /**
- * A client of a Signalbox cluster: one session, which comes back by itself when its connection is lost, and takes its
- * seats again.
+ * A client of a Signalbox cluster: one session, which is resumed by itself when its connection is lost, on whichever
+ * gateway. Where it cannot be, there is a new session that takes its seats again.
  *
  * @extends {TypedTarget<ClientEvents>}
  */
@@ -73,16 +86,35 @@ export class Signalbox extends TypedTarget {
   #running;
   /** Set while a hello is in force. @type {Link | undefined} */
   #link;
-  /** Calls that wait for `#link`. */
+  /** The token to resume the session with. @type {string | undefined} */
+  #resume;
+  /** The session's connections so far, also those that were not made. */
+  #attempt = 0;
+  #lastID = 0;
+  /** Requests that wait for a connection, or for their room's seat; first those that were sent already. @type {Set<Request>} */
+  #held = new Set();
+  /** Calls of connect() that wait for `#link`. */
   #gate = new Gate();
-  /** @type {() => void} */
-  #wake = () => {};
+  /** Ends the pause before the next attempt. @type {(() => void) | undefined} */
+  #wake;
+  /** Until when a lost connection is followed by the next attempt at once, by performance.now(). */
+  #hurryUntil = 0;
+  /** The last token that was given out. @type {string | undefined} */
+  #token;
   /** @type {string | undefined} */
   #refusedToken;
   /** When the draining gateway wants to be left, by performance.now(). */
   #moveAt = 0;
+  /** Says that the connection in force is to be left for another. */
+  #move = () => {};
+  /** Whether the next connection is being made while this one serves. */
+  #moving = false;
   /** @type {Map<string, Room>} */
   #rooms = new Map();
+  /** Rooms whose seat is lost, and asked for anew. @type {Set<Room>} */
+  #seatless = new Set();
+  /** Rooms that were left, as long as the gateway has not said so. @type {Set<Room>} */
+  #leaving = new Set();
   /** The capacity that each room was joined with, to make it the same if it has ended meanwhile. @type {WeakMap<Room, number>} */
   #capacities = new WeakMap();
   /** Rooms whose first join is under way: how many calls, and what came before the reply. @type {Map<string, {calls: number, events: any[]}>} */
@@ -153,8 +185,9 @@ export class Signalbox extends TypedTarget {
   async connect({ signal } = {}) {
     signal?.throwIfAborted();
     const running = this.#running ?? this.#start();
+    if (this.#link) return;
     try {
-      await this.#ready(signal);
+      await this.#gate.wait(signal);
     } catch (error) {
       if (signal?.aborted && this.#running === running && this.#state === 'connecting') this.close();
       throw error;
@@ -162,8 +195,8 @@ export class Signalbox extends TypedTarget {
   }
 
   /**
-   * Takes a seat. During a reconnect it waits for the connection; a join whose reply is lost with the connection is
-   * sent again, since the seat is lost, too. A room that one is in already gives the same Room, with a new snapshot.
+   * Takes a seat. During a reconnect it waits for the connection; a join whose session is lost is sent again in the
+   * next, since the seat is lost, too. A room that one is in already gives the same Room, with a new snapshot.
    *
    * @param {string} name
    * @param {JoinOptions & RequestOptions} [options]
@@ -176,13 +209,12 @@ export class Signalbox extends TypedTarget {
     this.#joining.set(name, joining);
     try {
       for (;;) {
-        const link = await this.#ready(signal, deadline - performance.now());
         try {
-          return await link.request('join', { room: name, state, capacity }, {
+          return await this.#request('join', { room: name, state, capacity }, {
             signal,
             timeout: deadline - performance.now(),
-            accept: (snapshot) => this.#seated(link, snapshot, { capacity }),
-            late: () => this.#giveUpSeat(link, name),
+            accept: (snapshot) => this.#seated(snapshot, { capacity }),
+            late: () => this.#giveUpSeat(name),
           });
         } catch (error) {
           if (/** @type {SignalboxError} */ (error).code !== 'disconnected') throw error;
@@ -203,10 +235,10 @@ export class Signalbox extends TypedTarget {
    * @returns {Promise<{room: string, count: number, capacity: number} | Snapshot>}
    */
   async peers(room, { list, ...options } = {}) {
-    return (await this.#ready(options.signal, options.timeout)).request('peers', { room, list }, options);
+    return this.#request('peers', { room, list }, options);
   }
 
-  /** Gives up all seats and the connection. `connect` starts anew. */
+  /** Gives up all seats, the session and the connection. `connect` starts anew. */
   close() {
     this.#stop(new SignalboxError('closed', 'the client was closed'), 'left');
   }
@@ -217,10 +249,15 @@ export class Signalbox extends TypedTarget {
     this.#setState('connecting');
     const options = { signal: running.signal };
     const target = /** @type {any} */ (globalThis);
-    target.addEventListener?.('online', () => this.#nudge(), options);
+    const nudge = () => this.#nudge();
+    target.addEventListener?.('online', nudge, options);
+    target.navigator?.connection?.addEventListener?.('change', nudge, options);
     target.document?.addEventListener('visibilitychange', () => {
-      if (target.document.visibilityState === 'visible') this.#nudge();
+      if (target.document.visibilityState === 'visible') nudge();
     }, options);
+    target.addEventListener?.('pageshow', (/** @type {any} */ { persisted }) => persisted && nudge(), options);
+    // A page that is thrown away comes back as another session: its seats are not to be kept.
+    target.addEventListener?.('pagehide', (/** @type {any} */ { persisted }) => persisted || this.close(), options);
     this.#run(running.signal);
     return running;
   }
@@ -232,150 +269,281 @@ export class Signalbox extends TypedTarget {
    */
   async #run(stopped) {
     while (!stopped.aborted) {
-      const { error, final, lasted } = await this.#connectOnce(stopped);
+      const made = await this.#connectOnce(stopped);
+      const failure = made instanceof Link ? await this.#serve(made) : made;
       if (stopped.aborted) return;
-      if (final) {
+      // It is time to move: the next connection is made while this one serves.
+      this.#moving = !failure || this.#link !== undefined;
+      if (!failure) continue;
+      const { error, final } = failure;
+      if (final && !this.#link) {
         this.#stop(error, 'lost');
         return;
       }
-      if (lasted >= this.#backoff.healthy) this.#backoff.reset();
       const untilMove = this.#moveAt - performance.now();
       this.#moveAt = 0;
-      const delay = Math.max(this.#backoff.next(), error.retryAfter, untilMove);
-      this.#setState(this.#welcome ? 'reconnecting' : 'connecting', { error, delay });
+      const hurries = performance.now() < this.#hurryUntil;
+      this.#hurryUntil = 0;
+      const delay = Math.max(hurries ? 0 : this.#backoff.next(), error.retryAfter, untilMove);
+      if (!this.#link) this.#lost({ error, delay });
       await this.#pause(delay, stopped);
     }
   }
 
   /**
-   * Makes a connection, says hello, and waits for the end.
+   * Makes a connection and says hello.
    *
    * @param {AbortSignal} stopped
-   * @returns {Promise<Failure>}
+   * @returns {Promise<Link | Failure>}
    */
   async #connectOnce(stopped) {
-    let token;
     try {
-      token = await this.#token();
+      // A session is resumed without one. It is fetched now since hello must not be late.
+      if (this.#resume === undefined) await this.#fetchToken();
     } catch (error) {
-      const failure = error instanceof SignalboxError ? error : new SignalboxError('unauthorized', 'no token', { retryable: true, cause: error });
-      return { error: failure, final: !failure.retryable, lasted: 0 };
+      return failureOf(/** @type {SignalboxError} */ (error));
     }
-    const refuses = this.#options.getToken !== undefined && token === this.#refusedToken;
-    if (refuses) {
-      return { error: new SignalboxError('unauthorized', 'the token was refused, and there is no other'), final: true, lasted: 0 };
-    }
-    /** @type {Link} */
     const link = new Link(this.#url, {
       WebSocket: this.#WebSocket,
       openTimeout: this.#openTimeout,
+      nextID: () => ++this.#lastID,
       onEvent: (event) => this.#event(event),
     });
     const stop = () => link.close();
     stopped.addEventListener('abort', stop);
+    link.closed.then(() => stopped.removeEventListener('abort', stop));
     if (stopped.aborted) stop();
+    this.#attempt += 1;
     /** @type {SignalboxError | undefined} */
     let refusal;
     await link.opened;
     if (!link.ended) {
       try {
-        await link.request('hello', this.#hello(token), {
-          timeout: this.#openTimeout,
-          accept: (welcome) => this.#welcomed(link, welcome),
-        });
+        await this.#greet(link);
+        return link;
       } catch (error) {
         refusal = /** @type {SignalboxError} */ (error);
-        link.close();
+        // Not 1000: the gateway may have taken the session over, with an answer that was lost.
+        link.close(CLOSE_LOST, 'no hello');
       }
     }
-    const end = await link.closed;
-    stopped.removeEventListener('abort', stop);
-    this.#unlink(link);
-    return this.#judge(end, refusal, token);
+    return this.#judge(await link.closed, refusal);
   }
 
   /**
-   * The fields of hello. A session always starts anew: what a resumed one adds (`resume`, and each room's last `seq`)
-   * belongs here, and what the reply says of it in `#welcomed`.
+   * Resumes the session, or begins one.
    *
-   * @param {string | undefined} token
+   * @param {Link} link
    */
-  #hello(token) {
+  async #greet(link) {
+    if (this.#resume !== undefined) {
+      try {
+        const rooms = this.#positions();
+        await this.#hello(link, { resume: this.#resume, rooms });
+        return;
+      } catch (cause) {
+        const error = /** @type {SignalboxError} */ (cause);
+        if (error.retryable) throw error;
+        // Not a fault of the client's: a new session may be let in.
+        this.#endSession();
+        if (error.code !== 'resume_refused') throw new SignalboxError('resume_refused', error.message, { retryable: true, cause });
+        await this.#fetchToken();
+        if (link.ended) throw new SignalboxError('timeout', 'the token came too late for this connection', { retryable: true, cause });
+        this.#attempt = 1;
+      }
+    }
     const { app, name } = this.#options;
-    return token === undefined ? { app, name, client: CLIENT } : { token, client: CLIENT };
+    await this.#hello(link, { ...(this.#token === undefined ? { app, name } : { token: this.#token }), resumable: true });
   }
 
   /**
    * @param {Link} link
+   * @param {object} fields
+   */
+  #hello(link, fields) {
+    return link.request('hello', { ...fields, attempt: this.#attempt, client: CLIENT }, {
+      timeout: this.#openTimeout,
+      accept: (welcome) => this.#welcomed(link, welcome),
+    });
+  }
+
+  /** What was seen last in each room that has a seat, as far as is known. */
+  #positions() {
+    const seats = [...this.#leaving, ...this.#rooms.values()].filter((room) => !this.#seatless.has(room));
+    return seats.length === 0 ? undefined : Object.fromEntries(seats.map((room) => [room.name, room._position]));
+  }
+
+  /**
+   * A hello is in force. What is sent from now on goes this way: first what has no reply yet.
+   *
+   * @param {Link} link
    * @param {Welcome} welcome
    */
   #welcomed(link, welcome) {
-    this.#welcome = welcome;
+    const resumed = welcome.resumed === true;
+    if (this.#link) this.#supersede(this.#link, resumed);
     this.#link = link;
+    this.#welcome = welcome;
+    this.#resume = welcome.resume ?? (resumed ? this.#resume : undefined);
+    this.#moving = false;
     this.#refusedToken = undefined;
+    this.#moveAt = 0;
     this.#iceServers = welcome.iceServers ?? [];
     link.establish(welcome.limits ?? {}, welcome.heartbeat);
-    this.#gate.open(link);
-    for (const room of [...this.#rooms.values()]) this.#rejoin(link, room);
-    this.#setState('connected');
+    link.closed.then((end) => this.#unlink(link, end));
+
+    const results = (resumed && welcome.rooms) || {};
+    const isKept = (/** @type {Room} */ { name }) => ['replayed', 'resync'].includes(results[name]?.result);
+    const rooms = [...this.#rooms.values()];
+    const unseated = rooms.filter((room) => !isKept(room) && !this.#seatless.has(room));
+    for (const room of unseated) this.#seatless.add(room);
+    for (const request of [...this.#held]) {
+      const { id, room } = request;
+      const lost = room ? !isKept(room) : !resumed;
+      // What was sent may have taken effect; what was not waits for the room's next seat, if there is to be one.
+      if (lost && (id > 0 || room?.status === 'closed')) request.fail(disconnected());
+      else if (!this.#waitsForSeat(request)) link.submit(request);
+    }
+    for (const room of unseated) {
+      room._unseated();
+      this.#rejoin(room, resumed ? 0 : OLD_SEAT_PATIENCE);
+    }
+    this.#gate.open();
+    for (const room of rooms) if (results[room.name]?.result === 'replayed') room._resumed();
+    if (this.#link !== link) return;
+    this.#setState('connected', { resumed });
     this.emit('ice', { iceServers: this.#iceServers });
   }
 
-  /** @param {Link} link */
-  #unlink(link) {
+  /**
+   * Leaves a connection for another that is there already.
+   *
+   * @param {Link} old
+   * @param {boolean} resumed
+   */
+  #supersede(old, resumed) {
+    this.#hold(old.release());
+    if (!resumed) {
+      old.close();
+      return;
+    }
+    // The takeover closes it, unless its gateway hangs.
+    const timer = setTimeout(() => old.close(CLOSE_LOST, 'left for another connection'), TAKEOVER_DEADLINE);
+    old.closed.then(() => clearTimeout(timer));
+  }
+
+  /**
+   * Waits until the connection ends, or is to be left for another.
+   *
+   * @param {Link} link
+   * @returns {Promise<Failure | undefined>}
+   */
+  async #serve(link) {
+    const end = await Promise.race([link.closed, new Promise((resolve) => (this.#move = () => resolve(undefined)))]);
+    return end && this.#judge(end);
+  }
+
+  /**
+   * @param {Link} link
+   * @param {End} end
+   */
+  #unlink(link, { code, reason, lasted }) {
     if (this.#link !== link) return;
     this.#link = undefined;
+    if (lasted >= this.#backoff.healthy) this.#backoff.reset();
+    this.#hold(link.release());
+    if (this.#resume === undefined) {
+      for (const request of [...this.#held]) if (request.id > 0) request.fail(disconnected(code));
+    }
+    if (!this.#moving) return;
+    // It is one's own next connection that takes over, and is about to say so, or should be asked again.
+    if (code === CLOSE_TAKEN_OVER) this.#wake?.();
+    else if (code !== CLOSE_MOVED || this.#wake) this.#lost({ error: closeError(code, reason) });
+  }
+
+  /** @param {{error: SignalboxError, delay?: number}} detail */
+  #lost(detail) {
     for (const room of [...this.#rooms.values()]) room._lost();
+    this.#setState(this.#welcome ? 'reconnecting' : 'connecting', detail);
+  }
+
+  /**
+   * Keeps requests for the next connection, before those that are kept already.
+   *
+   * @param {Request[]} requests
+   */
+  #hold(requests) {
+    const held = new Set();
+    for (const request of [...requests, ...this.#held]) request.waitIn(held);
+    this.#held = held;
   }
 
   /**
    * Whether, and why, there is no coming back.
    *
    * @param {End} end
-   * @param {SignalboxError | undefined} refusal of hello
-   * @param {string | undefined} token
+   * @param {SignalboxError} [refusal] of hello
    * @returns {Failure}
    */
-  #judge({ code, reason, lasted }, refusal, token) {
-    const refused = refusal !== undefined && refusal.code !== 'disconnected' && refusal.code !== 'timeout';
-    const details = { closeCode: code, retryable: !isFinalClose(code), cause: refusal };
-    const unauthorized = code === CLOSE_UNAUTHORIZED || code === CLOSE_EXPIRED;
-    const error = refused ? refusal : new SignalboxError(unauthorized ? 'unauthorized' : 'disconnected', reason || `connection closed (${code})`, details);
-    if (error.code === 'unauthorized' && this.#options.getToken) {
-      this.#refusedToken = token;
-      return { error, final: false, lasted };
-    }
-    return { error, final: !error.retryable, lasted };
-  }
-
-  /** @returns {Promise<string | undefined>} */
-  async #token() {
-    const { getToken, token } = this.#options;
-    return getToken ? getToken() : token;
+  #judge({ code, reason }, refusal) {
+    if (refusal && refusal.code !== 'disconnected') return this.#judgeError(refusal);
+    return this.#judgeError(closeError(code, reason));
   }
 
   /**
-   * Takes a room's seat again on a new connection.
-   *
-   * @param {Link} link
-   * @param {Room} room
+   * @param {SignalboxError} error
+   * @returns {Failure}
    */
-  async #rejoin(link, room) {
-    const patience = performance.now() + OLD_SEAT_PATIENCE;
+  #judgeError(error) {
+    if (error.code !== 'unauthorized') return failureOf(error);
+    this.#endSession();
+    if (!this.#options.getToken) return failureOf(error);
+    this.#refusedToken = this.#token;
+    return { error, final: false };
+  }
+
+  /** The next hello begins a session. */
+  #endSession() {
+    this.#resume = undefined;
+    this.#attempt = 0;
+  }
+
+  /** Gets the token for the next session, if there is to be one. */
+  async #fetchToken() {
+    const { getToken, token } = this.#options;
+    try {
+      this.#token = getToken ? await getToken() : token;
+    } catch (error) {
+      if (error instanceof SignalboxError) throw error;
+      throw new SignalboxError('unauthorized', 'no token', { retryable: true, cause: error });
+    }
+    if (getToken && this.#token === this.#refusedToken) {
+      throw new SignalboxError('unauthorized', 'the token was refused, and there is no other');
+    }
+  }
+
+  /**
+   * Takes a room's seat again that is lost.
+   *
+   * @param {Room} room
+   * @param {number} patience how long one's own old seat may fill the room, in milliseconds
+   */
+  async #rejoin(room, patience) {
+    const patient = performance.now() + patience;
     const backoff = new Backoff({ min: 500, max: 5_000 });
-    const held = () => !link.ended && this.#rooms.get(room.name) === room;
-    while (held()) {
+    while (this.#seatless.has(room)) {
       try {
         const { mutedAudio: _audio, mutedVideo: _video, ...state } = room.self.state;
-        await link.request('join', { room: room.name, state, capacity: this.#capacities.get(room) }, {
-          accept: (snapshot) => this.#seated(link, snapshot, {}, room),
-          late: () => this.#giveUpSeat(link, room.name),
-        });
+        await this.#request('join', { room: room.name, state, capacity: this.#capacities.get(room) }, {
+          accept: (snapshot) => this.#seated(snapshot, {}, room),
+          late: () => this.#giveUpSeat(room.name),
+        }, room);
         return;
       } catch (cause) {
         const error = /** @type {SignalboxError} */ (cause);
-        if (!held()) return;
-        const oldSeat = error.code === 'room_full' && performance.now() < patience;
+        if (!this.#seatless.has(room)) return;
+        if (error.code === 'disconnected') continue;
+        const oldSeat = error.code === 'room_full' && performance.now() < patient;
         if (!error.retryable && !oldSeat) {
           room._close({ reason: 'lost', error });
           return;
@@ -388,28 +556,27 @@ export class Signalbox extends TypedTarget {
   /**
    * A join took effect.
    *
-   * @param {Link} link
    * @param {Snapshot} snapshot
    * @param {{capacity?: number}} asked
    * @param {Room} [again] the room that was lost; undefined for a join by the application
    * @returns {Room}
    */
-  #seated(link, snapshot, { capacity }, again) {
+  #seated(snapshot, { capacity }, again) {
     let room = this.#rooms.get(snapshot.room);
     if (again && room !== again) {
-      this.#giveUpSeat(link, snapshot.room);
+      this.#giveUpSeat(snapshot.room);
       throw new SignalboxError('closed', 'the room was left');
     }
     if (room) {
+      this.#seatless.delete(room);
+      for (const request of [...this.#held]) if (request.room === room) this.#link?.submit(request);
       room._rejoined(snapshot);
       return room;
     }
     room = new Room(
       {
-        request: (type, fields, options) => this.#request(type, fields, options),
-        forget: (closed) => {
-          if (this.#rooms.get(closed.name) === closed) this.#rooms.delete(closed.name);
-        },
+        request: (asking, type, fields, options) => this.#request(type, fields, options, asking),
+        forget: (closed, closing) => this.#forget(closed, closing),
       },
       snapshot,
     );
@@ -420,40 +587,58 @@ export class Signalbox extends TypedTarget {
   }
 
   /**
+   * A room is being closed.
+   *
+   * @param {Room} room
+   * @param {Closing} closing
+   */
+  #forget(room, { reason }) {
+    const seatless = this.#seatless.delete(room);
+    if (this.#rooms.get(room.name) === room) this.#rooms.delete(room.name);
+    // When one leaves, what one has said before is still to be sent.
+    if (reason === 'left' && !seatless) return;
+    for (const request of [...this.#held]) {
+      if (request.room !== room) continue;
+      request.fail(request.id > 0 ? disconnected() : new SignalboxError('closed', 'the room is closed'));
+    }
+  }
+
+  /**
    * A join took effect that nobody waits for any more.
    *
-   * @param {Link} link
    * @param {string} name
    */
-  #giveUpSeat(link, name) {
+  #giveUpSeat(name) {
     if (this.#rooms.has(name) || this.#joining.has(name)) return;
-    link.request('leave', { room: name }).catch(() => {});
+    this.#request('leave', { room: name }).catch(() => {});
   }
 
   /**
-   * @param {string} type
-   * @param {object} fields
-   * @param {RequestOptions} [options]
-   */
-  #request(type, fields, options) {
-    if (!this.#link) {
-      return Promise.reject(new SignalboxError('disconnected', 'there is no connection to the gateway', { retryable: true }));
-    }
-    return this.#link.request(type, fields, options);
-  }
-
-  /**
-   * The link, once hello is in force.
+   * Sends a request, as soon as there is a connection.
    *
-   * @param {AbortSignal} [signal]
-   * @param {number} [timeout] milliseconds
-   * @returns {Promise<Link>}
+   * @param {string} type
+   * @param {{[field: string]: any}} fields
+   * @param {RequestOptions} [options]
+   * @param {Room} [room] whose seat it needs, or is to take
+   * @returns {Promise<any>}
    */
-  async #ready(signal, timeout) {
-    signal?.throwIfAborted();
+  async #request(type, fields, options, room) {
     if (!this.#running) throw new SignalboxError('closed', 'the client is not connected: call connect() first');
-    if (this.#link && !this.#link.ended) return this.#link;
-    return this.#gate.wait(signal, timeout);
+    // What is soon out of date is sent at most once, and now.
+    const request = new Request(type, fields, options, { once: fields.volatile === true, room });
+    if (type === 'leave' && room) {
+      this.#leaving.add(room);
+      request.promise.catch(() => {}).then(() => this.#leaving.delete(room));
+    }
+    if (this.#link && !this.#link.ended && !this.#waitsForSeat(request)) this.#link.submit(request);
+    else if (request.once) request.fail(disconnected());
+    else request.waitIn(this.#held);
+    return request.promise;
+  }
+
+  /** @param {Request} request */
+  #waitsForSeat({ type, room }) {
+    return type !== 'join' && room !== undefined && this.#seatless.has(room);
   }
 
   /** @param {ServerEvent} event */
@@ -471,7 +656,8 @@ export class Signalbox extends TypedTarget {
   }
 
   /**
-   * Leaves a draining gateway when it asks for it: until then its connection is good.
+   * Leaves a draining gateway when it asks for it: until then its connection is good. A session that cannot be resumed
+   * is given up before the next begins, so that it is not in that one's way.
    *
    * @param {number} retryAfter milliseconds
    * @param {number} deadline   milliseconds
@@ -480,15 +666,17 @@ export class Signalbox extends TypedTarget {
     const link = this.#link;
     if (!link) return;
     this.#moveAt = performance.now() + retryAfter;
-    const timer = setTimeout(() => link.close(), retryAfter);
+    const timer = setTimeout(() => (this.#resume === undefined ? link.close() : this.#move()), retryAfter);
     link.closed.then(() => clearTimeout(timer));
     this.emit('goaway', { retryAfter, deadline });
   }
 
   /** The network has probably come back, or changed. */
   #nudge() {
-    this.#wake();
-    this.#link?.probe(PROBE_DEADLINE);
+    if (this.#link) this.#link.probe(PROBE_DEADLINE);
+    else this.#backoff.reset();
+    if (this.#wake) this.#wake();
+    else this.#hurryUntil = performance.now() + PROBE_DEADLINE + 1_000;
   }
 
   /**
@@ -501,7 +689,7 @@ export class Signalbox extends TypedTarget {
       const done = () => {
         clearTimeout(timer);
         stopped.removeEventListener('abort', done);
-        this.#wake = () => {};
+        this.#wake = undefined;
         resolve();
       };
       const timer = setTimeout(done, ms);
@@ -518,13 +706,15 @@ export class Signalbox extends TypedTarget {
     if (!this.#running) return;
     const running = this.#running;
     this.#running = undefined;
-    for (const room of [...this.#rooms.values()]) {
-      if (reason === 'left') room.leave().catch(() => {});
-      else room._close({ reason, error });
-    }
+    // The close code 1000 gives the seats up.
+    for (const room of [...this.#rooms.values()]) room._close(reason === 'left' ? { reason } : { reason, error });
     this.#gate.fail(error);
+    const link = this.#link;
     this.#link = undefined;
     running.abort();
+    for (const request of [...(link?.release() ?? []), ...this.#held]) request.fail(request.id > 0 ? disconnected() : error);
+    this.#held.clear();
+    this.#endSession();
     this.#backoff.reset();
     this.#welcome = undefined;
     this.#setState('closed', { error });
@@ -532,12 +722,29 @@ export class Signalbox extends TypedTarget {
 
   /**
    * @param {ClientState} state
-   * @param {{error?: SignalboxError, delay?: number}} [detail]
+   * @param {Omit<StateDetail, 'state'>} [detail]
    */
   #setState(state, detail = {}) {
     this.#state = state;
     this.emit('state', { state, ...detail });
   }
+}
+
+/**
+ * @param {number} code
+ * @param {string} reason
+ */
+function closeError(code, reason) {
+  const word = CLOSE_WORDS.get(code) ?? 'disconnected';
+  return new SignalboxError(word, reason || `connection closed (${code})`, { closeCode: code, retryable: !isFinalClose(code) });
+}
+
+/**
+ * @param {SignalboxError} error
+ * @returns {Failure}
+ */
+function failureOf(error) {
+  return { error, final: !error.retryable };
 }
 
 /**

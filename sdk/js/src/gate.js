@@ -1,30 +1,22 @@
-import { SignalboxError } from './errors.js';
-
-/** @import { Link } from './link.js' */
-
 /** Where calls wait for a connection. */
 export class Gate {
-  /** @type {Set<{resolve: (link: Link) => void, reject: (error: Error) => void}>} */
+  /** @type {Set<{resolve: () => void, reject: (error: Error) => void}>} */
   #waiters = new Set();
 
   /**
    * @param {AbortSignal} [signal]
-   * @param {number} [timeout] milliseconds; without it, without end
-   * @returns {Promise<Link>}
+   * @returns {Promise<void>}
    */
-  wait(signal, timeout) {
+  wait(signal) {
     return new Promise((resolve, reject) => {
-      /** @type {ReturnType<typeof setTimeout> | undefined} */
-      let timer;
       const settle = () => {
         this.#waiters.delete(waiter);
-        clearTimeout(timer);
         signal?.removeEventListener('abort', abort);
       };
       const waiter = {
-        resolve: (/** @type {Link} */ link) => {
+        resolve: () => {
           settle();
-          resolve(link);
+          resolve();
         },
         reject: (/** @type {Error} */ error) => {
           settle();
@@ -32,18 +24,13 @@ export class Gate {
         },
       };
       const abort = () => waiter.reject(signal?.reason);
-      if (timeout !== undefined) {
-        const error = new SignalboxError('timeout', 'no connection to the gateway in time', { retryable: true });
-        timer = setTimeout(() => waiter.reject(error), timeout);
-      }
       signal?.addEventListener('abort', abort, { once: true });
       this.#waiters.add(waiter);
     });
   }
 
-  /** @param {Link} link */
-  open(link) {
-    for (const waiter of [...this.#waiters]) waiter.resolve(link);
+  open() {
+    for (const waiter of [...this.#waiters]) waiter.resolve();
   }
 
   /** @param {Error} error */

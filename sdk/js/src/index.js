@@ -17,7 +17,7 @@ export { Room } from './room.js';
  * @typedef {import('./client.js').ClientEvents} ClientEvents
  * @typedef {import('./call.js').CallOptions} CallOptions
  * @typedef {import('./call.js').CallEvents} CallEvents
- * @typedef {import('./link.js').RequestOptions} RequestOptions
+ * @typedef {import('./request.js').RequestOptions} RequestOptions
  * @typedef {import('./room.js').Peer} Peer
  * @typedef {import('./room.js').RoomEvents} RoomEvents
  * @typedef {import('./room.js').RoomStatus} RoomStatus

@@ -1,23 +1,11 @@
 import { SignalboxError } from './errors.js';
-import { SUBPROTOCOL } from './protocol.js';
+import { CLOSE_LOST, SUBPROTOCOL } from './protocol.js';
+import { Request } from './request.js';
 
 /** @import { Limits, ServerEvent } from './protocol.js' */
+/** @import { RequestOptions } from './request.js' */
 
 /**
- * @typedef {object} RequestOptions
- * @property {AbortSignal} [signal]  gives the request up
- * @property {number} [timeout]      how long to wait for the reply, in milliseconds
- * @property {(ok: any) => any} [accept] turns a reply into the promise's value; called at once, before the next
- *   message is looked at, so that what it sets up misses no event
- * @property {(ok: any) => void} [late] told when the request took effect after it was given up
- *
- * @typedef {object} Request
- * @property {number} id
- * @property {string} text
- * @property {boolean} settled
- * @property {(ok: any) => void} ok
- * @property {(error: Error) => void} fail
- *
  * @typedef {object} End how a connection ended
  * @property {number} code     WebSocket close code; 1006 where there was no closing handshake
  * @property {string} reason
@@ -33,18 +21,19 @@ const FIRST_LIMITS = { messageBytes: 65536, requestsPerSecond: 50, requestsBurst
 const MISSED_PINGS = 2;
 
 /**
- * One WebSocket from its opening to its end: numbers the requests, matches the replies, keeps the gateway's limits
- * on rate and requests in flight, and notices silence. A link is used once; {@link Signalbox} makes the next.
+ * One WebSocket from its opening to its end: sends the requests, matches the replies, keeps the gateway's limits on
+ * rate and requests in flight, and notices silence. A link is used once; {@link Signalbox} makes the next, and gives
+ * it the requests that have got no reply here.
  */
 export class Link {
   /** @type {WebSocket} */
   #socket;
+  #nextID;
   #onEvent;
-  /** @type {Map<number, Request>} sent, without a reply */
+  /** Sent, without a reply, by id. @type {Map<number, Request>} */
   #sent = new Map();
-  /** @type {Request[]} waiting for a free place */
-  #queue = [];
-  #lastID = 0;
+  /** Those that wait for a free place. @type {Set<Request>} */
+  #queue = new Set();
   #limits = FIRST_LIMITS;
   #tokens = FIRST_LIMITS.requestsBurst;
   #tokensAt = 0;
@@ -54,6 +43,8 @@ export class Link {
   #pingTimer;
   #missed = 0;
   #heardAt = 0;
+  #probing = false;
+  #released = false;
   /** @type {End | undefined} */
   #end;
   #openedAt = 0;
@@ -67,14 +58,16 @@ export class Link {
    * @param {object} options
    * @param {WebSocketConstructor} options.WebSocket
    * @param {number} options.openTimeout how long the handshake may take, in milliseconds
+   * @param {() => number} options.nextID numbers the requests that have no number yet
    * @param {(event: ServerEvent) => void} options.onEvent
    */
-  constructor(url, { WebSocket, openTimeout, onEvent }) {
+  constructor(url, { WebSocket, openTimeout, nextID, onEvent }) {
+    this.#nextID = nextID;
     this.#onEvent = onEvent;
     /** Resolves with how the connection ended; never rejects. @type {Promise<End>} */
     this.closed = new Promise((resolve) => (this.#resolveClosed = resolve));
     this.#socket = new WebSocket(url, SUBPROTOCOL);
-    const timer = setTimeout(() => this.close(4000, 'no handshake in time'), openTimeout);
+    const timer = setTimeout(() => this.close(CLOSE_LOST, 'no handshake in time'), openTimeout);
     /** Resolves when requests can be sent, or when it ended before. @type {Promise<void>} */
     this.opened = new Promise((resolve) => {
       this.#socket.addEventListener('open', () => {
@@ -113,73 +106,48 @@ export class Link {
   }
 
   /**
-   * Sends a request as soon as the limits allow it.
+   * Sends a request as soon as the limits allow it, after those that were given before.
+   *
+   * @param {Request} request
+   */
+  submit(request) {
+    if (this.ended) {
+      request.fail(disconnected());
+      return;
+    }
+    request.waitIn(this.#queue);
+    this.#pump();
+  }
+
+  /**
+   * Sends what belongs to this connection alone.
    *
    * @param {string} type
    * @param {object} fields
-   * @param {RequestOptions} [options]
-   * @returns {Promise<any>} the reply's `ok`, or what `accept` made of it
+   * @param {RequestOptions} options
+   * @returns {Promise<any>}
    */
-  request(type, fields, { signal, timeout = 10_000, accept = (ok) => ok, late } = {}) {
-    return new Promise((resolve, reject) => {
-      if (signal?.aborted) {
-        reject(signal.reason);
-        return;
-      }
-      if (this.ended) {
-        reject(disconnected());
-        return;
-      }
-      const id = ++this.#lastID;
-      const text = JSON.stringify({ id, type, ...fields });
-      if (tooLong(text, this.#limits.messageBytes)) {
-        // The gateway would close the connection over it, for good.
-        reject(new SignalboxError('too_large', `a message of type ${type} is over ${this.#limits.messageBytes} bytes`));
-        return;
-      }
-      const settle = () => {
-        request.settled = true;
-        clearTimeout(timer);
-        signal?.removeEventListener('abort', abort);
-      };
-      const giveUp = (/** @type {any} */ reason) => {
-        settle();
-        this.#queue = this.#queue.filter((waiting) => waiting !== request);
-        reject(reason);
-      };
-      /** @type {Request} */
-      const request = {
-        id,
-        text,
-        settled: false,
-        ok: (ok) => {
-          if (request.settled) {
-            late?.(ok);
-            return;
-          }
-          settle();
-          try {
-            resolve(accept(ok));
-          } catch (error) {
-            reject(error);
-          }
-        },
-        fail: (error) => {
-          if (!request.settled) {
-            settle();
-            reject(error);
-          }
-        },
-      };
-      const abort = () => giveUp(signal?.reason);
-      signal?.addEventListener('abort', abort, { once: true });
-      const timer = setTimeout(
-        () => giveUp(new SignalboxError('timeout', `no reply to ${type} within ${timeout} ms`, { retryable: true })),
-        timeout,
-      );
-      this.#queue.push(request);
-      this.#pump();
-    });
+  request(type, fields, options) {
+    const request = new Request(type, fields, options, { once: true });
+    this.submit(request);
+    return request.promise;
+  }
+
+  /**
+   * Gives up the requests that have no reply, in the order in which another connection is to send them. From now on
+   * this one tells nothing, be it open or not.
+   *
+   * @returns {Request[]}
+   */
+  release() {
+    this.#released = true;
+    clearTimeout(this.#pumpTimer);
+    clearInterval(this.#pingTimer);
+    this.#failOnce();
+    const unanswered = [...this.#sent.values(), ...this.#queue].filter(({ settled }) => !settled);
+    this.#sent.clear();
+    for (const request of unanswered) request.waitIn();
+    return unanswered;
   }
 
   /**
@@ -188,15 +156,22 @@ export class Link {
    *
    * @param {number} deadline milliseconds
    */
-  probe(deadline) {
+  async probe(deadline) {
+    if (this.#probing) return;
+    this.#probing = true;
     const asked = performance.now();
-    this.#ping(deadline).catch(() => {
-      if (this.#heardAt < asked) this.close(4000, 'no sign of life');
-    });
+    try {
+      await this.#ping(deadline);
+    } catch {
+      if (this.#heardAt < asked && !this.#released) this.close(CLOSE_LOST, 'no sign of life');
+    } finally {
+      this.#probing = false;
+    }
   }
 
   /**
-   * Ends the connection now, without waiting for the other side.
+   * Ends the connection now, without waiting for the other side. 1000 gives the session up, anything else can be
+   * resumed.
    *
    * @param {number} [code]
    * @param {string} [reason]
@@ -210,17 +185,25 @@ export class Link {
   /** Sends what the limits allow, and comes back for the rest. */
   #pump() {
     if (this.ended || this.#socket.readyState !== 1) return;
-    const { requestsPerSecond, requestsBurst, inFlight } = this.#limits;
+    const { messageBytes, requestsPerSecond, requestsBurst, inFlight } = this.#limits;
     const now = performance.now();
     this.#tokens = Math.min(requestsBurst, this.#tokens + ((now - this.#tokensAt) * requestsPerSecond) / 1000);
     this.#tokensAt = now;
-    while (this.#queue.length > 0 && this.#sent.size < inFlight && this.#tokens >= 1) {
-      const request = /** @type {Request} */ (this.#queue.shift());
+    for (const request of this.#queue) {
+      if (this.#sent.size >= inFlight || this.#tokens < 1) break;
+      request.waitIn();
+      request.id ||= this.#nextID();
+      const { text } = request;
+      if (tooLong(text, messageBytes)) {
+        // The gateway would close the connection over it, for good.
+        request.fail(new SignalboxError('too_large', `a message of type ${request.type} is over ${messageBytes} bytes`));
+        continue;
+      }
       this.#tokens -= 1;
       this.#sent.set(request.id, request);
-      this.#socket.send(request.text);
+      this.#socket.send(text);
     }
-    if (this.#queue.length > 0 && this.#tokens < 1 && this.#pumpTimer === undefined) {
+    if (this.#queue.size > 0 && this.#tokens < 1 && this.#pumpTimer === undefined) {
       this.#pumpTimer = setTimeout(
         () => {
           this.#pumpTimer = undefined;
@@ -235,7 +218,7 @@ export class Link {
   #receive(data) {
     this.#missed = 0;
     this.#heardAt = performance.now();
-    if (this.ended || typeof data !== 'string') return;
+    if (this.ended || this.#released || typeof data !== 'string') return;
     /** @type {any} */
     let message;
     try {
@@ -249,7 +232,7 @@ export class Link {
       if (request === undefined) return;
       this.#sent.delete(message.re);
       if (message.error) request.fail(SignalboxError.fromReply(message.error));
-      else request.ok(message.ok);
+      else request.succeed(message.ok);
       this.#pump();
     } else if (typeof message.type === 'string') {
       this.#onEvent(message);
@@ -259,7 +242,7 @@ export class Link {
   /** @param {number} heartbeat */
   #beat(heartbeat) {
     if (this.#missed >= MISSED_PINGS) {
-      this.close(4000, 'no sign of life');
+      this.close(CLOSE_LOST, 'no sign of life');
       return;
     }
     this.#missed += 1;
@@ -280,16 +263,20 @@ export class Link {
     this.#end = { code, reason, lasted: this.#openedAt === 0 ? 0 : performance.now() - this.#openedAt };
     clearTimeout(this.#pumpTimer);
     clearInterval(this.#pingTimer);
-    const waiting = [...this.#sent.values(), ...this.#queue];
-    this.#sent.clear();
-    this.#queue = [];
-    for (const request of waiting) request.fail(disconnected(code));
+    this.#failOnce();
     this.#resolveClosed(this.#end);
+  }
+
+  /** Fails what no other connection can send. */
+  #failOnce() {
+    for (const request of [...this.#sent.values(), ...this.#queue]) {
+      if (request.once) request.fail(disconnected(this.#end?.code));
+    }
   }
 }
 
 /** @param {number} [closeCode] */
-function disconnected(closeCode) {
+export function disconnected(closeCode) {
   return new SignalboxError('disconnected', 'the connection to the gateway is lost', { retryable: true, closeCode });
 }
 

@@ -18,6 +18,9 @@ import { TypedTarget } from './events.js';
  * @property {{error: unknown}} error a step of the negotiation failed
  */
 
+/** How old one's own offer is, in milliseconds, when the peer's next offer shows that it was lost. */
+const LOST_OFFER = 5_000;
+
 /**
  * An RTCPeerConnection to one peer, negotiated as in W3C WebRTC, section 10.7 (perfect negotiation): either side may
  * add and remove media at any time, also both at once.
@@ -30,6 +33,8 @@ export class PeerConnection extends TypedTarget {
   #report;
   #beforeAnswer;
   #makingOffer = false;
+  /** When the last description was sent, by performance.now(). */
+  #sentAt = 0;
   #ignoreOffer = false;
   #isSettingRemoteAnswerPending = false;
   /** Candidates that came before the description that they belong to. @type {RTCIceCandidateInit[]} */
@@ -115,6 +120,18 @@ export class PeerConnection extends TypedTarget {
     }
   }
 
+  /** Looks for another way to the peer, unless there is one: its network has probably changed. */
+  restart() {
+    if (!this.#closed && this.pc.connectionState !== 'connected') this.pc.restartIce();
+  }
+
+  /** Goes on after signals were lost. */
+  recover() {
+    if (this.#closed) return;
+    if (this.pc.signalingState === 'have-local-offer') this.#sendDescription();
+    else this.restart();
+  }
+
   /** Ends the connection; nothing is told any more, but for one last 'connection' with the state `closed`. */
   close() {
     if (this.#closed) return;
@@ -144,7 +161,14 @@ export class PeerConnection extends TypedTarget {
     const offerCollision = description.type === 'offer' && !readyForOffer;
 
     this.#ignoreOffer = !this.#polite && offerCollision;
-    if (this.#ignoreOffer) return;
+    if (this.#ignoreOffer) {
+      const isLost = this.pc.signalingState === 'have-local-offer' && performance.now() - this.#sentAt > LOST_OFFER;
+      if (isLost) this.#sendDescription();
+      return;
+    }
+    // An offer that was sent again may be answered again.
+    const isOpen = this.pc.signalingState === 'have-local-offer' && !this.#isSettingRemoteAnswerPending;
+    if (description.type === 'answer' && !isOpen) return;
     this.#isSettingRemoteAnswerPending = description.type === 'answer';
     try {
       await this.pc.setRemoteDescription(description); // Rolls back as needed.
@@ -192,6 +216,7 @@ export class PeerConnection extends TypedTarget {
 
   #sendDescription() {
     if (this.#closed || !this.pc.localDescription) return;
+    this.#sentAt = performance.now();
     this.#send({ description: this.pc.localDescription });
   }
 

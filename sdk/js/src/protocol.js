@@ -27,6 +27,15 @@ export function isFinalClose(code) {
 export const CLOSE_UNAUTHORIZED = 4001;
 export const CLOSE_EXPIRED = 4005;
 
+/** A later connection has the session. */
+export const CLOSE_TAKEN_OVER = 4006;
+
+/** The gateway drains, or has the session no more. */
+export const CLOSE_MOVED = 4100;
+
+/** What a client closes with that will resume on another connection; 1000 would give its seats up. */
+export const CLOSE_LOST = 4000;
+
 /**
  * @typedef {string | number | boolean | null | {[key: string]: any} | any[]} JSONValue
  *
@@ -79,6 +88,19 @@ export const CLOSE_EXPIRED = 4005;
  * @property {number} time      Unix milliseconds of the gateway's clock
  * @property {RTCIceServer[]} [iceServers]
  * @property {Partial<Limits>} [limits]
+ * @property {string} [resume] the token that a later connection resumes the session with
+ * @property {number} [grace]  how long seats are kept without a connection, in milliseconds
+ * @property {boolean} [resumed] the session goes on
+ * @property {Record<string, RoomResult>} [rooms] what became of the rooms that `hello` named
+ *
+ * @typedef {object} RoomResult
+ * @property {'replayed' | 'resync' | 'gone'} result `replayed`: what was missed follows as events; `resync`: a
+ *   snapshot follows; `gone`: there is no seat any more
+ * @property {number} [request] the highest id of the client's requests that took effect
+ *
+ * @typedef {object} Position the last event of a room that the client has seen
+ * @property {string} epoch
+ * @property {number} seq
  *
  * @typedef {object} RoomEvent
  * @property {string} type

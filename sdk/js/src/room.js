@@ -1,8 +1,8 @@
 import { SignalboxError } from './errors.js';
 import { TypedTarget } from './events.js';
 
-/** @import { ICEReport, JSONValue, RoomChanges, RoomEvent, Snapshot, Spotlight, State } from './protocol.js' */
-/** @import { RequestOptions } from './link.js' */
+/** @import { ICEReport, JSONValue, Position, RoomChanges, RoomEvent, Snapshot, Spotlight, State } from './protocol.js' */
+/** @import { RequestOptions } from './request.js' */
 
 /**
  * @typedef {object} Peer somebody's seat, as it was when you asked: a change makes a new object
@@ -16,8 +16,8 @@ import { TypedTarget } from './events.js';
  * @typedef {'joined' | 'rejoining' | 'closed'} RoomStatus
  *
  * @typedef {object} Closing
- * @property {'left' | 'kicked' | 'closed' | 'lost'} reason `left`: by oneself; `kicked` and `closed`: by a moderator or
- *   the server; `lost`: the seat could not be taken again after a lost connection
+ * @property {'left' | 'kicked' | 'closed' | 'replaced' | 'lost'} reason `left`: by oneself; `kicked` and `closed`: by a
+ *   moderator or the server; `replaced`: the same user has come in anew; `lost`: the seat could not be kept or taken again
  * @property {string} [by] the moderator's peer id
  * @property {Error} [error] with `lost`
  *
@@ -30,17 +30,20 @@ import { TypedTarget } from './events.js';
  * @property {{by?: string, changes: RoomChanges}} changed
  * @property {{action: string, kind?: string, to?: string, by?: string}} control
  * @property {Closing} closed the seat is given up, or was taken
- * @property {{snapshot: Snapshot, newSeat: boolean}} resync what was known is replaced by a snapshot; with `newSeat`
- *   one is a new peer to the others, with another id
+ * @property {{snapshot: Snapshot, newSeat: boolean}} resync what was known is replaced by a snapshot, messages in between
+ *   are not known; with `newSeat` one is a new peer to the others
  * @property {{status: RoomStatus}} status
  *
  * @typedef {object} RoomPort what a room needs of its client
- * @property {(type: string, fields: object, options?: RequestOptions) => Promise<any>} request
- * @property {(room: Room) => void} forget
+ * @property {(room: Room, type: string, fields: object, options?: RequestOptions) => Promise<any>} request
+ * @property {(room: Room, closing: Closing) => void} forget
  */
 
 /** State keys that moderators write, by the kind of media. */
 const MUTED = /** @type {Record<string, string>} */ ({ audio: 'mutedAudio', video: 'mutedVideo' });
+
+/** What a `leave` is answered with that finds no seat any more. */
+const SEATLESS = new Set(['closed', 'disconnected', 'not_member', 'outcome_unknown']);
 
 /**
  * A seat in a room: who is there, what the room is like, and what is sent through it. It stays the same object across
@@ -59,8 +62,15 @@ export class Room extends TypedTarget {
   #seen = 0;
   /** The last snapshot: changes at or below it are in it already. */
   #known = 0;
-  /** Events that came before the application could add its listeners; undefined once it could. @type {RoomEvent[] | undefined} */
+  /**
+   * Events that came before the application could add its listeners, or before the snapshot of another seat; undefined
+   * when events are told as they come.
+   *
+   * @type {RoomEvent[] | undefined}
+   */
   #early = [];
+  /** Whether the seat is lost, and another one is asked for. */
+  #unseated = false;
   #version = 0;
   #capacity = 0;
   #locked = false;
@@ -86,10 +96,9 @@ export class Room extends TypedTarget {
     this.#take(snapshot);
     this.#seen = snapshot.seq;
     // `await client.join()` resumes in a microtask, so after the next task the application has its listeners.
+    const first = this.#early;
     setTimeout(() => {
-      const early = this.#early ?? [];
-      this.#early = undefined;
-      for (const event of early) this.#handle(event);
+      if (this.#early === first) this.#tellEarly();
     });
   }
 
@@ -97,7 +106,7 @@ export class Room extends TypedTarget {
     return this.#name;
   }
 
-  /** Whether the seat is held; `rejoining` while it is taken again after a lost connection. */
+  /** Whether the seat is held; `rejoining` from a lost connection until it is known again. Requests wait then. */
   get status() {
     return this.#status;
   }
@@ -197,7 +206,9 @@ export class Room extends TypedTarget {
    * @returns {Promise<number>} the room's new version
    */
   async update(changes, options) {
-    const accept = (/** @type {{seq: number, version: number}} */ ok) => {
+    const accept = (/** @type {{seq: number, version: number, repeated?: boolean}} */ ok) => {
+      // The event, or a snapshot, has come before a repeated reply, which may not know the version any more.
+      if (ok.repeated) return ok.version || this.#version;
       // The event may come later, but the next update is made for this version.
       if (ok.seq > this.seq) this.#applyChanges(ok.version, changes);
       return ok.version;
@@ -210,11 +221,12 @@ export class Room extends TypedTarget {
    *
    * @param {'mute' | 'unmute' | 'kick'} action
    * @param {{kind?: 'audio' | 'video', to?: string | Peer} & RequestOptions} [options]
-   * @returns {Promise<number>} how many peers it affected
+   * @returns {Promise<number | undefined>} how many peers it affected, if that is still known after a lost connection
    */
   async control(action, { kind, to, ...options } = {}) {
     const target = typeof to === 'object' ? to.id : to;
-    return (await this.#request('control', { action, kind, to: target }, options)).affected;
+    const { affected, repeated } = await this.#request('control', { action, kind, to: target }, options);
+    return repeated ? affected || undefined : affected;
   }
 
   /**
@@ -234,14 +246,13 @@ export class Room extends TypedTarget {
    */
   async leave(options) {
     if (this.#status === 'closed') return;
-    const reply = this.#status === 'joined' ? this.#request('leave', {}, options) : undefined;
+    const reply = this.#request('leave', {}, options);
     this._close({ reason: 'left' });
     try {
       await reply;
     } catch (error) {
-      // Without a connection, or without a seat, it is given up as well.
-      const { code } = /** @type {SignalboxError} */ (error);
-      if (code !== 'disconnected' && code !== 'not_member') throw error;
+      // Without the session, or without a seat, it is given up as well.
+      if (!SEATLESS.has(/** @type {SignalboxError} */ (error).code)) throw error;
     }
   }
 
@@ -257,29 +268,60 @@ export class Room extends TypedTarget {
   }
 
   /**
+   * Where a resumed session goes on.
+   *
+   * @internal
+   * @returns {Position}
+   */
+  get _position() {
+    // Below the last snapshot, messages may be missing still.
+    return { epoch: this.#epoch, seq: this.#seen };
+  }
+
+  /**
    * The snapshot of a later join.
    *
    * @internal
    * @param {Snapshot} snapshot
    */
   _rejoined(snapshot) {
-    const newSeat = snapshot.self !== this.#selfID || snapshot.epoch !== this.#epoch;
+    const { id, order } = this.self;
+    const epoch = this.#epoch;
     this.#take(snapshot);
+    const newSeat = this.self.id !== id || this.self.order !== order || this.#epoch !== epoch;
     // With the same seat, messages at or below the snapshot may still be on their way.
-    if (newSeat) {
-      this.#seen = snapshot.seq;
-      if (this.#early) this.#early = [];
-    }
+    if (newSeat || this.#unseated) this.#seen = snapshot.seq;
     this.#setStatus('joined');
     this.emit('resync', { snapshot, newSeat });
+    if (this.#unseated) this.#tellEarly();
   }
 
   /**
-   * The connection is lost, and with it the seat.
+   * The connection is lost.
    *
    * @internal
    */
   _lost() {
+    this.#setStatus('rejoining');
+  }
+
+  /**
+   * The session is resumed, and all that was missed follows.
+   *
+   * @internal
+   */
+  _resumed() {
+    this.#setStatus('joined');
+  }
+
+  /**
+   * The seat is lost, and another one is asked for.
+   *
+   * @internal
+   */
+  _unseated() {
+    this.#unseated = true;
+    this.#early = [];
     this.#setStatus('rejoining');
   }
 
@@ -289,7 +331,7 @@ export class Room extends TypedTarget {
    */
   _close(closing) {
     if (this.#status === 'closed') return;
-    this.#port.forget(this);
+    this.#port.forget(this, closing);
     this.#setStatus('closed');
     this.emit('closed', closing);
   }
@@ -300,15 +342,15 @@ export class Room extends TypedTarget {
    * @param {RequestOptions} [options]
    */
   #request(type, fields, options) {
-    if (this.#status !== 'joined') {
-      const closed = this.#status === 'closed';
-      return Promise.reject(
-        new SignalboxError(closed ? 'closed' : 'disconnected', closed ? 'the room is closed' : 'the seat is being taken again', {
-          retryable: !closed,
-        }),
-      );
-    }
-    return this.#port.request(type, { room: this.#name, ...fields }, options);
+    if (this.#status === 'closed') return Promise.reject(new SignalboxError('closed', 'the room is closed'));
+    return this.#port.request(this, type, { room: this.#name, ...fields }, options);
+  }
+
+  #tellEarly() {
+    const early = this.#early ?? [];
+    this.#early = undefined;
+    this.#unseated = false;
+    for (const event of early) this.#handle(event);
   }
 
   /** @param {RoomEvent & {[field: string]: any}} event */
@@ -319,6 +361,7 @@ export class Room extends TypedTarget {
       const snapshot = /** @type {any} */ (event);
       this.#take(snapshot);
       this.#seen = event.seq;
+      this.#setStatus('joined');
       this.emit('resync', { snapshot, newSeat });
       return;
     }
@@ -345,8 +388,11 @@ export class Room extends TypedTarget {
     switch (event.type) {
       case 'joined-peer': {
         const peer = toPeer(event.peer);
+        // A seat that Redis had lost is put back, and told again.
+        const known = this.#peers.get(peer.id)?.order === peer.order;
         this.#peers.set(peer.id, peer);
-        this.emit('peer-joined', { peer });
+        if (known) this.emit('peer-state', { peer, changes: {} });
+        else this.emit('peer-joined', { peer });
         break;
       }
       case 'left-peer': {

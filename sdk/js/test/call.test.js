@@ -176,6 +176,19 @@ test('when both make an offer', async (t) => {
   });
 });
 
+test('an offer that is old and unanswered when the peer makes its own is sent again', async (t) => {
+  const { peer, pc, sent } = connection(false);
+  pc.onnegotiationneeded?.();
+  await until(() => sent.length === 1);
+  await peer.receive({ description: offer('X') });
+  assert.equal(sent.length, 1);
+  const now = performance.now() + 6_000;
+  t.mock.method(performance, 'now', () => now);
+  await peer.receive({ description: offer('Y') });
+  assert.deepEqual(sent.map(({ description }) => description.sdp), ['offer 1', 'offer 1']);
+  assert.deepEqual(pc.log, ['local offer']);
+});
+
 test('an error of the negotiation is told', async () => {
   const { peer, pc } = connection(true);
   const errors = record(peer, 'error');
@@ -267,21 +280,75 @@ test('who comes is connected, who leaves is closed, and all are when one\'s own 
   assert.deepEqual([...call.connections.keys()], ['ada', 'carol']);
 
   const before = of('ada');
-  tell(room, 'resync', {});
+  tell(room, 'resync', { newSeat: false });
   assert.equal(of('ada'), before, 'with the same seat, what is negotiated stays');
   room.peers.delete('carol');
-  tell(room, 'resync', {});
+  tell(room, 'resync', { newSeat: false });
   assert.deepEqual([...call.connections.keys()], ['ada']);
 
   room.peers.delete('me');
   room.self = { id: 'me again', order: 9 };
   room.peers.set('me again', room.self);
-  tell(room, 'resync', {});
+  tell(room, 'resync', { newSeat: true });
   assert.ok(before.log.includes('close'));
   assert.notEqual(of('ada'), before);
   tell(room, 'closed', {});
   assert.equal(call.connections.size, 0);
   assert.equal(states.filter(([, { state }]) => state === 'closed').length, 4);
+});
+
+test('a peer that is away keeps its connection, and gets another way if it needs one when it is back', async (t) => {
+  const { call, room, peers, tell, of } = callIn(t);
+  const become = (/** @type {number} */ n, /** @type {boolean} */ away) => {
+    const peer = { ...peers[n], away };
+    room.peers.set(peer.id, peer);
+    tell(room, 'peer-state', { peer, changes: {} });
+  };
+  of('ada').become('connected');
+  of('bob').become('disconnected');
+  for (const away of [true, false, false]) {
+    become(0, away);
+    become(2, away);
+    assert.equal(call.connections.size, 2);
+  }
+  assert.equal(of('ada').log.filter((step) => step === 'restart').length, 0);
+  assert.equal(of('bob').log.filter((step) => step === 'restart').length, 1);
+});
+
+test('after a snapshot, what may have been lost is made up for', async (t) => {
+  const { room, signals, tell, of } = callIn(t);
+  await until(() => signals.length === 1);
+  of('bob').become('disconnected');
+  // Ada may have missed the offer, or one's own side her answer.
+  tell(room, 'resync', { newSeat: false });
+  await until(() => signals.length === 2);
+  assert.deepEqual(signals[1], signals[0]);
+  assert.deepEqual(of('bob').log, ['restart']);
+  of('bob').become('connected');
+  tell(room, 'resync', { newSeat: false });
+  assert.deepEqual(of('bob').log, ['restart']);
+
+  // Ada has answered twice.
+  const answer = /** @type {any} */ ({ ...offer(), type: 'answer' });
+  tell(room, 'signal', { from: 'ada', data: { description: answer } });
+  tell(room, 'signal', { from: 'ada', data: { description: answer } });
+  await until(() => of('ada').signalingState === 'stable');
+  tell(room, 'signal', { from: 'ada', data: { description: answer } });
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  assert.equal(of('ada').log.filter((step) => step === 'remote answer').length, 1);
+});
+
+test('a peer that has another seat is connected anew', async (t) => {
+  const { room, peers, tell, of } = callIn(t);
+  const before = of('bob');
+  const bob = { ...peers[2], order: 7 };
+  room.peers.set('bob', bob);
+  tell(room, 'resync', { newSeat: false });
+  assert.deepEqual(before.log, ['close']);
+  assert.notEqual(of('bob'), before);
+  const ada = of('ada');
+  tell(room, 'resync', { newSeat: true });
+  assert.ok(ada.log.includes('close'), 'to the others one is somebody new');
 });
 
 test('tracks, streams and ICE servers change everywhere', async (t) => {
@@ -322,6 +389,19 @@ test('signals', async (t) => {
     });
     const errors = record(call, 'error');
     await until(() => attempts === 1);
+    assert.equal(errors.length, 0);
+  });
+
+  await t.test('whose outcome is not known are sent again', async (t) => {
+    let attempts = 0;
+    const { call } = callIn(t, {
+      signal: async () => {
+        attempts += 1;
+        if (attempts === 1) throw new SignalboxError('outcome_unknown', 'who knows');
+      },
+    });
+    const errors = record(call, 'error');
+    await until(() => attempts === 2);
     assert.equal(errors.length, 0);
   });
 

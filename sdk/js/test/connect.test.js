@@ -12,7 +12,7 @@ test('hello', async (t) => {
     await ada.connect();
     const [hello] = gateway.of('hello');
     assert.equal(gateway.latest.socket.protocol, 'signalbox.v1');
-    assert.deepEqual(hello, { id: 1, type: 'hello', app: 'demo', name: 'Ada', client: 'sdk-js/0.1.0' });
+    assert.deepEqual(hello, { id: 1, type: 'hello', app: 'demo', name: 'Ada', resumable: true, attempt: 1, client: 'sdk-js/0.1.0' });
     assert.deepEqual(states.map(([, { state }]) => state), ['connecting', 'connected']);
     assert.equal(ada.session, 's1');
     assert.equal(ada.node, 'gateway-1');
@@ -22,7 +22,7 @@ test('hello', async (t) => {
   await t.test('with a token, and nothing that the token says', async (t) => {
     const { gateway, client } = await setUp(t);
     await client({ token: 'jwt', name: 'Ada' }).connect();
-    assert.deepEqual(gateway.of('hello')[0], { id: 1, type: 'hello', token: 'jwt', client: 'sdk-js/0.1.0' });
+    assert.deepEqual(gateway.of('hello')[0], { id: 1, type: 'hello', token: 'jwt', resumable: true, attempt: 1, client: 'sdk-js/0.1.0' });
   });
 
   await t.test('with a token fetched for each connection', async (t) => {

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { WebSocketServer } from 'ws';
+import { Sessions } from './sessions.js';
 
 /**
  * @typedef {import('ws').WebSocket} Socket
@@ -23,19 +24,30 @@ export class Refusal {
 export class Connection {
   /** @type {Request[]} */
   requests = [];
+  #gateway;
 
   /**
+   * @param {FakeGateway} gateway
    * @param {Socket} socket
    * @param {number} number 1 for the first
    */
-  constructor(socket, number) {
+  constructor(gateway, socket, number) {
+    this.#gateway = gateway;
     this.socket = socket;
     this.number = number;
+    /** Resolves with the close code. @type {Promise<number>} */
+    this.closed = new Promise((resolve) => socket.on('close', resolve));
+  }
+
+  get isOpen() {
+    return this.socket.readyState === 1;
   }
 
   /** @param {...object} messages sent in one turn */
   send(...messages) {
-    for (const message of messages) this.socket.send(JSON.stringify(message));
+    for (const message of messages) {
+      if (this.isOpen && !this.#gateway.cuts(this)) this.socket.send(JSON.stringify(message));
+    }
   }
 
   /** @param {string} type */
@@ -64,6 +76,10 @@ export class FakeGateway {
   };
   /** Replaces fields of the reply to hello. @type {object} */
   welcome = {};
+  /** How many messages have come and gone. */
+  steps = 0;
+  /** The steps at which a connection is cut instead. @type {Set<number>} */
+  cutAt = new Set();
   #seq = 100;
 
   static async start() {
@@ -75,7 +91,7 @@ export class FakeGateway {
   constructor() {
     this.server = new WebSocketServer({ port: 0, host: '127.0.0.1', path: '/v1/connect' });
     this.server.on('connection', (socket) => {
-      const connection = new Connection(socket, this.connections.length + 1);
+      const connection = new Connection(this, socket, this.connections.length + 1);
       this.connections.push(connection);
       socket.on('message', (data) => this.#serve(connection, JSON.parse(String(data))));
     });
@@ -97,6 +113,23 @@ export class FakeGateway {
     return this.requests.filter((request) => request.type === type);
   }
 
+  /** Keeps sessions and rooms from now on, so that connections can be lost without loss. */
+  keepSessions() {
+    return new Sessions(this);
+  }
+
+  /**
+   * One message more, unless the connection is cut instead.
+   *
+   * @param {Connection} connection
+   */
+  cuts({ socket }) {
+    this.steps += 1;
+    if (!this.cutAt.has(this.steps)) return false;
+    socket.terminate();
+    return true;
+  }
+
   async stop() {
     for (const client of this.server.clients) client.terminate();
     this.server.close();
@@ -108,6 +141,7 @@ export class FakeGateway {
    * @param {Request} request
    */
   #serve(connection, request) {
+    if (!connection.isOpen || this.cuts(connection)) return;
     connection.requests.push(request);
     this.requests.push(request);
     const handler = this.handlers[request.type] ?? (() => ({ seq: ++this.#seq }));

@@ -16,7 +16,7 @@ test('close codes', async (t) => {
       assert.equal(states[0][1].error.closeCode, code);
     });
   }
-  for (const code of [1002, 1003, 1007, 1008, 1009, 4001, 4002, 4003, 4004, 4005, 4099]) {
+  for (const code of [1002, 1003, 1007, 1008, 1009, 4001, 4002, 4003, 4004, 4005, 4006, 4099]) {
     await t.test(`${code}: stays away`, async (t) => {
       const { gateway, client } = await setUp(t);
       const ada = client();
@@ -51,7 +51,7 @@ test('rooms are joined again with the state that one has, and tell it', async (t
   const events = record(room, 'status', 'resync', 'closed');
   gateway.latest.socket.terminate();
   await until(() => room.status === 'joined' && gateway.of('join').length === 2);
-  assert.deepEqual(gateway.of('join')[1], { id: 2, type: 'join', room: 'lobby', state: { mic: false, hand: true }, capacity: 2 });
+  assert.deepEqual(gateway.of('join')[1], { id: 5, type: 'join', room: 'lobby', state: { mic: false, hand: true }, capacity: 2 });
   assert.deepEqual(events.map(([type, { status, newSeat }]) => [type, status ?? newSeat]), [['status', 'rejoining'], ['status', 'joined'], ['resync', true]]);
   assert.equal(room.self.id, 's2');
   assert.equal(room.epoch, 'e9');
@@ -61,6 +61,26 @@ test('rooms are joined again with the state that one has, and tell it', async (t
   const messages = record(room, 'message');
   gateway.latest.send({ seq: 2, type: 'message', room: 'lobby', from: 'ada', data: 'hi' });
   await until(() => messages.length === 1);
+});
+
+test('what the next seat is told follows its snapshot, also if it comes before', async (t) => {
+  const { gateway, client } = await setUp(t);
+  const ada = client();
+  await ada.connect();
+  const room = await ada.join('lobby');
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  gateway.handlers.join = ({ id }, connection) => {
+    connection.send(
+      { seq: 20, type: 'message', room: 'lobby', from: 'ada', data: 'in the snapshot' },
+      { seq: 21, type: 'message', room: 'lobby', from: 'ada', data: 'early' },
+      { re: id, ok: snapshot({ self: 's2', epoch: 'e2', seq: 20 }) },
+      { seq: 22, type: 'message', room: 'lobby', from: 'ada', data: 'at once' },
+    );
+  };
+  const told = record(room, 'resync', 'message');
+  gateway.latest.socket.terminate();
+  await until(() => told.length === 3);
+  assert.deepEqual(told.map(([type, { data }]) => [type, data]), [['resync', undefined], ['message', 'early'], ['message', 'at once']]);
 });
 
 test('a moderator\'s mute is not claimed as one\'s own state', async (t) => {
@@ -109,8 +129,9 @@ test('a room that is left while the connection is away stays left', async (t) =>
   const room = await ada.join('lobby');
   gateway.latest.socket.terminate();
   assert.deepEqual(await next(room, 'status'), { status: 'rejoining' });
-  await assert.rejects(room.publish('lost'), { code: 'disconnected', retryable: true });
+  const lost = assert.rejects(room.publish('lost'), { code: 'disconnected', retryable: true });
   await room.leave();
+  await lost;
   await until(() => ada.state === 'connected');
   await ada.peers('other').catch(() => {});
   assert.equal(gateway.of('join').length, 1);
@@ -207,9 +228,9 @@ test('a draining gateway is left when it asks for it', async (t) => {
   await ada.connect();
   const room = await ada.join('lobby');
   const told = record(ada, 'goaway');
+  const at = performance.now();
   gateway.latest.send({ type: 'goaway', retryAfter: 150, deadline: 5_000 });
   await until(() => told.length === 1);
-  const at = performance.now();
   assert.deepEqual(told[0][1], { retryAfter: 150, deadline: 5_000 });
   await room.publish('still here');
   await until(() => gateway.connections.length === 2);
@@ -222,7 +243,7 @@ test('a drained gateway that closes early is not asked again before its time', a
   const ada = client();
   await ada.connect();
   const states = record(ada, 'state');
-  gateway.latest.send({ type: 'goaway', retryAfter: 200, deadline: 5_000 });
+  gateway.latest.send({ type: 'goaway', retryAfter: 400, deadline: 5_000 });
   gateway.latest.socket.close(4100);
   await until(() => states.length > 0);
   assert.ok(states[0][1].delay > 100, `came back after ${states[0][1].delay} ms`);

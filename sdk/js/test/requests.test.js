@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Refusal, snapshot, until } from './gateway.js';
-import { next, setUp } from './support.js';
+import { next, record, setUp } from './support.js';
 
 test('every request has the next id, and its own reply', async (t) => {
   const { gateway, client } = await setUp(t);
@@ -193,14 +193,17 @@ test('leaving', async (t) => {
     assert.equal(gateway.of('leave').length, 1);
   });
 
-  await t.test('close gives every seat up before the connection', async (t) => {
+  await t.test('close gives every seat up with the connection', async (t) => {
     const { gateway, client } = await setUp(t);
     const ada = client();
     await ada.connect();
-    await Promise.all([ada.join('lobby'), ada.join('kitchen')]);
+    const rooms = await Promise.all([ada.join('lobby'), ada.join('kitchen')]);
+    const closings = rooms.map((room) => record(room, 'closed'));
+    const waiting = assert.rejects(rooms[0].publish('?'), { code: 'disconnected' });
     const closed = new Promise((resolve) => gateway.latest.socket.on('close', resolve));
     ada.close();
     assert.equal(await closed, 1000);
-    assert.deepEqual(gateway.of('leave').map(({ room }) => room), ['lobby', 'kitchen']);
+    await waiting;
+    assert.deepEqual(closings, [[['closed', { reason: 'left' }]], [['closed', { reason: 'left' }]]]);
   });
 });

@@ -66,6 +66,14 @@ test('events change the state and are told', async (t) => {
   assert.deepEqual(gateway.connections.length, 1);
 });
 
+test('a seat that is put back is told again, but is nobody new', async (t) => {
+  const { room, tell } = await joined(t);
+  const events = record(room, 'peer-joined', 'peer-state');
+  const ada = { id: 'ada', order: 1, user: 'ada', name: 'Ada', state: { mic: false } };
+  await tell({ seq: 6, type: 'joined-peer', peer: ada }, { seq: 7, type: 'joined-peer', peer: { ...ada, order: 5 } });
+  assert.deepEqual(events.map(([type, { peer }]) => [type, peer.order, peer.state]), [['peer-state', 1, { mic: false }], ['peer-joined', 5, { mic: false }]]);
+});
+
 test('unmuting one peer', async (t) => {
   const { room, tell } = await joined(t);
   await tell(
@@ -99,12 +107,14 @@ test('an update is made for the version of the one before, also before its event
 });
 
 test('a seat that is taken away closes the room', async (t) => {
-  const { me, room, tell } = await joined(t);
-  const closings = record(room, 'closed');
-  await tell({ seq: 6, type: 'closed', reason: 'kicked', by: 'ada' }).catch(() => {});
-  await until(() => closings.length === 1);
-  assert.deepEqual(closings[0][1], { reason: 'kicked', by: 'ada' });
-  assert.equal(me.rooms.size, 0);
+  for (const closing of [{ reason: 'kicked', by: 'ada' }, { reason: 'replaced', by: undefined }]) {
+    const { me, room, tell } = await joined(t);
+    const closings = record(room, 'closed');
+    await tell({ seq: 6, type: 'closed', ...closing }).catch(() => {});
+    await until(() => closings.length === 1);
+    assert.deepEqual(closings[0][1], closing);
+    assert.equal(me.rooms.size, 0);
+  }
 });
 
 test('order and numbers', async (t) => {

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { WebSocket } from 'ws';
 import { Signalbox } from '../src/index.js';
 import { FakeGateway } from './gateway.js';
@@ -31,6 +32,31 @@ export async function setUp(t) {
   };
 }
 
+/** Never comes back by itself. */
+export const NEVER = { min: 3_600_000, max: 3_600_000, random: () => 1 };
+
+/**
+ * A client in a room of a gateway that keeps sessions.
+ *
+ * @param {import('node:test').TestContext} t
+ * @param {import('../src/index.js').SignalboxOptions} [options]
+ */
+export async function joined(t, options) {
+  const { gateway, client } = await setUp(t);
+  const sessions = gateway.keepSessions();
+  const me = client(options);
+  await me.connect();
+  const room = await me.join('lobby', { state: { mic: true } });
+  // Timers of one duration fire in their order: after the room's, events are told as they come.
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  /** Cuts the connection and waits until the client has noticed. */
+  const cut = async () => {
+    gateway.latest.socket.terminate();
+    assert.equal((await next(me, 'state')).state, 'reconnecting');
+  };
+  return { gateway, sessions, me, room, cut };
+}
+
 /**
  * What a target tells, in order: `[type, detail]`.
  *
@@ -59,3 +85,10 @@ export function next(target, type) {
     target.addEventListener(type, (event) => resolve(/** @type {CustomEvent} */ (event).detail), { once: true });
   });
 }
+
+/**
+ * What was said.
+ *
+ * @param {[string, any][]} events
+ */
+export const texts = (events) => events.map(([, { data }]) => data);

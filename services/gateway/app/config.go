@@ -92,7 +92,7 @@ type RedisConfig struct {
 	ReadTimeout      time.Duration  `koanf:"read_timeout" default:"1s" min:"10ms" max:"1m" doc:"How long a reply may take."`
 	WriteTimeout     time.Duration  `koanf:"write_timeout" default:"1s" min:"10ms" max:"1m" doc:"How long a command may take to be sent."`
 	PoolSize         int            `koanf:"pool_size" default:"8" min:"1" max:"10000" doc:"Greatest number of connections for commands, to each server."`
-	TopologyReload   time.Duration  `koanf:"topology_reload" default:"2s" min:"100ms" max:"5m" doc:"How often a cluster's map of slots is read again. A failover is noticed at the latest then."`
+	TopologyReload   time.Duration  `koanf:"topology_reload" default:"2s" min:"100ms" max:"5m" doc:"How often a cluster's map of slots is read again, and twice as often the Sentinels are asked for the primary. A failover is noticed at the latest then."`
 }
 
 // RedisTLSConfig is TLS to Redis.
@@ -110,6 +110,8 @@ type ClusterConfig struct {
 	Key            auth.Secret   `koanf:"key" doc:"Secret of at least 32 characters, the same on all gateways, by which they trust each other. Empty: the first gateway makes one and keeps it in Redis."`
 	Beat           time.Duration `koanf:"beat" default:"2s" min:"100ms" max:"1m" doc:"How often a gateway tells the others, through Redis, that it is there."`
 	Lease          time.Duration `koanf:"lease" default:"6s" min:"200ms" max:"10m" doc:"How long after that the others believe it, and then give up its seats; at least three beats."`
+	Canary         time.Duration `koanf:"canary" default:"1s" min:"10ms" max:"5m" doc:"How often a gateway sends itself a message through Redis, as the others send theirs: on each connection that brings it events."`
+	CanaryTimeout  time.Duration `koanf:"canary_timeout" default:"2s" min:"100ms" max:"5m" doc:"How long that may need to come back. After two in a row that do not, the connection is given up and made again, to the server that is the primary now."`
 	DialTimeout    time.Duration `koanf:"dial_timeout" default:"3s" min:"10ms" max:"1m" doc:"How long a connection to another gateway may take to be made, TLS included."`
 	ForwardTimeout time.Duration `koanf:"forward_timeout" default:"5s" min:"100ms" max:"5m" doc:"How long another gateway may take to answer a request that was forwarded to it, beyond the time for which a poll waits anyway."`
 }
@@ -165,6 +167,7 @@ type SocketIOConfig struct {
 	ChatNamespaces []string      `koanf:"chat_namespaces" default:"/chat" max:"16" doc:"Namespaces with the events of a chat: message goes to everybody in the room, with the sender's id."`
 	CallCapacity   int           `koanf:"call_capacity" default:"2" min:"0" max:"10000" doc:"Seats of a room that a client of a call namespace creates. 0: as its app's policy says."`
 	SenderID       bool          `koanf:"sender_id" default:"false" doc:"In call rooms of more than two seats, add the sender's id to message as a third argument."`
+	Recovery       bool          `koanf:"recovery" default:"false" doc:"Let clients from 4.6 on recover their connection's state: what they missed while a connection was lost is sent to them, on any gateway, as far as rooms.grace and the rooms' logs reach. It changes the arguments of all events to clients of version 3 and 4, which get one more at the end."`
 	App            string        `koanf:"app" doc:"App of clients that show no token and name no app. Empty: the demo app if it is on, else they are refused."`
 	PingInterval   time.Duration `koanf:"ping_interval" default:"10s" min:"100ms" max:"10m" doc:"Period of heartbeats. Keep it below the read timeout of every proxy on the way."`
 	PingTimeout    time.Duration `koanf:"ping_timeout" default:"5s" min:"100ms" max:"5m" doc:"How long the answer may take. A client that died without a word is gone after both."`

@@ -108,6 +108,7 @@ func demoConfig(name string, redis backend) *app.Config {
 	config.Listen.Public, config.Listen.Operations, config.Listen.Cluster = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
 	config.Redis.Mode, config.Redis.Addresses = redis.mode, redis.addresses
 	config.Redis.DialTimeout, config.Redis.ReadTimeout, config.Redis.WriteTimeout = patience, patience, patience
+	config.Cluster.CanaryTimeout = patience
 	config.Cluster.Partitions = 16
 	config.Log.Level = "debug"
 	config.Shutdown.Delay, config.Shutdown.Window, config.Shutdown.Grace = 0, 0, 0 // tests of other things end at once

@@ -31,6 +31,7 @@ func (g *Gateway) openStore(ctx context.Context, opts Options) (*store.Store, er
 		TLS: transport, Dialer: opts.RedisDialer,
 		DialTimeout: c.DialTimeout, ReadTimeout: c.ReadTimeout, WriteTimeout: c.WriteTimeout,
 		PoolSize: c.PoolSize, TopologyReload: c.TopologyReload,
+		CanaryPeriod: g.config.Cluster.Canary, CanaryTimeout: g.config.Cluster.CanaryTimeout,
 		Partitions: g.config.Cluster.Partitions, LogLength: g.config.Rooms.LogLength, ResumeWindow: g.config.Rooms.ResumeWindow,
 		Logger: g.logger, Registerer: opts.Registry,
 	})

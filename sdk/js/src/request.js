@@ -1,0 +1,103 @@
+import { SignalboxError } from './errors.js';
+
+/** @import { Room } from './room.js' */
+
+/**
+ * @typedef {object} RequestOptions
+ * @property {AbortSignal} [signal]  gives the request up
+ * @property {number} [timeout]      how long to wait for the reply, in milliseconds; a lost connection counts in
+ * @property {(ok: any) => any} [accept] turns a reply into the promise's value; called at once, before the next
+ *   message is looked at, so that what it sets up misses no event
+ * @property {(ok: any) => void} [late] told when the request took effect after it was given up
+ */
+
+/**
+ * A request on its way from the call to the reply, over as many connections as it takes: a later one sends it again
+ * with its old id, by which the gateway knows it.
+ */
+export class Request {
+  /** Given when it is sent for the first time. */
+  id = 0;
+  /** Whether the caller has been answered, or has given it up. */
+  settled = false;
+  #body;
+  #late;
+  /** Where it waits to be sent. @type {Set<Request> | undefined} */
+  #place;
+  /** @type {(ok: any) => void} */
+  #resolve = () => {};
+  /** @type {(reason: any) => void} */
+  #reject = () => {};
+
+  /**
+   * @param {string} type
+   * @param {{[field: string]: any}} fields
+   * @param {RequestOptions} [options]
+   * @param {{once?: boolean, room?: Room}} [kind] `once`: fails when its connection is lost; `room`: needs the seat
+   */
+  constructor(type, fields, { signal, timeout = 10_000, accept = (ok) => ok, late } = {}, { once = false, room } = {}) {
+    this.type = type;
+    this.once = once;
+    this.room = room;
+    this.#body = JSON.stringify({ type, ...fields }).slice(1);
+    this.#late = late;
+    /** The reply's `ok`, or what `accept` made of it. @type {Promise<any>} */
+    this.promise = new Promise((resolve, reject) => {
+      this.#resolve = (ok) => {
+        try {
+          resolve(accept(ok));
+        } catch (error) {
+          reject(error);
+        }
+      };
+      this.#reject = reject;
+    });
+    const abort = () => this.fail(signal?.reason);
+    const timer = setTimeout(
+      () => this.fail(new SignalboxError('timeout', `no reply to ${type} within ${Math.round(timeout)} ms`, { retryable: true })),
+      timeout,
+    );
+    this.#settle = () => {
+      this.settled = true;
+      this.#place?.delete(this);
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', abort);
+    };
+    signal?.addEventListener('abort', abort, { once: true });
+    if (signal?.aborted) abort();
+  }
+
+  #settle = () => {};
+
+  get text() {
+    return `{"id":${this.id},${this.#body}`;
+  }
+
+  /**
+   * Puts it at the end of those that wait in a place; in none, without one.
+   *
+   * @param {Set<Request>} [place]
+   */
+  waitIn(place) {
+    this.#place?.delete(this);
+    this.#place = this.settled ? undefined : place;
+    this.#place?.add(this);
+  }
+
+  /** @param {any} ok */
+  succeed(ok) {
+    if (this.settled) {
+      this.#late?.(ok);
+      return;
+    }
+    this.#settle();
+    this.#resolve(ok);
+  }
+
+  /** @param {any} reason */
+  fail(reason) {
+    if (this.settled) return;
+    this.#settle();
+    this.#reject(reason);
+  }
+}

@@ -1,0 +1,264 @@
+// Package sim_test plays whole clusters through on fake time, with faults that a seed decides.
+package sim_test
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/cryptotest"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/signalbox-rtc/signalbox/internal/memredis"
+)
+
+func TestMain(m *testing.M) {
+	runtime.GOMAXPROCS(1)
+	os.Exit(m.Run())
+}
+
+// TestSeeds plays SEEDS seeds, or the one that SEED names.
+func TestSeeds(t *testing.T) {
+	first, count := uint64(1), uint64(20)
+	if text := os.Getenv("SEEDS"); text != "" {
+		count = number(t, text)
+	}
+	if text := os.Getenv("SEED"); text != "" {
+		first, count = number(t, text), 1
+	}
+	for seed := first; seed < first+count; seed++ {
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) { play(t, newPlan(seed, small)) })
+	}
+}
+
+// TestReplay plays a seed several times: the histories are the same.
+func TestReplay(t *testing.T) {
+	for seed := uint64(1); seed <= 3; seed++ {
+		var first string
+		for range repeats {
+			t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
+				hash := play(t, newPlan(seed, small))
+				if first == "" {
+					first = hash
+				}
+				require.Equal(t, first, hash)
+			})
+		}
+	}
+}
+
+const repeats = 10
+
+func number(t *testing.T, text string) uint64 {
+	t.Helper()
+	n, err := strconv.ParseUint(text, 10, 64)
+	require.NoError(t, err)
+	return n
+}
+
+// play runs one plan, and gives a hash of its history.
+func play(t *testing.T, p *plan) (hash string) {
+	t.Helper()
+	cryptotest.SetGlobalRandom(t, p.seed)
+	memredis.Bubble(t, func(t *testing.T) {
+		w := newWorld(t, p)
+		if os.Getenv("SEED") != "" {
+			t.Log(p)
+			if name := os.Getenv("LOG"); name != "" {
+				file, err := os.Create(name)
+				require.NoError(t, err)
+				defer file.Close()
+				w.log = file
+			}
+		}
+		w.run()
+		w.judge()
+		w.finish()
+		sum := sha256.Sum256([]byte(w.oracle.Trace("")))
+		hash = hex.EncodeToString(sum[:8])
+		if dir := os.Getenv("TRACES"); dir != "" {
+			require.NoError(t, os.WriteFile(fmt.Sprintf("%s/%d.%s", dir, p.seed, hash), []byte(w.oracle.Trace("")), 0o666))
+		}
+	})
+	return hash
+}
+
+// run is the time in which things go wrong, until all is healed and quiet.
+func (w *world) run() {
+	for _, n := range w.nodes {
+		require.True(w.t, n.open())
+		require.NoError(w.t, n.current().gateway.WaitReady(w.t.Context()))
+	}
+	var living sync.WaitGroup
+	for _, c := range w.plan.clients {
+		p := w.person(c)
+		living.Go(func() { w.stays(p, p.live()) })
+	}
+	for _, f := range w.plan.faults {
+		living.Go(func() { w.suffer(f) })
+	}
+	living.Wait()
+	for _, n := range w.nodes {
+		if n.current() == nil {
+			n.begin()
+		}
+	}
+	w.slow.Store(int64(w.plan.jitter))
+	time.Sleep(settleTime)
+}
+
+// settleTime is after which everything must be as it should, once nothing is broken any more: silent connections are noticed,
+// seats are given up, clients are back.
+const settleTime = ghostAfter
+
+// suffer has one thing go wrong for its time.
+func (w *world) suffer(f faultPlan) {
+	w.in(f.at)
+	n, lasts := w.nodes[f.node], f.until-f.at
+	rest := func() { w.in(f.until) }
+	switch f.what {
+	case "kill":
+		n.kill(f.random%2 == 0)
+		rest()
+		n.begin()
+	case "drain":
+		n.drain()
+		rest()
+		n.begin()
+	case "freeze", "stall":
+		n.freeze(true)
+		rest()
+		n.freeze(false)
+	case "subsever":
+		for ; time.Since(w.began) < f.until; time.Sleep(lasts / 3) {
+			w.eachRedisLink(n, subscriptions((*redisLink).sever))
+		}
+	case "subfreeze":
+		w.eachRedisLink(n, subscriptions(func(l *redisLink) { l.FreezeIn() }))
+	case "cutredis":
+		w.eachRedisLink(n, func(l *redisLink) { l.Sever() })
+	case "flush":
+		w.loseRedis(0)
+	case "restart":
+		w.loseRedis(lasts)
+	case "pause":
+		w.eachRedisLink(nil, func(l *redisLink) { l.Freeze() })
+		rest()
+		w.eachRedisLink(nil, func(l *redisLink) { l.Thaw() })
+	case "slow":
+		w.slow.Store(int64(500 * time.Millisecond))
+		rest()
+		w.slow.Store(int64(w.plan.jitter))
+	}
+}
+
+func (l *redisLink) sever() { l.Sever() }
+
+func subscriptions(do func(*redisLink)) func(*redisLink) {
+	return func(l *redisLink) {
+		if l.subscribes.Load() {
+			do(l)
+		}
+	}
+}
+
+// stays notes who is there at the end.
+func (w *world) stays(p *person, there bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if there {
+		w.there = append(w.there, p)
+	}
+}
+
+// judge asks everybody and then the oracle.
+func (w *world) judge() {
+	var failures []string
+	for _, step := range []func(*person) error{(*person).settle, (*person).sync} {
+		var asking sync.WaitGroup
+		errs := make([]error, len(w.there))
+		for i, p := range w.there {
+			asking.Go(func() { errs[i] = step(p) })
+		}
+		asking.Wait()
+		time.Sleep(5 * time.Second)
+		for _, err := range errs {
+			if err != nil {
+				failures = append(failures, err.Error())
+			}
+		}
+	}
+	findings := w.oracle.Check()
+	if len(findings) == 0 && len(failures) == 0 {
+		return
+	}
+	for _, failure := range failures {
+		w.t.Error(failure)
+	}
+	for i, f := range findings {
+		if i == 20 {
+			w.t.Errorf("and %d more", len(findings)-i)
+			break
+		}
+		w.t.Error(f)
+	}
+	room := ""
+	if len(findings) > 0 {
+		room = findings[0].Room
+	}
+	w.t.Logf("replay with: make sim SEED=%d\n%s\nwhat happened in room %q:\n%s", w.plan.seed, w.plan, room, w.oracle.Trace(room))
+}
+
+// finish ends all clients and then all gateways, and looks at what is left behind.
+func (w *world) finish() {
+	var closing sync.WaitGroup
+	for _, p := range w.there {
+		closing.Go(p.close)
+	}
+	closing.Wait()
+	time.Sleep(time.Minute)
+	synctest.Wait()
+	w.noKeys("nothing is left behind of the rooms", isGate, isOfCluster, isTombstone)
+	w.mu.Lock()
+	w.over = true
+	w.mu.Unlock()
+	for _, n := range w.nodes {
+		n.drain()
+		n.ending.Wait()
+	}
+	time.Sleep(7 * time.Hour) // tombstones expire
+	w.noKeys("nothing is left behind of the gateways", isGate, isClusterKey)
+}
+
+func isGate(key string) bool       { return strings.HasSuffix(key, "}:gate") }
+func isTombstone(key string) bool  { return strings.Contains(key, "}:dead:") }
+func isOfCluster(key string) bool  { return strings.HasPrefix(key, "sb:{cluster}:") }
+func isClusterKey(key string) bool { return key == "sb:{cluster}:key" }
+
+// noKeys checks that Redis has no keys but those that may be there.
+func (w *world) noKeys(what string, may ...func(string) bool) {
+	left := slices.DeleteFunc(w.redis.Keys(), func(key string) bool {
+		return key == "sb:partitions" || slices.ContainsFunc(may, func(may func(string) bool) bool { return may(key) })
+	})
+	if len(left) > 0 {
+		w.t.Errorf("%s, but there are %v; replay with: make sim SEED=%d\n%s\nall of Redis:\n%s\nall that happened:\n%s",
+			what, left, w.plan.seed, w.plan, w.redis.Dump(), w.oracle.Trace(""))
+	}
+}
+
+func respOf(args []string) []byte {
+	text := fmt.Sprintf("*%d\r\n", len(args))
+	for _, arg := range args {
+		text += fmt.Sprintf("$%d\r\n%s\r\n", len(arg), arg)
+	}
+	return []byte(text)
+}
