@@ -273,15 +273,9 @@ func (s *Service) fenced(sh *shard, l *local, event *store.Event) {
 	s.detach(st.member, true)
 }
 
-// detach tells a session, soon, that it goes on elsewhere, or with another gateway; unless it has ended by then, and its
-// connection goes on with another one.
+// detach tells a session, soon, that it goes on elsewhere, or with another gateway.
 func (s *Service) detach(m *Member, takenOver bool) {
-	if m.detached == nil {
-		return
+	if m.detached != nil {
+		s.agenda.add(0, func() { m.detached(takenOver) })
 	}
-	s.agenda.add(0, func() {
-		if !m.over() {
-			m.detached(takenOver)
-		}
-	})
 }
