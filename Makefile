@@ -8,6 +8,7 @@ SERVICES  := $(notdir $(patsubst %/main.go,%,$(wildcard services/*/main.go)))
 PKG       ?= ./...
 BENCH     ?= .
 FUZZTIME  ?= 10s
+FAULT     ?= all
 SECONDS   ?= 60
 # Raised together with the slowest package: the clusters of real Redis servers take their seconds.
 TIMEOUT   ?= 15m
@@ -79,6 +80,16 @@ soak-socketio: deps ## 200 polling clients on a cluster without sticky sessions,
 .PHONY: test-browser
 test-browser: ## calls and chats of real browsers through two gateways
 	cd test/browser && npm run --silent test
+
+.PHONY: chaos
+chaos: ## break a cluster of real processes in every way (FAULT=name,name)
+	CHAOS=$(FAULT) go test -count=1 -timeout 120m -v -run '^TestChaos$$' ./test/chaos | grep -v '^=== '
+
+.PHONY: chaos-docs
+chaos-docs: ## all faults, and their figures into docs/guarantees.md (leave the machine alone meanwhile)
+	@results=$$(mktemp); trap 'rm -f "$$results"' EXIT; \
+	CHAOS=$(FAULT) CHAOS_RESULTS="$$results" go test -count=1 -timeout 120m -v -run '^TestChaos$$' ./test/chaos; \
+	CHAOS_RESULTS="$$results" go test -count=1 -run '^TestGuaranteesTable$$' ./test/chaos -update
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME=10s

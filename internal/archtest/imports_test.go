@@ -44,13 +44,18 @@ var mayImport = map[string][]string{
 	"web":    {"sdk/js"},
 
 	// Test support; nothing but tests imports it.
-	"internal/archtest":  nil,
-	"internal/memnet":    nil,
-	"internal/memredis":  {"internal/memnet"},
-	"internal/redistest": nil,
-	"internal/memuse":    nil,
-	"internal/oracle":    {"pkg/wire"},
-	"internal/testnames": nil,
+	"internal/archtest":   nil,
+	"internal/childproc":  nil,
+	"internal/faultproxy": nil,
+	"internal/memnet":     nil,
+	"internal/memredis":   {"internal/memnet"},
+	"internal/redistest":  {"internal/childproc"},
+	"internal/memuse":     nil,
+	"internal/oracle":     {"pkg/wire"},
+	"internal/testnames":  nil,
+
+	// Tests of the whole.
+	"test/chaos": nil,
 }
 
 // reserved are modules that only the packages in users may import; inTests lists those whose tests
@@ -79,7 +84,7 @@ var reserved = []struct {
 	{"pgregory.net/rapid", nil, anyTest, "test library"},
 	{"go.uber.org/goleak", nil, anyTest, "test library"},
 	{"testing", []string{"internal/redistest", "internal/memredis", "internal/memuse", "internal/testnames"}, anyTest, "package testing belongs in tests and in internal test support"},
-	{module + "internal/", []string{"internal/memredis"}, anyTest, "test support"},
+	{module + "internal/", []string{"internal/memredis", "internal/redistest"}, anyTest, "test support"},
 }
 
 // anyTest lets every package's tests in.

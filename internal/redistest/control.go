@@ -17,6 +17,17 @@ func (s *Server) Must(args ...string) any {
 	return reply
 }
 
+// Dial opens a connection that is kept until the test ends.
+func (s *Server) Dial() *Conn {
+	s.tb.Helper()
+	conn, err := dial(s.Addr(), commandTimeout)
+	if err != nil {
+		s.tb.Fatalf("redistest: %v", err)
+	}
+	s.tb.Cleanup(conn.Close)
+	return conn
+}
+
 // Config sets one of the server's settings, as CONFIG SET does. It is forgotten with a restart.
 func (s *Server) Config(name, value string) {
 	s.tb.Helper()

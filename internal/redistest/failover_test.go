@@ -37,6 +37,13 @@ func TestControl(t *testing.T) {
 	require.Empty(t, s.Info("no_such_field"))
 	require.Zero(t, s.ClientKill("pubsub"))
 
+	conn := s.Dial()
+	s.Config("maxclients", "1")
+	_, err := s.Do("PING")
+	require.ErrorContains(t, err, "max number of clients")
+	_, err = conn.Do("CONFIG", "SET", "maxclients", "1000")
+	require.NoError(t, err)
+
 	s.Pause(300*time.Millisecond, true)
 	began := time.Now()
 	set(t, s, "k", "v")

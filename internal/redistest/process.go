@@ -7,54 +7,33 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
+
+	"github.com/signalbox-rtc/signalbox/internal/childproc"
 )
 
 const outputTailBytes = 4096
 
 // process is one run of redis-server.
 type process struct {
-	cmd    *exec.Cmd
-	output string        // path of the file that takes stdout and stderr
-	exited chan struct{} // closed once the process has been waited for
+	*childproc.Process
+	output string // path of the file that takes stdout and stderr
 }
 
-// startProcess starts the binary in dir. The goroutine that starts the process keeps its thread
-// until the process has ended: on Linux the parent-death signal comes with the end of the thread,
-// not of the program.
+// startProcess starts the binary in dir.
 func startProcess(binary, dir string, args []string) (*process, error) {
 	path := filepath.Join(dir, "redis.out")
 	out, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("create the server's output file: %w", err)
 	}
+	defer func() { _ = out.Close() }() // the server has its own descriptor
 	cmd := exec.Command(binary, args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, out, out
-	cmd.SysProcAttr = dieWithParent()
-
-	p := &process{cmd: cmd, output: path, exited: make(chan struct{})}
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		defer close(p.exited)
-		defer func() { _ = out.Close() }()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			_ = cmd.Wait() // its status says nothing: servers end by signal here
-		}
-	}()
-	if err := <-started; err != nil {
-		return nil, fmt.Errorf("start %s: %w", binary, err)
+	running, err := childproc.Start(cmd)
+	if err != nil {
+		return nil, err
 	}
-	return p, nil
-}
-
-// kill ends the process, stopped or not, and waits until it is gone.
-func (p *process) kill() {
-	_ = p.cmd.Process.Kill() // fails only when it has ended, which is what is wanted
-	<-p.exited
+	return &process{Process: running, output: path}, nil
 }
 
 // outputTail returns the end of what the process printed.

@@ -86,7 +86,7 @@ func (s *Server) Kill() {
 	if s.proc == nil {
 		return
 	}
-	s.proc.kill()
+	s.proc.Kill()
 	s.proc = nil
 }
 
@@ -122,7 +122,7 @@ func (s *Server) signal(sig syscall.Signal) {
 	if s.proc == nil {
 		s.tb.Fatalf("redistest: %v to %s: the server is down", sig, s.Addr())
 	}
-	if err := s.proc.cmd.Process.Signal(sig); err != nil {
+	if err := s.proc.Signal(sig); err != nil {
 		s.tb.Fatalf("redistest: %v to %s: %v", sig, s.Addr(), err)
 	}
 }
@@ -176,7 +176,7 @@ func (s *Server) launch() error {
 		return err
 	}
 	if err := s.awaitReady(proc); err != nil {
-		proc.kill()
+		proc.Kill()
 		return fmt.Errorf("%w; the end of its output:\n%s", err, proc.outputTail())
 	}
 	s.proc = proc
@@ -221,7 +221,7 @@ func (s *Server) awaitReady(proc *process) error {
 	defer deadline.Stop()
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
-	want := "process_id:" + strconv.Itoa(proc.cmd.Process.Pid)
+	want := "process_id:" + strconv.Itoa(proc.PID())
 	for {
 		reply, err := do(s.Addr(), time.Second, []string{"INFO", "server"})
 		if info, ok := reply.(string); ok && hasLine(info, want) {
@@ -231,7 +231,7 @@ func (s *Server) awaitReady(proc *process) error {
 			err = errors.New("another process answers")
 		}
 		select {
-		case <-proc.exited:
+		case <-proc.Exited():
 			return fmt.Errorf("redis-server on %s ended at once", s.Addr())
 		case <-deadline.C:
 			return fmt.Errorf("redis-server on %s does not answer within %v: %w", s.Addr(), startTimeout, err)

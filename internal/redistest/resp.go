@@ -16,15 +16,28 @@ type Error string
 
 func (e Error) Error() string { return string(e) }
 
-// do sends one command over a connection of its own, in RESP 2
-// (https://redis.io/docs/latest/develop/reference/protocol-spec/), and reads its reply.
-func do(addr string, timeout time.Duration, args []string) (any, error) {
+// Conn is a connection that is kept, for what must be done when no new one would be taken.
+type Conn struct {
+	conn    net.Conn
+	reader  *bufio.Reader
+	timeout time.Duration
+}
+
+func dial(addr string, timeout time.Duration) (*Conn, error) {
 	conn, err := net.DialTimeout("tcp", addr, timeout)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = conn.Close() }()
-	if err := conn.SetDeadline(time.Now().Add(timeout)); err != nil {
+	return &Conn{conn: conn, reader: bufio.NewReader(conn), timeout: timeout}, nil
+}
+
+// Close ends the connection.
+func (c *Conn) Close() { _ = c.conn.Close() }
+
+// Do sends one command, in RESP 2 (https://redis.io/docs/latest/develop/reference/protocol-spec/), and
+// reads its reply.
+func (c *Conn) Do(args ...string) (any, error) {
+	if err := c.conn.SetDeadline(time.Now().Add(c.timeout)); err != nil {
 		return nil, err
 	}
 	var cmd strings.Builder
@@ -32,10 +45,10 @@ func do(addr string, timeout time.Duration, args []string) (any, error) {
 	for _, arg := range args {
 		fmt.Fprintf(&cmd, "$%d\r\n%s\r\n", len(arg), arg)
 	}
-	if _, err := io.WriteString(conn, cmd.String()); err != nil {
+	if _, err := io.WriteString(c.conn, cmd.String()); err != nil {
 		return nil, fmt.Errorf("send %q: %w", args, err)
 	}
-	reply, err := readReply(bufio.NewReader(conn))
+	reply, err := readReply(c.reader)
 	if err != nil {
 		return nil, fmt.Errorf("reply to %q: %w", args, err)
 	}
@@ -43,6 +56,16 @@ func do(addr string, timeout time.Duration, args []string) (any, error) {
 		return nil, failed
 	}
 	return reply, nil
+}
+
+// do sends one command over a connection of its own.
+func do(addr string, timeout time.Duration, args []string) (any, error) {
+	conn, err := dial(addr, timeout)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	return conn.Do(args...)
 }
 
 // readReply reads one value. An error inside an array stays a value of type Error.

@@ -47,7 +47,7 @@ func (m *Member) resume(r *resume, name string, position wire.Position) {
 	st.position = position
 	m.service.opts.Store.Resume(store.Resume{
 		Seat: m.seat(st.room), Epoch: position.Epoch, Seq: position.Seq,
-		Back: wire.AppendEventBody(nil, name, &wire.BackPeer{Peer: m.id}),
+		Back: wire.AppendEventBody(nil, name, &wire.BackPeer{Peer: m.id}), Members: m.whole,
 	}, func(resumed *store.Resumed, err error) { m.resumed(r, st, resumed, err) })
 }
 
@@ -56,8 +56,11 @@ func (m *Member) resumed(r *resume, st *seat, resumed *store.Resumed, err error)
 	s := m.service
 	sh := s.table.shard(st.room)
 	sh.mu.Lock()
-	if err == nil && st.overrun {
+	switch {
+	case err == nil && st.waiting.overran():
 		err = wire.Errorf(wire.CodeUnavailable, "too much happened in the room while resuming it")
+	case errors.Is(err, store.ErrSuperseded): // the connection stays: its client may begin a new session on it
+		err = wire.Errorf(wire.CodeResumeRefused, "a later connection has the session")
 	}
 	result, refusal := wire.ResumedRoom{}, m.refusal(err)
 	switch {
@@ -76,9 +79,6 @@ func (m *Member) resumed(r *resume, st *seat, resumed *store.Resumed, err error)
 		}
 	}
 	sh.mu.Unlock()
-	if errors.Is(err, store.ErrSuperseded) {
-		refusal = wire.Errorf(wire.CodeResumeRefused, "a later connection has the session")
-	}
 	r.answered(st.room.Name, result, refusal)
 }
 
@@ -108,7 +108,20 @@ func (r *resume) answered(room string, result wire.ResumedRoom, refusal *wire.Er
 }
 
 // Begin delivers what was missed in the rooms that were resumed, and then what comes.
-func (m *Member) Begin() {
+func (m *Member) Begin() { m.eachResumed(m.service.begin) }
+
+// Returned gives, once a resume is answered and before [Member.Begin], the rooms as they were then, with all members if the
+// member has Whole, and what Begin is to deliver of them: in each room what was missed, up to its snapshot's number.
+func (m *Member) Returned() (rooms []*wire.Snapshot, missed []*wire.Frame) {
+	m.eachResumed(func(_ *shard, st *seat) {
+		rooms = append(rooms, m.snapshot(st.resumed.Snapshot))
+		missed = append(missed, st.missed()...)
+	})
+	return rooms, missed
+}
+
+// eachResumed does something with every seat that was taken over and does not go on yet, with its shard locked.
+func (m *Member) eachResumed(do func(*shard, *seat)) {
 	m.mu.Lock()
 	seats := make([]*seat, 0, len(m.seats))
 	for _, st := range m.seats {
@@ -119,31 +132,44 @@ func (m *Member) Begin() {
 		sh := m.service.table.shard(st.room)
 		sh.mu.Lock()
 		if st.resumed != nil && !st.removed {
-			m.service.begin(sh, st)
+			do(sh, st)
 		}
 		sh.mu.Unlock()
 	}
 }
 
+// missed gives what the peer of a resumed seat has missed, made once: what is derived from the frames is to be kept.
+func (st *seat) missed() []*wire.Frame {
+	if st.frames == nil {
+		for _, event := range st.resumed.Missed {
+			if event.Type != store.TypeEpoch {
+				st.frames = append(st.frames, wire.EventFrame(event.Seq, event.Body))
+			}
+		}
+	}
+	return st.frames
+}
+
 // begin has a resumed seat go on where its peer was. The shard is locked.
 func (s *Service) begin(sh *shard, st *seat) {
-	resumed, snapshot := st.resumed, st.resumed.Snapshot
-	st.resumed = nil
+	resumed, snapshot, missed := st.resumed, st.resumed.Snapshot, st.missed()
+	st.resumed, st.frames = nil, nil
 	st.joins--
 	st.epoch, st.last, st.since = snapshot.Epoch, snapshot.Seq, snapshot.Seq
 	st.learn(snapshot)
-	s.follow(sh.rooms[st.room], snapshot)
+	l := sh.rooms[st.room]
+	s.follow(l, st, snapshot)
 	if !resumed.Known {
 		s.resync(st, snapshot)
 		s.catchUp(sh, st)
 		return
 	}
 	st.since = st.position.Seq
-	for _, event := range resumed.Missed {
-		if event.Type == store.TypeEpoch {
-			continue
-		}
-		st.member.subscriber.Deliver(wire.EventFrame(event.Seq, event.Body))
+	if last := len(resumed.Missed) - 1; last >= 0 && l.epoch == snapshot.Epoch && l.mark.seq == 0 {
+		l.mark = mark{seq: resumed.Missed[last].Seq, hash: hashOf(&resumed.Missed[last])}
+	}
+	for _, frame := range missed {
+		st.member.subscriber.Deliver(frame)
 		s.metrics.delivered.Inc()
 	}
 	s.catchUp(sh, st)

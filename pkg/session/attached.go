@@ -13,6 +13,7 @@ type Attached struct {
 	core
 	started      time.Time
 	gate         gate
+	token        string      // with which the client has come back, or can
 	stopWatching func() bool // stops the watch over the context
 	ended        sync.Once
 	dispatching  bool // a request is being handed on, which must not happen beside the end; guarded by the core's mu
@@ -30,6 +31,9 @@ var _ Sink = (*gate)(nil)
 // Attach opens a session that has said hello, for a transport that calls. A refusal is a [wire.Error]. What the session
 // says goes to sink, which may be called before Attach has returned. When ctx ends, the client is told to move to
 // another gateway. A session that was opened must be ended, also after its sink was closed.
+//
+// For a sink that is a [Returner], a resume token stands beside what says who the client is: the earlier session goes on if
+// it can, for which Attach waits for the store, and else a new one begins.
 func (s *Server) Attach(ctx context.Context, hello *wire.Hello, sink Sink, client Client) (*Attached, error) {
 	a := &Attached{started: time.Now()}
 	a.gate = gate{sink: sink, core: &a.core}
@@ -50,21 +54,28 @@ func (a *Attached) hello(hello *wire.Hello) (refusal *wire.Error, code wire.Clos
 	defer func() {
 		if fault := recover(); fault != nil {
 			a.release()
-			a.cancelExpiry()
+			if a.member != nil {
+				a.abandon()
+			}
 			a.failed(fault)
 			refusal, code = wire.Errorf(wire.CodeInternal, "internal error"), wire.CloseInternal
 		}
 	}()
-	if refusal = a.enter(hello); refusal == nil {
+	if sink, ok := a.gate.sink.(Returner); ok {
+		refusal = a.enterBy(hello, func(hello *wire.Hello) error { return a.returns(hello, sink) })
+	} else {
+		refusal = a.enter(hello)
+	}
+	if refusal == nil {
 		a.member.Begin()
 	}
 	return refusal, wire.CloseUnauthorized
 }
 
-// ID is the session's public id, and its peer id in every room.
+// ID is the session's public id, and its peer id in every room: that of an earlier session which goes on.
 func (a *Attached) ID() string { return a.client.ID }
 
-// Handle takes one request; its id must be higher than those before, and its memory is not kept. It is called from one
+// Handle takes one request; its id must be higher than those before on this connection, and its memory is not kept. It is called from one
 // goroutine at a time, Invalid included, and may keep it: so a client is held to its rate and to its requests in flight.
 // The end of the session or of its context releases it. After that it does nothing.
 func (a *Attached) Handle(request wire.Request) {

@@ -43,8 +43,11 @@ type core struct {
 	lastID int64
 	// resumable is set when the client can come back: its seats are kept for a while, and its requests take effect once.
 	resumable  bool
-	generation int64 // of this connection among the session's
-	resumed    bool  // the session has gone on from another connection, and rooms is what became of its rooms
+	generation int64  // of this connection among the session's
+	resumed    bool   // the session has gone on from another connection, and rooms is what became of its rooms
+	numbered   bool   // the client numbers its requests over the whole session, not over one connection
+	whole      bool   // a resume has to tell who is in the rooms
+	before     string // the client's session that did not go on: what it still has of seats makes room for this one's
 	rooms      map[string]wire.ResumedRoom
 	bad        int
 	limiter    *rate.Limiter
@@ -55,6 +58,7 @@ type core struct {
 	inFlight int
 	over     bool // no request may go on
 	expiry   *time.Timer
+	opened   int            // how many members the connection has had: those before are of sessions that did not go on
 	identity *auth.Identity // nil before hello; written by the requests' goroutine, which alone reads it without mu
 }
 

@@ -9,15 +9,17 @@ import (
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
 
-// enter opens the session for a client that says hello. A fault of ours is logged, and told as an internal error.
+// enter opens the session for a client that says hello.
 func (c *core) enter(hello *wire.Hello) *wire.Error {
-	var err error
 	if hello.Resume != "" {
-		err = c.resume(hello)
-	} else {
-		err = c.begins(hello)
+		return c.enterBy(hello, c.resume)
 	}
-	if err != nil {
+	return c.enterBy(hello, c.begins)
+}
+
+// enterBy opens the session in one of several ways. A fault of ours is logged, and told as an internal error.
+func (c *core) enterBy(hello *wire.Hello, way func(*wire.Hello) error) *wire.Error {
+	if err := way(hello); err != nil {
 		var refusal *wire.Error
 		if !errors.As(err, &refusal) {
 			c.logger().Error("hello failed", "error", err)
@@ -86,6 +88,7 @@ func (c *core) open(identity *auth.Identity, resumable bool) error {
 	if resumable {
 		grace = c.server.grace(identity)
 	}
+	opened := c.opens()
 	member, err := c.server.opts.Rooms.NewMember(room.Identity{
 		ID: c.client.ID, App: identity.App, User: identity.User, Name: identity.Name,
 		Capacity: capacity, MaxCapacity: identity.Policy.MaxCapacity,
@@ -93,7 +96,8 @@ func (c *core) open(identity *auth.Identity, resumable bool) error {
 			permissions, ok := identity.Room(name)
 			return room.Permissions(permissions), ok
 		},
-		Generation: c.generation, Grace: grace, Replace: c.server.replaces(identity), Detached: c.detached,
+		Generation: c.generation, Grace: grace, Replace: c.server.replaces(identity), Before: c.before, Whole: c.whole,
+		Detached: func(takenOver bool) { c.detached(opened, takenOver) },
 	}, c.sink)
 	if err != nil {
 		return err
@@ -138,7 +142,7 @@ func (c *core) rises(id int64) bool {
 func (c *core) dispatch(request wire.Request) {
 	id := request.ID
 	once := int64(0) // the number by which a request takes effect once
-	if c.resumable {
+	if c.resumable && c.numbered {
 		once = id
 	}
 	switch body := request.Body.(type) {
@@ -153,10 +157,10 @@ func (c *core) dispatch(request wire.Request) {
 		c.member.SetState(once, body, c.doneReply(id))
 	case *wire.Leave:
 		c.began()
-		c.member.Leave(body.Room, c.doneReply(id))
+		c.member.Leave(once, body.Room, c.doneReply(id))
 	case *wire.Join:
 		c.began()
-		c.member.Join(body, c.snapshotReply(id))
+		c.member.Join(once, body, c.snapshotReply(id))
 	case *wire.Peers:
 		c.handlePeers(id, body)
 	case *wire.UpdateRoom:

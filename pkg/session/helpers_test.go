@@ -81,6 +81,10 @@ func newGateway(tb testing.TB, opts session.Options, redis store.Options) *gatew
 		{ID: "off", Anonymous: true, Disabled: true},
 	}})
 	require.NoError(tb, err)
+	if opts.Grace > 0 {
+		opts.Tokens, err = auth.NewResumeTokens(opts.Auth, []byte("the key of a cluster of tests"))
+		require.NoError(tb, err)
+	}
 	opts.Rooms, opts.Node, opts.Registerer = g.rooms, "gateway-1", g.registry
 	if opts.Origin == nil {
 		opts.Origin = opts.Auth.AppOriginAllowed

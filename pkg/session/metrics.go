@@ -50,7 +50,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Buckets: []float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 512}}),
 		dropped: counters("signalbox_messages_dropped_total",
 			"Messages that were not written: queue_full (the session is closed with it), write (a write failed, which ends it, too) or ended (the session was over).", "reason"),
-		hellos: counters("signalbox_hellos_total", "Hellos by result: ok, or why they were refused.", "result"),
+		hellos: counters("signalbox_hellos_total", "Hellos by result: ok, or why they, or the resume in them, were refused.", "result"),
 		throttled: counter("signalbox_requests_throttled_total",
 			"Requests that were delayed because their session was over its rate."),
 		inFlight: counter("signalbox_requests_in_flight_limited_total",

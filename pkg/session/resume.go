@@ -67,6 +67,7 @@ func (c *core) resume(hello *wire.Hello) error {
 		c.server.metrics.hellos.WithLabelValues("origin").Inc()
 		return wire.Errorf(wire.CodeUnauthorized, "the app does not allow this page's origin")
 	}
+	own := c.client.ID
 	c.identify(session.Session)
 	attempt := hello.Attempt
 	if attempt == 0 {
@@ -74,13 +75,20 @@ func (c *core) resume(hello *wire.Hello) error {
 	}
 	c.generation = max(session.Generation+1, attempt)
 	if err := c.open(session.Identity, true); err != nil {
+		c.identify(own)
 		return err
 	}
 	if err := c.takeOver(hello.Rooms); err != nil {
 		c.abandon()
+		c.identify(own) // a session that begins on this connection instead is another one
 		var refusal *wire.Error
-		if errors.As(err, &refusal) && refusal.Code == wire.CodeResumeRefused {
-			return refuse("resume_superseded")
+		if errors.As(err, &refusal) {
+			switch refusal.Code {
+			case wire.CodeResumeRefused:
+				return refuse("resume_superseded")
+			case wire.CodeLimit:
+				return refuse("resume_limit")
+			}
 		}
 		c.server.metrics.hellos.WithLabelValues("resume_failed").Inc()
 		return err
@@ -111,20 +119,40 @@ func (c *core) takeOver(positions map[string]wire.Position) error {
 func (c *core) abandon() {
 	c.cancelExpiry()
 	c.member.Lose()
+	c.forget()
+}
+
+// forget leaves the connection without a session.
+func (c *core) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.member, c.identity, c.resumable = nil, nil, false
+	c.opened++
 }
 
-// identify gives the connection the id of the session that it resumes.
+// opens counts a member of the connection, and gives its number.
+func (c *core) opens() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.opened++
+	return c.opened
+}
+
+// identify gives the connection the id of the session that it resumes, or its own again.
 func (c *core) identify(session string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.client.ID = session
 }
 
-// detached closes a connection that holds its seats no more.
-func (c *core) detached(takenOver bool) {
+// detached closes a connection whose member holds its seats no more, unless it is of a session that did not go on here.
+func (c *core) detached(opened int, takenOver bool) {
+	c.mu.Lock()
+	present := opened == c.opened
+	c.mu.Unlock()
+	if !present {
+		return
+	}
 	if takenOver {
 		c.sink.Close(wire.CloseTakenOver, "a later connection has the session")
 		return

@@ -24,6 +24,7 @@ type Session struct {
 
 func newSession(server *Server, conn Conn, client Client) *Session {
 	s := new(Session)
+	s.numbered = true
 	s.begin(server, client, &s.queue)
 	s.queue = queue{conn: conn, server: server, overflow: func() {
 		s.logger().Info("session is too slow", "queue_messages", server.opts.QueueMessages, "queue_bytes", server.opts.QueueBytes)
@@ -103,16 +104,19 @@ func (s *Session) hello(request wire.Request, timeout *time.Timer) {
 		s.refuse(request.ID, wire.Errorf(wire.CodeUnauthorized, "say hello first"))
 		return
 	}
+	timeout.Stop() // a resume waits for Redis, and has a time of its own
 	if refusal := s.enter(hello); refusal != nil {
 		s.refuse(request.ID, refusal)
 		if code := closeOf(refusal); code != 0 {
 			s.queue.Close(code, string(refusal.Code))
+			return
 		}
+		timeout.Reset(s.server.opts.HelloTimeout)
+		s.countBad() // nobody stays before the door for ever
 		return
 	}
-	timeout.Stop()
 	s.queue.Reply(request.ID, s.welcome())
-	s.member.Begin()
+	s.queue.unbounded(s.member.Begin)
 	s.greeted()
 }
 

@@ -77,6 +77,7 @@ const (
 	ReasonClientDisconnect Reason = "client namespace disconnect"
 	ReasonServerDisconnect Reason = "server namespace disconnect"
 	ReasonTransportClose   Reason = "transport close" // the client closed its session
+	ReasonPageClosed       Reason = "page closed"     // likewise, as a browser does whose page is left
 	ReasonTransportError   Reason = "transport error" // a request was aborted or doubled, a write failed, a socket broke
 	ReasonPingTimeout      Reason = "ping timeout"
 	ReasonParseError       Reason = "parse error"
@@ -89,6 +90,6 @@ const (
 
 // reasons lists all of them, for metrics.
 var reasons = []Reason{
-	ReasonClientDisconnect, ReasonServerDisconnect, ReasonTransportClose, ReasonTransportError, ReasonPingTimeout,
-	ReasonParseError, ReasonForcedClose, ReasonShutdown, ReasonConnectTimeout, ReasonSlow, ReasonInternal,
+	ReasonClientDisconnect, ReasonServerDisconnect, ReasonTransportClose, ReasonPageClosed, ReasonTransportError,
+	ReasonPingTimeout, ReasonParseError, ReasonForcedClose, ReasonShutdown, ReasonConnectTimeout, ReasonSlow, ReasonInternal,
 }

@@ -74,7 +74,11 @@ func newMessage(p Packet, attachments [][]byte) *Message {
 func connected(s *Socket) *Message {
 	p := Packet{Type: PacketConnect, Namespace: s.namespace}
 	if s.client.session.version == Version4 {
-		p.Data = append(wire.AppendString([]byte(`{"sid":`), s.id), '}')
+		p.Data = wire.AppendString([]byte(`{"sid":`), s.id)
+		if s.pid != "" {
+			p.Data = wire.AppendString(append(p.Data, `,"pid":`...), s.pid)
+		}
+		p.Data = append(p.Data, '}')
 	}
 	return newMessage(p, nil)
 }

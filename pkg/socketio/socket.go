@@ -17,7 +17,8 @@ type Socket struct {
 	client    *client
 	namespace string
 	handlers  Namespace
-	id        string
+	id        string // but for Recover, before the socket is let in
+	pid       string // likewise, but for Recoverable
 	auth      json.RawMessage
 	query     url.Values
 
@@ -58,6 +59,23 @@ func (s *Socket) begin(c *client, namespace Namespace) {
 
 // ID is what the client has as socket.id.
 func (s *Socket) ID() string { return s.id }
+
+// Recoverable has a client of protocol 5 be told, in the answer to its CONNECT, that it can come back by pid: it sends
+// {"pid": pid, "offset": …} with its next CONNECT then, in one object with its auth. The offset is the last argument of the
+// last event that it has handled, if that was a text. A client that is told the pid that it has sent has recovered. It is
+// for Connect alone.
+func (s *Socket) Recoverable(pid string) { s.pid = pid }
+
+// Recover has a client of protocol 5 have an id that it has had before. It is for Connect alone, and to be called before
+// anything else knows of the socket.
+func (s *Socket) Recover(id string) { s.id = id }
+
+// Fits reports whether the socket can be sent this much at once, beside as much again that comes meanwhile: with more, the
+// client would be taken for one that is too slow.
+func (s *Socket) Fits(packets, bytes int) bool {
+	opts := s.client.options()
+	return packets <= opts.QueuePackets/2 && bytes <= opts.QueueBytes/2
+}
 
 // Namespace names the namespace, "/" the root.
 func (s *Socket) Namespace() string { return s.namespace }

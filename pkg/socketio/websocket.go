@@ -207,7 +207,11 @@ func (s *Session) readEnded(ws *webSocket, err error) {
 	switch {
 	case errors.As(err, &closed) && closed.Code != websocket.CloseAbnormalClosure: // gorilla's for none at all
 		ws.close(websocket.CloseNormalClosure, "")
-		s.end(ReasonTransportClose)
+		if closed.Code == websocket.CloseGoingAway { // a stock client that means to come back closes without a code
+			s.end(ReasonPageClosed)
+		} else {
+			s.end(ReasonTransportClose)
+		}
 	case errors.Is(err, websocket.ErrReadLimit): // gorilla has said so
 		s.countInvalid(BadLength)
 		ws.abort()

@@ -76,6 +76,8 @@ type Join struct {
 	// SameUser is how the profile of the same user begins, in its JSON text; seats of such profiles are given up in favour of
 	// this one. Empty lets them be.
 	SameUser []byte
+	// Before is a peer whose seat is given up, too: the same client, whose session did not go on. It may be empty.
+	Before string
 	// ReplacedHead and ReplacedTail are the left-peer event of such a seat, cut inside the quotes where the peer's id belongs.
 	ReplacedHead, ReplacedTail []byte
 }
@@ -104,6 +106,8 @@ type Resume struct {
 	Seq   int64
 	// Back is the back-peer event's JSON object without seq.
 	Back []byte
+	// Members asks for all members of the room, also where what was missed is known.
+	Members bool
 }
 
 // Resumed is what became of a [Resume].
@@ -111,7 +115,7 @@ type Resumed struct {
 	// Request is the number of the client's last request that took effect in the room, 0 if none is known.
 	Request int64
 	// Known tells whether all that the client missed is known: Missed has it, in order, and the snapshot has no other member
-	// than the peer. Otherwise the client has to start over from the snapshot.
+	// than the peer, unless all were asked for. Otherwise the client has to start over from the snapshot.
 	Known    bool
 	Missed   []Event
 	Snapshot *Snapshot

@@ -245,6 +245,15 @@ func TestCanary(t *testing.T) {
 		})
 	})
 
+	t.Run("of a process that was frozen", func(t *testing.T) {
+		inBubble(t, func(t *testing.T, bubble *bubble) {
+			n := startNode(t, bubble.options.WithoutCanaries(), "n")
+			require.Equal(t, 0, n.inbox.LostCanaries(time.Second, 0), "it has two")
+			require.Equal(t, 1, n.inbox.LostCanaries(2*time.Second, 0))
+			require.Equal(t, 1, n.inbox.LostCanaries(time.Minute, time.Minute), "it may lie in the socket: no second one is missed")
+		})
+	})
+
 	t.Run("of somebody else", func(t *testing.T) {
 		inBubble(t, func(t *testing.T, bubble *bubble) {
 			registry := prometheus.NewRegistry()

@@ -131,6 +131,7 @@ func (s *Store) followSentinels(ctx context.Context) {
 		s.log.warn("sentinels", "no Sentinel names the primary", "error", err)
 	}
 	if primary != "" && s.dialer.point(primary) {
+		s.router.readonly.Store(false) // the other one has refused to write
 		s.log.warn("primary", "the Sentinels name another primary", "primary", primary)
 	}
 }

@@ -58,3 +58,10 @@ func Decide(before Naming, answers []Naming) string {
 	s.decide(namings)
 	return s.primary
 }
+
+// LostCanaries counts what is missed when a canary was published some time ago and the process looks late for it.
+func (i *Inbox) LostCanaries(published, late time.Duration) int {
+	sub := i.subscriptions[0]
+	sub.canaries.flights = []flight{{nonce: "x", published: time.Now().Add(-published)}}
+	return sub.countLost(time.Now().Add(-late))
+}

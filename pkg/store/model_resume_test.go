@@ -78,10 +78,13 @@ func userOf(profile []byte) string {
 
 // take gives a seat to a connection, and tells the node that had it. It returns why it is refused.
 func (m *model) take(r *modelRoom, member *modelMember, seat store.Seat, back []byte) string {
-	if member.generation > seat.Generation {
+	had := member.node
+	if had == seat.Node && member.generation == seat.Generation {
+		return ""
+	}
+	if member.generation > seat.Generation || had != noNode && member.generation == seat.Generation {
 		return "superseded"
 	}
-	had := member.node
 	member.node, member.generation = seat.Node, seat.Generation
 	switch had {
 	case seat.Node:
@@ -158,7 +161,10 @@ func (m *model) resume(s store.Resume, known bool) string {
 		return refused
 	}
 	missed, known := r.missed(s.Peer, s.Seq, known)
-	return resumedLine(member.last.number, known, missed, r.viewWith(!known))
+	if known {
+		return resumedLine(member.last.number, known, missed, r.viewOf(func(m *modelMember) bool { return m == member }))
+	}
+	return resumedLine(member.last.number, known, missed, r.view())
 }
 
 // rebirth begins a new epoch above a number.
@@ -194,10 +200,10 @@ func (r *modelRoom) missed(peer string, since int64, known bool) ([]string, bool
 func (m *model) replay(room store.Room, since int64, known bool) string {
 	r := m.rooms[room]
 	if r == nil {
-		return resumedLine(0, false, nil, r.viewWith(false))
+		return resumedLine(0, false, nil, r.viewOf(nobody))
 	}
 	missed, known := r.missed("", since, known)
-	return resumedLine(0, known, missed, r.viewWith(false))
+	return resumedLine(0, known, missed, r.viewOf(nobody))
 }
 
 // resumedLine is the answer of resume and replay in one line.

@@ -333,7 +333,10 @@ func (m *model) snapshot(l store.Look) string {
 			return refused
 		}
 	}
-	return m.rooms[l.Room].viewWith(l.Members)
+	if l.Members {
+		return m.rooms[l.Room].view()
+	}
+	return m.rooms[l.Room].viewOf(nobody)
 }
 
 func mutedKey(media store.Media) string {
@@ -369,15 +372,20 @@ func (r *modelRoom) sorted() []*modelMember {
 }
 
 // view is the room in one line, in the same form as snapshotLine.
-func (r *modelRoom) view() string { return r.viewWith(true) }
+func (r *modelRoom) view() string { return r.viewOf(everyone) }
 
-func (r *modelRoom) viewWith(members bool) string {
+func everyone(*modelMember) bool { return true }
+
+func nobody(*modelMember) bool { return false }
+
+// viewOf is view with some of the members.
+func (r *modelRoom) viewOf(listed func(*modelMember) bool) string {
 	if r == nil {
 		return "not found"
 	}
 	var list []string
 	for _, m := range r.sorted() {
-		if members {
+		if listed(m) {
 			list = append(list, fmt.Sprintf("%s/%d/%s/%d/%v/%v", m.id, m.order, m.node, m.generation, m.node == "-", m.state))
 		}
 	}

@@ -29,13 +29,16 @@ func (s *Store) Join(j Join, done func(*Snapshot, error)) {
 	c.addBytes(j.EventHead, j.EventTail)
 	c.add(milliseconds(j.Grace))
 	c.addBytes(j.Back, j.SameUser, j.ReplacedHead, j.ReplacedTail)
-	c.add(milliseconds(s.opts.RecoveryTime))
+	c.add(milliseconds(s.opts.RecoveryTime), j.Before)
 	s.router.submit(c)
 }
 
 func (j *Join) check() error {
 	if err := j.Seat.check(); err != nil {
 		return err
+	}
+	if j.Before != "" && !validID(j.Before) {
+		return wire.Errorf(wire.CodeBadRequest, "not a peer's id")
 	}
 	if j.Capacity < 1 {
 		return wire.Errorf(wire.CodeBadRequest, "a capacity of %d", j.Capacity)
@@ -115,7 +118,7 @@ func (s *Store) Resume(r Resume, done func(*Resumed, error)) {
 	})
 	c.add(r.Epoch, strconv.FormatInt(r.Seq, 10))
 	c.addBytes(r.Back)
-	c.add(newEpoch())
+	c.add(newEpoch(), flag(r.Members))
 	s.router.submit(c)
 }
 

@@ -189,7 +189,7 @@ test('both make an offer at once, again and again, and stay connected', async ()
   all.assertNoTrouble();
 });
 
-test('a lost connection is shown, and comes back by itself', async () => {
+test('a lost connection is shown, the call goes on meanwhile, and it comes back by itself', async () => {
   const room = newRoom();
   const road = await startRoad(cluster.gateways[0].url);
   try {
@@ -202,17 +202,23 @@ test('a lost connection is shown, and comes back by itself', async () => {
     road.cut();
     await sees(ada, '#signaling', 'reconnecting');
     await sees(ada, '#status', 'The connection is lost. Reconnecting…');
-    await sees(bob, '#status', 'Ada has left the call.');
+    await sees(bob, '#remote-caption', /Ada.*reconnecting/);
+    await ada.click('#camera');
+    for (const page of [ada, bob]) await receives(page);
 
     road.mend();
     await sees(ada, '#signaling', 'connected');
-    await sees(bob, '#remote-caption', /Ada.*muted/);
+    await sees(bob, '#remote-caption', /^Ada *muted$/);
+    await holds(() => bob.evaluate(() => document.getElementById('remote').dataset.camera === 'off'), 'what was switched meanwhile is told');
+    await sees(ada, '#status', 'You are back.');
+    await ada.click('#camera');
     for (const page of [ada, bob]) {
       await sees(page, '#connection', 'connected');
+      await sees(page, '#count', '2 of 2');
       await plays(page, '#remote-video');
       await receives(page);
+      assert.equal(await page.evaluate(() => window.peerConnections.length), 1, 'the call was set up anew');
     }
-    await sees(ada, '#status', 'You are back.');
     all.assertNoTrouble(CUT);
   } finally {
     await road.stop();

@@ -123,7 +123,7 @@ test('a call and a chat of one name do not take each other\'s seats', async () =
   all.assertNoTrouble();
 });
 
-test('a lost connection is shown, nothing is sent into the void, and writing goes on afterwards', async () => {
+test('a lost connection is shown, what was written meanwhile comes, and writing goes on afterwards', async () => {
   const room = newRoom();
   const road = await startRoad(cluster.gateways[0].url);
   try {
@@ -135,11 +135,17 @@ test('a lost connection is shown, nothing is sent into the void, and writing goe
     await ada.fill('#text', 'kept');
     await ada.press('#text', 'Enter');
     assert.equal(await ada.inputValue('#text'), 'kept');
+    await sees(bob, '.people .away', /Ada.*away/);
+    await bob.fill('#text', 'meanwhile');
+    await bob.press('#text', 'Enter');
     road.mend();
-    await sees(ada, '.note', /You were away for a moment/);
+    await sees(ada, '.message-text', 'meanwhile');
     await ada.press('#text', 'Enter');
-    for (const page of [ada, bob]) await sees(page, '.message-text', 'kept');
-    assert.deepEqual(await messages(ada), [['Ada', 'kept']]);
+    for (const page of [ada, bob]) {
+      await sees(page, '.message-text', 'kept');
+      assert.deepEqual(await messages(page), [['Bob', 'meanwhile'], ['Ada', 'kept']]);
+      assert.deepEqual((await page.$$eval('.note', (notes) => notes.map((note) => note.textContent))).filter((note) => /left|away/.test(note)), []);
+    }
     all.assertNoTrouble(CUT);
   } finally {
     await road.stop();

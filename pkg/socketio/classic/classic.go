@@ -86,6 +86,8 @@ type Options struct {
 	// Open opens the session of a socket that has asked for its namespace; what the session says goes to peer. A refusal
 	// that is a [wire.Error] is told to the client.
 	Open func(s *socketio.Socket, hello *wire.Hello, peer *Peer) (Session, error)
+	// Recovery lets clients of protocol 5 recover their connection's state: every event to them gets one more argument.
+	Recovery bool
 	// MessageBytes is how large the data of one message may be as it is passed on, in bytes; 131072 if 0.
 	MessageBytes int
 	// Limits bounds the objects of control.

@@ -17,10 +17,15 @@ func (n *namespace) connect(s *socketio.Socket) error {
 		return refusal(err)
 	}
 	peer := &Peer{namespace: n, socket: s}
+	shown := peer.readRecovery(hello)
 	session, err := n.events.opts.Open(s, hello, peer)
 	if err != nil {
+		if hello.Resume != "" && comesLater(err) {
+			s.Session().Close() // first: after a refusal, the client would not come again by itself
+		}
 		return refusal(err)
 	}
+	peer.recovery(shown)
 	if !peer.begin(session) {
 		session.End(false)
 		return refusal(wire.Errorf(wire.CodeUnavailable, "the session was closed at once"))
@@ -38,13 +43,16 @@ func refusal(err error) error {
 	return &socketio.Refusal{Message: refused.Message, Data: appendError(nil, refused, refused.Message)}
 }
 
-// disconnected ends the session of a socket that has left, or was lost.
+// disconnected ends the session of a socket that has left, or was lost. A stock client that misses its heartbeat, or whose
+// device says that the network is gone, closes its transport before it comes back.
 func (p *Peer) disconnected(reason socketio.Reason) {
 	p.mu.Lock()
 	p.closed = true
 	p.pending, p.seats = nil, nil
+	recoverable := p.recoverable
 	p.mu.Unlock()
-	p.session.End(reason == socketio.ReasonClientDisconnect || reason == socketio.ReasonTransportClose)
+	p.session.End(reason == socketio.ReasonClientDisconnect || reason == socketio.ReasonPageClosed ||
+		reason == socketio.ReasonTransportClose && !recoverable)
 }
 
 // credentials are what a client says of itself.

@@ -268,8 +268,10 @@ func TestMetrics(t *testing.T) {
 		t.Helper()
 		families, err := s.registry.Gather()
 		require.NoError(t, err)
-		require.Len(t, families, 1)
+		require.Len(t, families, 2)
 		require.Equal(t, "signalbox_classic_events_total", families[0].GetName())
+		require.Equal(t, "signalbox_classic_recoveries_total", families[1].GetName())
+		require.Len(t, families[1].GetMetric(), 2)
 		require.Len(t, families[0].GetMetric(), 6*(1+len(wire.Codes)))
 		for _, metric := range families[0].GetMetric() {
 			if labels := metric.GetLabel(); labels[0].GetValue() == event && labels[1].GetValue() == result {

@@ -49,20 +49,45 @@ func (p *Peer) Deliver(frame *wire.Frame) {
 			how = &p.namespace.signed
 		}
 	}
-	p.socket.Send(frame.Derived(how, func() any { return how.put(f) }).(*socketio.Message))
+	p.tell(frame, f, how)
 	if _, closed := f.event.Body.(*wire.Closed); closed && f.room != "" {
 		p.left(f.room)
 	}
 }
 
+// tell puts an event to the client. What is put in the same way to many is made once. mu is held.
+func (p *Peer) tell(frame *wire.Frame, f *facts, how *variant) {
+	if !p.recoverable {
+		p.socket.Send(frame.Derived(how, func() any { return how.put(f) }).(*socketio.Message))
+		return
+	}
+	s := p.seats[f.room]
+	if s == nil || len(p.seats) > 1 || s.place.since > s.place.seq {
+		p.socket.Send(how.put(f, p.behind()...))
+		return
+	}
+	// Who is in this room alone has the same offset as all others who are.
+	p.socket.Send(frame.Derived(&how.placed, func() any { return how.put(f, p.behind()...) }).(*socketio.Message))
+}
+
+// behind gives what is behind the arguments of an event that is put to this client alone. mu is held.
+func (p *Peer) behind() []json.RawMessage {
+	if !p.recoverable {
+		return nil
+	}
+	return []json.RawMessage{text(p.offset())}
+}
+
 // take notes in a seat what an event changes, and reports whether the client is to hear of it. mu is held.
 func (p *Peer) take(f *facts, s *seat) bool {
-	known := f.event.Seq <= s.since // from the snapshot
+	seq := f.event.Seq
+	s.place.seq = seq
+	known, noted := seq <= s.place.since, seq <= s.replay
 	switch body := f.event.Body.(type) {
 	case *wire.JoinedPeer:
-		return !known && p.arrived(s, body.Peer.ID)
+		return !known && (noted || p.arrived(s, body.Peer.ID))
 	case *wire.LeftPeer:
-		return !known && s.gone(body.Peer)
+		return !known && (noted || s.gone(body.Peer))
 	case *wire.RoomChanged:
 		if body.Capacity != nil && !known {
 			s.capacity = *body.Capacity
@@ -78,38 +103,39 @@ type variant struct {
 	namespace string
 	kind      Kind
 	signed    bool // messages have their sender behind the data
+	placed    byte // its address is the key of what has an offset, too
 }
 
-// put makes of an event what clients get to see.
-func (v *variant) put(f *facts) *socketio.Message {
+// put makes of an event what clients get to see. behind are the arguments behind all others.
+func (v *variant) put(f *facts, behind ...json.RawMessage) *socketio.Message {
 	if f.room == "" {
-		return v.event(eventControl, json.RawMessage("null"), f.text)
+		return v.event(eventControl, behind, json.RawMessage("null"), f.text)
 	}
 	room := text(f.room)
 	switch body := f.event.Body.(type) {
 	case *wire.Signaled:
-		return v.message(room, body.From, body.Data, nil)
+		return v.message(behind, room, body.From, body.Data, nil)
 	case *wire.Message:
 		if body.Topic == topicBinary {
 			if data, attachments, ok := unpackBinary(body.Data); ok {
-				return v.message(room, body.From, data, attachments)
+				return v.message(behind, room, body.From, data, attachments)
 			}
 		}
-		return v.message(room, body.From, body.Data, nil)
+		return v.message(behind, room, body.From, body.Data, nil)
 	case *wire.JoinedPeer:
 		if v.kind == Call {
-			return v.event(eventOtherJoin, room, text(body.Peer.ID))
+			return v.event(eventOtherJoin, behind, room, text(body.Peer.ID))
 		}
 	case *wire.LeftPeer:
-		return v.event(eventBye, room, text(body.Peer))
+		return v.event(eventBye, behind, room, text(body.Peer))
 	}
 	if f.room == f.event.Room {
-		return v.event(eventControl, room, f.text)
+		return v.event(eventControl, behind, room, f.text)
 	}
-	return v.event(eventControl, room, withRoom(f.text, f.room))
+	return v.event(eventControl, behind, room, withRoom(f.text, f.room))
 }
 
-func (v *variant) message(room json.RawMessage, from string, data json.RawMessage, attachments [][]byte) *socketio.Message {
+func (v *variant) message(behind []json.RawMessage, room json.RawMessage, from string, data json.RawMessage, attachments [][]byte) *socketio.Message {
 	args := []json.RawMessage{room, data}
 	switch {
 	case v.kind == Chat:
@@ -117,9 +143,9 @@ func (v *variant) message(room json.RawMessage, from string, data json.RawMessag
 	case v.signed:
 		args = append(args, text(from))
 	}
-	return socketio.NewMessage(v.namespace, socketio.Event{Name: eventMessage, Args: args, Attachments: attachments})
+	return socketio.NewMessage(v.namespace, socketio.Event{Name: eventMessage, Args: append(args, behind...), Attachments: attachments})
 }
 
-func (v *variant) event(name string, args ...json.RawMessage) *socketio.Message {
-	return socketio.NewMessage(v.namespace, socketio.Event{Name: name, Args: args})
+func (v *variant) event(name string, behind []json.RawMessage, args ...json.RawMessage) *socketio.Message {
+	return socketio.NewMessage(v.namespace, socketio.Event{Name: name, Args: append(args, behind...)})
 }

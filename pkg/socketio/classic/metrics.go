@@ -13,8 +13,15 @@ const (
 	resultOK = "ok"
 )
 
+// The results of attempts to recover.
+const (
+	resultRecovered = "recovered"
+	resultAnew      = "anew"
+)
+
 type metrics struct {
-	events map[string]map[string]prometheus.Counter // by event, then by result
+	events     map[string]map[string]prometheus.Counter // by event, then by result
+	recoveries map[string]prometheus.Counter            // by result
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -22,8 +29,15 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		Name: "signalbox_classic_events_total",
 		Help: "Events of socket.io clients that were answered, by event and by result: ok or an error code.",
 	}, []string{"event", "result"})
-	reg.MustRegister(events)
-	m := &metrics{events: make(map[string]map[string]prometheus.Counter)}
+	recoveries := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "signalbox_classic_recoveries_total",
+		Help: "Socket.io clients that came back with a pid, by result: recovered, or anew if their session could not go on.",
+	}, []string{"result"})
+	reg.MustRegister(events, recoveries)
+	m := &metrics{events: make(map[string]map[string]prometheus.Counter), recoveries: make(map[string]prometheus.Counter)}
+	for _, result := range []string{resultRecovered, resultAnew} {
+		m.recoveries[result] = recoveries.WithLabelValues(result)
+	}
 	for _, event := range []string{eventJoin, eventLeave, eventMessage, eventRoomInfo, eventControl, eventUnknown} {
 		results := map[string]prometheus.Counter{resultOK: events.WithLabelValues(event, resultOK)}
 		for _, code := range wire.Codes {

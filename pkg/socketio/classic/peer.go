@@ -22,9 +22,14 @@ type Peer struct {
 	// is called: that one calls back with locks held that it may then want.
 	mu      sync.Mutex
 	session Session // set by begin; the handlers read it without mu
-	closed  bool    // nothing is said to the client any more
 	pending []pending
 	seats   map[string]*seat // by the client's name of the room; nil while there is none
+	places  map[string]place // where the client was, by the cluster's name of the room, until the session is open
+
+	closed      bool // nothing is said to the client any more
+	recoverable bool // the client can come back, and is told where it is
+	recovered   bool // it has come back
+	aligning    bool // it is being told what it cannot be told in part
 }
 
 // pending is a request that waits for its answer.
@@ -155,7 +160,8 @@ func (p *Peer) refuse(q *pending, refusal *wire.Error) {
 }
 
 // Close ends the socket after what was said before. With a final code its namespace is left, after which clients do not
-// come back by themselves; with another one its whole session ends, after which they do. Requests that are under way are
+// come back by themselves; with another one its whole session ends, after which they do. So does a client whose session
+// was taken over: it has come by two connections, and this may be the one that it has. Requests that are under way are
 // answered first, as their answers could not be told any more.
 func (p *Peer) Close(code wire.CloseCode, reason string) {
 	p.mu.Lock()
@@ -166,7 +172,8 @@ func (p *Peer) Close(code wire.CloseCode, reason string) {
 	for i := range p.pending {
 		p.refuse(&p.pending[i], wire.Errorf(wire.CodeUnavailable, "the session has ended: %s", reason))
 	}
-	if !code.Retryable() {
+	comesBack := code.Retryable() || code == wire.CloseTakenOver
+	if !comesBack {
 		o := object{b: []byte{'{'}}
 		o.text("code", code.String())
 		o.text("message", reason)
@@ -176,7 +183,7 @@ func (p *Peer) Close(code wire.CloseCode, reason string) {
 	p.pending, p.seats = nil, nil
 	session := p.session
 	p.mu.Unlock()
-	if code.Retryable() {
+	if comesBack {
 		p.socket.Session().Close()
 	} else {
 		p.socket.Disconnect(false)
@@ -192,5 +199,6 @@ func (p *Peer) emit(name string, args ...[]byte) {
 	for _, arg := range args {
 		e.Args = append(e.Args, arg)
 	}
+	e.Args = append(e.Args, p.behind()...)
 	p.socket.Emit(e)
 }

@@ -8,7 +8,9 @@ import (
 
 // seat is a peer's place in a room, from the answer to its join on.
 type seat struct {
-	since    int64 // the number of the last snapshot: what came before is in others already
+	native   string // the cluster's name of the room
+	place    place  // what the client has heard of; who came and went up to its since is in others already
+	replay   int64  // in others is already who came and went up to this number, and the client has still to hear of it
 	capacity int
 	others   map[string]struct{}
 }
@@ -34,11 +36,13 @@ func (s *seat) gone(peer string) bool {
 
 // joined takes the answer to a join, also that of a room in which the client was already.
 func (p *Peer) joined(q *pending, snapshot *wire.Snapshot, answer *object) {
-	p.emit(eventJoined, text(q.room), text(p.socket.ID()))
-	if s := p.seats[q.room]; s != nil {
-		p.align(q.room, s, snapshot)
-	} else {
+	s := p.seats[q.room]
+	if s == nil {
 		p.sit(q.room, snapshot)
+	}
+	p.emit(eventJoined, text(q.room), text(p.socket.ID()))
+	if s != nil {
+		p.align(q.room, s, snapshot)
 	}
 	if q.answer == nil {
 		return
@@ -56,8 +60,9 @@ func (p *Peer) joined(q *pending, snapshot *wire.Snapshot, answer *object) {
 }
 
 // sit begins a seat. Of who was there before nobody tells the client.
-func (p *Peer) sit(room string, snapshot *wire.Snapshot) {
-	s := &seat{since: snapshot.Seq, capacity: snapshot.Capacity}
+func (p *Peer) sit(room string, snapshot *wire.Snapshot) *seat {
+	at := place{epoch: snapshot.Epoch, seq: snapshot.Seq, since: snapshot.Seq}
+	s := &seat{native: snapshot.Room, place: at, capacity: snapshot.Capacity}
 	for i := range snapshot.Peers {
 		p.arrived(s, snapshot.Peers[i].ID)
 	}
@@ -65,6 +70,7 @@ func (p *Peer) sit(room string, snapshot *wire.Snapshot) {
 		p.seats = make(map[string]*seat, 1)
 	}
 	p.seats[room] = s
+	return s
 }
 
 // left ends a seat.
@@ -76,9 +82,15 @@ func (p *Peer) left(room string) {
 	p.emit(eventLeaved, text(room), text(p.socket.ID()))
 }
 
-// align brings what the client knows of a room to what a snapshot says, by the events that it would have got.
+// align brings what the client knows of a room to what a snapshot says, by the events that it would have got. Who has heard
+// only some of them cannot go on from there.
 func (p *Peer) align(room string, s *seat, snapshot *wire.Snapshot) {
-	s.since, s.capacity = snapshot.Seq, snapshot.Capacity
+	p.aligning = true
+	defer func() { p.aligning = false }()
+	if s.place.epoch != snapshot.Epoch {
+		s.place.epoch, s.place.seq = snapshot.Epoch, snapshot.Seq
+	}
+	s.place.since, s.replay, s.capacity = snapshot.Seq, 0, snapshot.Capacity
 	there := make(map[string]struct{}, len(snapshot.Peers))
 	for i := range snapshot.Peers {
 		there[snapshot.Peers[i].ID] = struct{}{}
@@ -97,7 +109,8 @@ func (p *Peer) align(room string, s *seat, snapshot *wire.Snapshot) {
 	for i := range snapshot.Peers {
 		if p.arrived(s, snapshot.Peers[i].ID) {
 			newcomer := &wire.Event{Room: snapshot.Room, Seq: snapshot.Seq, Body: &wire.JoinedPeer{Peer: snapshot.Peers[i]}}
-			p.socket.Send(p.namespace.plain.put(&facts{event: newcomer, room: room, text: wire.AppendEvent(nil, *newcomer)}))
+			f := &facts{event: newcomer, room: room, text: wire.AppendEvent(nil, *newcomer)}
+			p.socket.Send(p.namespace.plain.put(f, p.behind()...))
 		}
 	}
 }

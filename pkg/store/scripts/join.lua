@@ -8,12 +8,13 @@
 -- ARGV:  7 profile, 8 state, 9 capacity of a new room, 10 moderator (0/1), 11 epoch of a new room,
 --        12 and 13 the joined-peer event, cut where the order belongs, 14 grace in ms, 15 the back-peer event,
 --        16 how the profile of the same user begins, or '' to let a user have several seats, 17 and 18 the left-peer
---        event of a seat that is replaced, cut where the peer's id belongs, 19 how long the gate stays shut in ms
+--        event of a seat that is replaced, cut where the peer's id belongs, 19 how long the gate stays shut in ms,
+--        20 a peer whose seat is replaced, or ''
 -- Returns {'ok', 1 if the seat is new else 0, {room fields}, {peers}}; {'superseded'}, {'lapsed'}, {'recovering'},
 --         {'room_locked'}, {'room_full'}
 -- Caller: Store.Join
 local profile, state, capacity, moderator, epoch = ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11]
-local head, tail, grace, back, same_user = ARGV[12], ARGV[13], ARGV[14], ARGV[15], ARGV[16]
+local head, tail, grace, back, same_user, before = ARGV[12], ARGV[13], ARGV[14], ARGV[15], ARGV[16], ARGV[20]
 
 if call('EXISTS', KEYS[8]) == 1 then return {'lapsed'} end
 local seat = call('HGET', PEERS, PEER)
@@ -24,10 +25,17 @@ if seat then
 end
 if not gate_open(KEYS[9], ARGV[19]) then return {'recovering'} end
 
-local replaced, all = {}, same_user ~= '' and call('HGETALL', PEERS) or {}
-for i = 1, #all, 2 do
+local replaced, all = {}, {}
+if same_user ~= '' then
+  all = call('HGETALL', PEERS)
+elseif before ~= '' then
+  all = {before, call('HGET', PEERS, before) or nil}
+end
+for i = 1, #all - 1, 2 do
   local other = string.find(all[i], ':', 1, true) and '' or string.match(all[i + 1], '^%S+ %S+ %S+ %S+ %S+ (.*)$')
-  if string.sub(other, 1, #same_user) == same_user then replaced[#replaced + 1] = {all[i], all[i + 1]} end
+  if all[i] == before or same_user ~= '' and string.sub(other, 1, #same_user) == same_user then
+    replaced[#replaced + 1] = {all[i], all[i + 1]}
+  end
 end
 local room = call('HMGET', ROOM, 'capacity', 'count', 'locked')
 if not room[1] then

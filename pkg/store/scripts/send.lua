@@ -6,12 +6,13 @@
 -- Caller: Store.Send
 local kind, to, except, volatile, body = ARGV[7], ARGV[8], ARGV[9], ARGV[10] == '1', ARGV[11]
 
-local seats = call('HMGET', PEERS, PEER, 'r:' .. PEER, to) -- no peer is called *
+local seats -- no peer is called *
+if REQUEST == '0' then seats = call('HMGET', PEERS, PEER, to) else seats = call('HMGET', PEERS, PEER, to, 'r:' .. PEER) end
 local refused = fence(seats[1])
 if refused then return {refused} end
-local before = repeated(seats[2])
+local before = repeated(seats[3])
 if before then return before end
-if to ~= '*' and not seats[3] then return {'peer_gone'} end
-local seq = emit(kind, to, except, body, volatile, seats[3] and node_of(seats[3]))
+if to ~= '*' and not seats[2] then return {'peer_gone'} end
+local seq = emit(kind, to, except, body, volatile, seats[2] and node_of(seats[2]))
 took_effect(seq)
 return {'ok', seq}

@@ -3,7 +3,7 @@ import { SignalboxError } from './errors.js';
 import { TypedTarget } from './events.js';
 import { Gate } from './gate.js';
 import { Link, disconnected } from './link.js';
-import { CLIENT, CLOSE_EXPIRED, CLOSE_LOST, CLOSE_TAKEN_OVER, CLOSE_UNAUTHORIZED, isFinalClose } from './protocol.js';
+import { CLIENT, CLOSE_EXPIRED, CLOSE_LOST, CLOSE_MOVED, CLOSE_TAKEN_OVER, CLOSE_UNAUTHORIZED, isFinalClose } from './protocol.js';
 import { Request } from './request.js';
 import { Room } from './room.js';
 
@@ -456,9 +456,9 @@ export class Signalbox extends TypedTarget {
       for (const request of [...this.#held]) if (request.id > 0) request.fail(disconnected(code));
     }
     if (!this.#moving) return;
-    // It is one's own next connection that takes over, and is about to say so.
+    // It is one's own next connection that takes over, and is about to say so, or should be asked again.
     if (code === CLOSE_TAKEN_OVER) this.#wake?.();
-    else this.#lost({ error: closeError(code, reason) });
+    else if (code !== CLOSE_MOVED || this.#wake) this.#lost({ error: closeError(code, reason) });
   }
 
   /** @param {{error: SignalboxError, delay?: number}} detail */

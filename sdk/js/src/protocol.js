@@ -30,6 +30,9 @@ export const CLOSE_EXPIRED = 4005;
 /** A later connection has the session. */
 export const CLOSE_TAKEN_OVER = 4006;
 
+/** The gateway drains, or has the session no more. */
+export const CLOSE_MOVED = 4100;
+
 /** What a client closes with that will resume on another connection; 1000 would give its seats up. */
 export const CLOSE_LOST = 4000;
 

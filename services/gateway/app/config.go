@@ -167,6 +167,7 @@ type SocketIOConfig struct {
 	ChatNamespaces []string      `koanf:"chat_namespaces" default:"/chat" max:"16" doc:"Namespaces with the events of a chat: message goes to everybody in the room, with the sender's id."`
 	CallCapacity   int           `koanf:"call_capacity" default:"2" min:"0" max:"10000" doc:"Seats of a room that a client of a call namespace creates. 0: as its app's policy says."`
 	SenderID       bool          `koanf:"sender_id" default:"false" doc:"In call rooms of more than two seats, add the sender's id to message as a third argument."`
+	Recovery       bool          `koanf:"recovery" default:"false" doc:"Let clients from 4.6 on recover their connection's state: what they missed while a connection was lost is sent to them, on any gateway, as far as rooms.grace and the rooms' logs reach. It changes the arguments of all events to clients of version 3 and 4, which get one more at the end."`
 	App            string        `koanf:"app" doc:"App of clients that show no token and name no app. Empty: the demo app if it is on, else they are refused."`
 	PingInterval   time.Duration `koanf:"ping_interval" default:"10s" min:"100ms" max:"10m" doc:"Period of heartbeats. Keep it below the read timeout of every proxy on the way."`
 	PingTimeout    time.Duration `koanf:"ping_timeout" default:"5s" min:"100ms" max:"5m" doc:"How long the answer may take. A client that died without a word is gone after both."`
@@ -204,6 +205,7 @@ type PagesConfig struct {
 type LogConfig struct {
 	Level  string `koanf:"level" default:"info" oneof:"debug info warn error" doc:"Least weight of what is logged."`
 	Format string `koanf:"format" default:"json" oneof:"json text" doc:"One JSON object a line, or text for people."`
+	Buffer int    `koanf:"buffer" default:"4096" min:"16" max:"1000000" doc:"Lines that may wait for whoever takes the log. Further ones are dropped and counted (signalbox_log_dropped_total), so that a log that is stuck stops nothing."`
 }
 
 // SlogLevel returns Level as the log package knows it, and slog.LevelInfo for a word that is none.

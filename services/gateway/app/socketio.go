@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/signalbox-rtc/signalbox/pkg/auth"
 	"github.com/signalbox-rtc/signalbox/pkg/cluster"
 	"github.com/signalbox-rtc/signalbox/pkg/session"
 	"github.com/signalbox-rtc/signalbox/pkg/socketio"
@@ -37,7 +38,7 @@ func (g *Gateway) openSocketIO(registry *prometheus.Registry) error {
 	}
 	c := &g.config.SocketIO
 	events, err := classic.New(classic.Options{
-		Profiles: c.profiles(), Open: g.attach, MessageBytes: c.MessageBytes, Limits: g.wireLimits(),
+		Profiles: c.profiles(), Open: g.attach, Recovery: c.Recovery, MessageBytes: c.MessageBytes, Limits: g.wireLimits(),
 		Logger: g.logger, Registerer: registry,
 	})
 	if err != nil {
@@ -47,8 +48,9 @@ func (g *Gateway) openSocketIO(registry *prometheus.Registry) error {
 		Namespaces: events.Namespaces(), Path: c.Path,
 		PingInterval: c.PingInterval, PingTimeout: c.PingTimeout, UpgradeTimeout: c.UpgradeTimeout, ConnectTimeout: c.ConnectTimeout,
 		ReadTimeout: g.config.Limits.MessageReadTimeout, WriteTimeout: g.config.Session.WriteTimeout,
-		MaxPayload: c.MaxPayload, Packet: socketio.Limits{Attachments: c.Attachments, Depth: c.JSONDepth},
-		Sessions: c.Sessions, QueuePackets: c.QueuePackets, QueueBytes: c.QueueBytes, NamespacesPerSession: c.Namespaces,
+		MaxPayload: c.MaxPayload,
+		Packet:     socketio.Limits{Attachments: c.Attachments, Depth: c.JSONDepth, ConnectBytes: c.connectBytes()},
+		Sessions:   c.Sessions, QueuePackets: c.QueuePackets, QueueBytes: c.QueueBytes, NamespacesPerSession: c.Namespaces,
 		Origin: g.pageMayConnect, Admit: g.admit, NewID: g.newSID, Foreign: g.foreign, BindingCookie: c.BindingCookie,
 		Logger: g.logger, Registerer: registry,
 	})
@@ -86,17 +88,18 @@ func (g *Gateway) openKey(ctx context.Context) (err error) {
 }
 
 // putBack writes again what Redis has lost: what belongs to the cluster at once, and all rooms soon.
-func (g *Gateway) putBack(ctx context.Context) {
+func (g *Gateway) putBack(ctx context.Context) error {
 	var key []byte
 	if g.config.Cluster.Key == "" {
 		key = g.key
 	}
 	if err := g.store.PutBack(ctx, key); err != nil {
-		g.logger.Warn("what Redis has lost cannot be put back yet", "error", err)
+		return err
 	}
 	for partition := range g.store.Partitions() {
 		g.rooms.Emptied(partition)
 	}
+	return nil
 }
 
 // openHop makes what this gateway and the others need to trust each other.
@@ -152,6 +155,17 @@ func (c *SocketIOConfig) seats(namespace string) int {
 	return c.CallCapacity
 }
 
+// connectBytes is how large the object of a CONNECT may be; 0 for as much as usual. A client that comes back has in it a
+// resume token, too, which may be twice as long as another one, and its place in its rooms.
+func (c *SocketIOConfig) connectBytes() int {
+	if !c.Recovery {
+		return 0
+	}
+	return 16<<10 + 2*auth.DefaultMaxTokenBytes + 2<<10
+}
+
+var _ session.Returner = (*classic.Peer)(nil)
+
 // attach opens the session of a socket.
 func (g *Gateway) attach(s *socketio.Socket, hello *wire.Hello, peer *classic.Peer) (classic.Session, error) {
 	if hello.Token == "" && hello.App == "" {
@@ -169,6 +183,7 @@ func (g *Gateway) attach(s *socketio.Socket, hello *wire.Hello, peer *classic.Pe
 	if err != nil {
 		return nil, err // not attached: a nil pointer in an interface is not nil
 	}
+	peer.Recoverable(attached.ResumeToken())
 	if g.ice != nil {
 		peer.Deliver(g.ice)
 	}

@@ -1,8 +1,8 @@
-package redistest
+package childproc
 
 import "syscall"
 
-// dieWithParent has the kernel kill the server when the test process dies, however it dies.
+// dieWithParent has the kernel kill the process when the program dies, however it dies.
 func dieWithParent() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 }
