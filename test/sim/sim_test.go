@@ -162,9 +162,7 @@ func (w *world) suffer(f faultPlan) {
 	case "restart":
 		w.loseRedis(lasts)
 	case "pause":
-		w.eachRedisLink(nil, func(l *redisLink) { l.Freeze() })
-		rest()
-		w.eachRedisLink(nil, func(l *redisLink) { l.Thaw() })
+		w.pauseRedis(f.until)
 	case "slow":
 		w.slow.Store(int64(500 * time.Millisecond))
 		rest()

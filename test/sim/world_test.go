@@ -35,8 +35,9 @@ type world struct {
 	key     auth.Key
 	signing auth.SigningKey
 
-	redisDown atomic.Bool
-	slow      atomic.Int64 // the most that a write is delayed, in nanoseconds
+	redisDown   atomic.Bool
+	redisPaused atomic.Bool
+	slow        atomic.Int64 // the most that a write is delayed, in nanoseconds
 
 	mu     sync.Mutex
 	links  map[string]*redisLink // being dialed, by name; guarded by mu
@@ -160,7 +161,7 @@ func (n *node) dialRedis(life *life) func(context.Context, string, string) (net.
 			return nil, refused
 		}
 		life.redis = append(life.redis, link)
-		if life.frozen {
+		if life.frozen || n.world.redisPaused.Load() {
 			link.Freeze()
 		}
 		return link, nil
@@ -214,6 +215,15 @@ func (w *world) loseRedis(down time.Duration) {
 	w.command("SCRIPT", "FLUSH")
 	time.Sleep(down)
 	w.redisDown.Store(false)
+}
+
+// pauseRedis has Redis not answer for some time. What it is sent meanwhile it does afterwards.
+func (w *world) pauseRedis(until time.Duration) {
+	w.redisPaused.Store(true)
+	w.eachRedisLink(nil, func(l *redisLink) { l.Freeze() })
+	w.in(until)
+	w.redisPaused.Store(false)
+	w.eachRedisLink(nil, func(l *redisLink) { l.Thaw() })
 }
 
 // command gives Redis a command of the harness.
