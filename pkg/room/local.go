@@ -52,8 +52,9 @@ const (
 	repairing
 )
 
-// mark remembers the last event of a room's log that has reached this node: if the log has another one in its place, Redis
-// has gone back in time and forward again.
+// mark remembers the last event of a room's log that has reached this node, or that Redis has vouched for in its answer to
+// a peer of this node: if the log has another one in its place, or none, Redis has gone back in time. The answer counts
+// because a Redis that dies may have sent it, and not the event, which then no node has seen.
 type mark struct {
 	seq  int64
 	hash uint64
@@ -61,7 +62,12 @@ type mark struct {
 
 var markSeed = maphash.MakeSeed()
 
-func hashOf(event *store.Event) uint64 { return maphash.Bytes(markSeed, event.Body) }
+func hashOf(event *store.Event) uint64 { return hashOfBody(event.Body) }
+
+func hashOfBody(body []byte) uint64 { return maphash.Bytes(markSeed, body) }
+
+// contradicts reports whether an event has the number of the marked one and is another.
+func (m mark) contradicts(seq int64, hash uint64) bool { return seq == m.seq && hash != m.hash }
 
 // view is what the room is like.
 type view struct {
@@ -150,7 +156,7 @@ func (l *local) note(event *store.Event) {
 		return
 	}
 	l.last = event.Seq
-	if !event.Volatile {
+	if !event.Volatile && event.Seq > l.mark.seq {
 		l.mark = mark{seq: event.Seq, hash: hashOf(event)}
 	}
 	switch wire.Type(event.Type) {

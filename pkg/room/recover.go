@@ -234,6 +234,23 @@ func (s *Service) suspect(st *seat) bool {
 	return true
 }
 
+// answered takes the number that Redis gave to an event of a peer of this node: see mark. Answers that come while the room is
+// not followed may be those of a Redis that knows less already.
+func (s *Service) answered(room store.Room, seq int64, hash uint64) {
+	sh := s.table.shard(room)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	l := sh.rooms[room]
+	switch {
+	case l == nil || l.state != whole || l.epoch == "":
+	case seq > l.mark.seq:
+		l.mark = mark{seq: seq, hash: hash}
+	case l.mark.contradicts(seq, hash):
+		l.forked = true
+		s.repair(l, "rewound")
+	}
+}
+
 // noteState takes a change of its state that a peer has made itself: this node may hear of it nothing else.
 func (s *Service) noteState(st *seat, change wire.Object) {
 	if st == nil {

@@ -98,6 +98,10 @@ func (s *Service) arrive(sh *shard, l *local, event store.Event) {
 	switch {
 	case l.state != whole, l.epoch == "" && l.unsure:
 		l.hold(event)
+	case event.Epoch == l.epoch && !event.Volatile && event.Seq == l.mark.seq && l.mark.contradicts(event.Seq, hashOf(&event)):
+		l.hold(event)
+		l.forked = true
+		s.repair(l, "rewound")
 	case event.Epoch == l.epoch:
 		l.note(&event)
 		s.dispatch(sh, l, event)

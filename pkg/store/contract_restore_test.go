@@ -44,7 +44,7 @@ func testReplay(t *testing.T, d deployment) {
 	got, err = b.replay(lobby, "other", 6)
 	require.NoError(t, err)
 	require.False(t, got.Known)
-	for mark, want := range map[int64]any{0: false, 1: true, 3: events[0].Body, 4: true, 6: true, 9: true} {
+	for mark, want := range map[int64]any{0: false, 1: true, 3: events[1].Body, 4: true, 6: true, 9: true} {
 		got, err := b.replayMarked(store.Replay{Room: lobby, Node: a.id, Epoch: joined.Epoch, Since: 6, Mark: mark})
 		require.NoError(t, err)
 		require.Equal(t, 1, got.Seats)

@@ -82,7 +82,10 @@ func updateMeasured(t *testing.T, machine string, measured map[string]string) st
 	for decoder := json.NewDecoder(file); decoder.More(); {
 		var r result
 		require.NoError(t, decoder.Decode(&r))
-		require.True(t, r.Passed, "%s failed: its figures are none for the docs", r.Fault)
+		if !r.Passed {
+			t.Errorf("%s failed: its figures are none for the docs", r.Fault)
+			continue
+		}
 		measured[r.Fault] = cell(r)
 	}
 	return fmt.Sprintf("Measured on a machine of %d cores, %s/%s, %s, Redis %s, all processes of the cluster and its clients on it.",
