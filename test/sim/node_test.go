@@ -22,14 +22,14 @@ import (
 const (
 	lease            = 6 * time.Second
 	beat             = 2 * time.Second
-	heartbeat        = 10 * time.Second
-	heartbeatTimeout = 5 * time.Second
+	heartbeat        = 6 * time.Second
+	heartbeatTimeout = 3 * time.Second
 	shutdownTimeout  = 6 * time.Second
-	grace            = 15 * time.Second
+	grace            = 8 * time.Second
 
 	// ghostAfter is how long after a client's end its seats may be seen: until its gateway has noticed, or is itself given
 	// up, and the grace is over.
-	ghostAfter = heartbeat + heartbeatTimeout + 2*lease + grace + 20*time.Second
+	ghostAfter = heartbeat + heartbeatTimeout + 2*lease + grace + 11*time.Second
 )
 
 const appID = "sim"
@@ -76,7 +76,7 @@ func (n *node) config() *app.Config {
 	c := app.Default()
 	c.Node.Name = n.name()
 	c.Redis.Mode, c.Redis.Addresses = app.RedisSingle, []string{memredis.Addr}
-	c.Cluster.Partitions = 4
+	c.Cluster.Partitions = 2
 	c.Cluster.Lease, c.Cluster.Beat = lease, beat
 	c.Session.Heartbeat, c.Session.HeartbeatTimeout = heartbeat, heartbeatTimeout
 	c.Rooms.Grace = grace

@@ -2,12 +2,14 @@
 package sim
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"os"
 	"regexp"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,7 +25,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	runtime.GOMAXPROCS(1)
+	runtime.GOMAXPROCS(1)    // the scheduler has less to decide
+	debug.SetGCPercent(1000) // each script of the embedded Redis makes an interpreter anew
 	os.Exit(m.Run())
 }
 
@@ -39,6 +42,11 @@ func TestSeeds(t *testing.T) {
 	for seed := first; seed < first+count; seed++ {
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) { play(t, newPlan(seed, small)) })
 	}
+}
+
+// TestLarge plays a run of hundreds of clients.
+func TestLarge(t *testing.T) {
+	play(t, newPlan(number(t, cmp.Or(os.Getenv("SEED"), "1")), large))
 }
 
 // TestReplay plays a seed several times: the histories are the same.
@@ -237,7 +245,7 @@ func (w *world) finish() {
 		time.Sleep(moments)
 	}
 	closing.Wait()
-	time.Sleep(time.Minute)
+	time.Sleep(grace + 10*time.Second)
 	synctest.Wait()
 	w.noKeys("nothing is left behind of the rooms", isGate, isOfCluster, isTombstone, isCanary)
 	w.mu.Lock()
