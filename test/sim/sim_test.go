@@ -1,5 +1,5 @@
-// Package sim_test plays whole clusters through on fake time, with faults that a seed decides.
-package sim_test
+// Package sim plays whole clusters through on fake time, with faults that a seed decides.
+package sim
 
 import (
 	"crypto/sha256"
