@@ -88,8 +88,8 @@ chaos: ## break a cluster of real processes in every way (FAULT=name,name)
 .PHONY: chaos-docs
 chaos-docs: ## all faults, and their figures into docs/guarantees.md (leave the machine alone meanwhile)
 	@results=$$(mktemp); trap 'rm -f "$$results"' EXIT; \
-	CHAOS=$(FAULT) CHAOS_RESULTS="$$results" go test -count=1 -timeout 120m -v -run '^TestChaos$$' ./test/chaos; \
-	CHAOS_RESULTS="$$results" go test -count=1 -run '^TestGuaranteesTable$$' ./test/chaos -update
+	CHAOS=$(FAULT) CHAOS_RESULTS="$$results" go test -count=1 -timeout 120m -v -run '^TestChaos$$' ./test/chaos || failed=1; \
+	CHAOS_RESULTS="$$results" go test -count=1 -run '^TestGuaranteesTable$$' ./test/chaos -update; exit $${failed:-0}
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME=10s

@@ -31,15 +31,32 @@ type Resumable struct {
 
 // sealed is the content of a token.
 type sealed struct {
-	Session    string  `json:"s"`
-	Generation int64   `json:"g"`
-	App        string  `json:"a"`
-	User       string  `json:"u"`
-	Name       string  `json:"n,omitempty"`
-	Grants     []Grant `json:"r,omitempty"`
-	Anonymous  bool    `json:"x,omitempty"`
-	Expires    int64   `json:"e"` // Unix seconds
+	Session    string        `json:"s"`
+	Generation int64         `json:"g"`
+	App        string        `json:"a"`
+	User       string        `json:"u"`
+	Name       string        `json:"n,omitempty"`
+	Grants     []sealedGrant `json:"r,omitempty"`
+	Anonymous  bool          `json:"x,omitempty"`
+	Expires    int64         `json:"e"` // Unix seconds
 }
+
+// sealedGrant is a [Grant] in few bytes.
+type sealedGrant struct {
+	Room string `json:"r"`
+	Can  int    `json:"c,omitempty"` // sum of the permissions' numbers
+}
+
+// The numbers of permissions in a token.
+const (
+	sealedPublish = 1 << iota
+	sealedModerate
+	sealedSetCapacity
+)
+
+// maxResumeToken is more than any token has: 64 grants of rooms with the longest names, and a user and a name of which each
+// character is escaped, are 12,000 bytes, and 16,000 in base64url.
+const maxResumeToken = 20000
 
 // resumePurpose keeps the key from being that of anything else.
 const resumePurpose = "signalbox resume token v1"
@@ -69,7 +86,7 @@ func (r *ResumeTokens) Seal(session Resumable) (string, error) {
 	id := session.Identity
 	plain, err := json.Marshal(sealed{
 		Session: session.Session, Generation: session.Generation, App: id.App, User: id.User, Name: id.Name,
-		Grants: id.Grants, Anonymous: id.Anonymous, Expires: id.Expires.Unix(),
+		Grants: sealGrants(id.Grants), Anonymous: id.Anonymous, Expires: id.Expires.Unix(),
 	})
 	if err != nil {
 		return "", fmt.Errorf("auth: seal a resume token: %w", err)
@@ -80,7 +97,7 @@ func (r *ResumeTokens) Seal(session Resumable) (string, error) {
 // Open reads a token. The identity is as it was, but for the app's policy, which is the present one, and an app that is gone
 // or switched off takes nobody back. Every error is an [*Error] with its reason.
 func (r *ResumeTokens) Open(token string) (*Resumable, error) {
-	if len(token) > 2*r.verifier.maxTokenBytes {
+	if len(token) > maxResumeToken {
 		return nil, refuse(ReasonTooLarge, "the resume token is too long")
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(token)
@@ -106,8 +123,34 @@ func (r *ResumeTokens) Open(token string) (*Resumable, error) {
 	return &Resumable{
 		Session: content.Session, Generation: content.Generation,
 		Identity: &Identity{
-			App: content.App, User: content.User, Name: content.Name, Grants: content.Grants, Expires: expires,
+			App: content.App, User: content.User, Name: content.Name, Grants: openGrants(content.Grants), Expires: expires,
 			Anonymous: content.Anonymous, Policy: a.policy,
 		},
 	}, nil
+}
+
+func sealGrants(grants []Grant) []sealedGrant {
+	short := make([]sealedGrant, len(grants))
+	for i, grant := range grants {
+		short[i].Room = grant.Room
+		for number, can := range map[int]bool{
+			sealedPublish: grant.Can.Publish, sealedModerate: grant.Can.Moderate, sealedSetCapacity: grant.Can.SetCapacity,
+		} {
+			if can {
+				short[i].Can |= number
+			}
+		}
+	}
+	return short
+}
+
+func openGrants(short []sealedGrant) []Grant {
+	grants := make([]Grant, len(short))
+	for i, grant := range short {
+		grants[i] = Grant{Room: grant.Room, Can: Permissions{
+			Publish: grant.Can&sealedPublish != 0, Moderate: grant.Can&sealedModerate != 0,
+			SetCapacity: grant.Can&sealedSetCapacity != 0,
+		}}
+	}
+	return grants
 }

@@ -48,8 +48,8 @@ type Options struct {
 	// Lapses is how often this process, as another node, was taken for dead before: for the metric.
 	Lapses int
 	// Forgotten is called when Redis has lost its data, before this node goes on as if it were new; nil does nothing. It may
-	// wait for Redis until ctx ends.
-	Forgotten  func(ctx context.Context)
+	// wait for Redis until ctx ends. After an error it is called again with the next beat.
+	Forgotten  func(ctx context.Context) error
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 }
@@ -129,7 +129,7 @@ func (c *Cluster) WaitReady(ctx context.Context) error {
 func (c *Cluster) KeepLease() { c.keepLease.Store(true) }
 
 // Run keeps this node on the roster until ctx ends, and then takes it off. It ends with [ErrLapsed] when the others have
-// taken the node for dead. The store must run meanwhile.
+// taken the node for dead, and with a [store.PartitionsError] of Forgotten. The store must run meanwhile.
 func (c *Cluster) Run(ctx context.Context) error {
 	reaping, stop := context.WithCancel(ctx)
 	var running sync.WaitGroup
@@ -145,17 +145,16 @@ func (c *Cluster) Run(ctx context.Context) error {
 	for first := true; ; {
 		err := c.beat(ctx, first)
 		if errors.Is(err, store.ErrForgotten) {
-			c.opts.Logger.Warn("Redis has lost its data: this node puts back what it holds")
-			c.metrics.forgotten.Inc()
-			if c.opts.Forgotten != nil {
-				c.opts.Forgotten(ctx)
-			}
-			err = c.beat(ctx, true)
+			steady = time.Time{} // who could not come back meanwhile gets the time to do so
+			c.sweeper.steady.Store(false)
+			err = c.forgotten(ctx)
 		}
 		switch {
 		case errors.Is(err, ErrLapsed):
 			c.metrics.lapsed.Inc()
 			return ErrLapsed
+		case errors.As(err, new(*store.PartitionsError)):
+			return err // it would look for rooms where nobody else does
 		case err != nil:
 			steady = time.Time{}
 			c.sweeper.steady.Store(false)
@@ -181,6 +180,19 @@ func (c *Cluster) Run(ctx context.Context) error {
 		}
 		return nil
 	}
+}
+
+// forgotten has this node put back what Redis has lost, and go on as if it were new.
+func (c *Cluster) forgotten(ctx context.Context) error {
+	c.opts.Logger.Warn("Redis has lost its data: this node puts back what it holds")
+	c.metrics.forgotten.Inc()
+	if c.opts.Forgotten != nil {
+		if err := c.opts.Forgotten(ctx); err != nil {
+			c.opts.Logger.Warn("what Redis has lost cannot be put back yet", "error", err)
+			return err
+		}
+	}
+	return c.beat(ctx, true)
 }
 
 // strikeOff takes the node off the roster.

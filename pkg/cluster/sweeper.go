@@ -17,8 +17,9 @@ const (
 	sweepPatience = 2 * time.Second
 )
 
-// sweeper gives up away seats whose grace is over. The partitions are spread over the nodes of the roster; two nodes that do
-// not agree on it do the same work, of which the second finds nothing left.
+// sweeper gives up away seats whose grace is over. The partitions are spread over the nodes of the roster, each in turn: one
+// that is on it and does not sweep, since it has trouble with Redis, leaves no partition out for long, nor do two that do not
+// agree on the roster. What two do at once the second finds done.
 type sweeper struct {
 	cluster *Cluster
 	seats   prometheus.Counter
@@ -51,10 +52,15 @@ func (s *sweeper) run(ctx context.Context) {
 			continue
 		}
 		rank, nodes := s.cluster.rank()
-		for partition := rank; partition < s.cluster.opts.Store.Partitions(); partition += nodes {
+		for partition := (rank + s.turn()) % nodes; partition < s.cluster.opts.Store.Partitions(); partition += nodes {
 			s.sweep(partition)
 		}
 	}
+}
+
+// turn rises with each period, at about the same time on all nodes.
+func (s *sweeper) turn() int {
+	return int(time.Now().Add(time.Duration(s.offset.Load())).UnixMilli() / sweepPeriod.Milliseconds())
 }
 
 // sweep gives up what is due in one partition, and goes on while there is more than one call does.

@@ -225,7 +225,7 @@ func (p *peer) await(tb testing.TB, kind wire.Type) *wire.Event {
 // startJoin asks for a seat; the channel gives the outcome, which is in the record, too.
 func (p *peer) startJoin(request *wire.Join) <-chan told {
 	outcome := make(chan told, 1)
-	p.Join(request, func(snapshot *wire.Snapshot, err error) {
+	p.Join(0, request, func(snapshot *wire.Snapshot, err error) {
 		t := told{snapshot: snapshot, err: err}
 		p.tell(t)
 		outcome <- t
@@ -248,7 +248,7 @@ func (p *peer) mustJoin(tb testing.TB, name string) *wire.Snapshot {
 }
 
 func (p *peer) leave(name string) error {
-	_, err := wait(func(done func(wire.Done, error)) { p.Leave(name, done) })
+	_, err := wait(func(done func(wire.Done, error)) { p.Leave(0, name, done) })
 	return err
 }
 

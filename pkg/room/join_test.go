@@ -70,7 +70,6 @@ func TestEventsBeforeTheSnapshot(t *testing.T) {
 	for _, seq := range []int64{1, 2, 3, 4, 5, 5, 6} {
 		n.rooms.Deliver(message("r", epoch, seq))
 	}
-	n.rooms.Deliver(message("r", "anotherlife", 9))
 	require.Empty(t, guest.record())
 	n.run()
 	require.NoError(t, (<-outcome).err)

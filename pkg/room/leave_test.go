@@ -22,7 +22,7 @@ func TestPipelinedLeaveAndJoin(t *testing.T) {
 		p.mustJoin(t, "r")
 		leave := func() <-chan error {
 			outcome := make(chan error, 1)
-			p.Leave("r", func(_ wire.Done, err error) { outcome <- err })
+			p.Leave(0, "r", func(_ wire.Done, err error) { outcome <- err })
 			return outcome
 		}
 		for round := range 20 {

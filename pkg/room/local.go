@@ -29,10 +29,13 @@ type local struct {
 	state   following
 	ticket  int // rises with each change of state: answers for an earlier one are void
 	repairs int // in a row, without an end
-	// unsure is set when events may have been missed before the first snapshot's answer came.
-	unsure  bool
-	waiting []store.Event
-	overrun bool // more waited than maxWaiting: what came after them was dropped
+	// unsure is set when events may have been missed before the first snapshot's answer came: those that come wait for it.
+	unsure bool
+	// forked is set when the log turned out to have other events than this node has seen: the room is to get another epoch.
+	forked bool
+	// lost is set when Redis is known to have lost data of the room: seats that are missing were not taken away.
+	lost    bool
+	waiting *backlog // nil when there is nothing
 }
 
 // following is how a node follows a room's events.
@@ -49,8 +52,9 @@ const (
 	repairing
 )
 
-// mark remembers the last event of a room's log that has reached this node: if the log has another one in its place, Redis
-// has gone back in time and forward again.
+// mark remembers the last event of a room's log that has reached this node, or that Redis has vouched for in its answer to
+// a peer of this node: if the log has another one in its place, or none, Redis has gone back in time. The answer counts
+// because a Redis that dies may have sent it, and not the event, which then no node has seen.
 type mark struct {
 	seq  int64
 	hash uint64
@@ -58,7 +62,12 @@ type mark struct {
 
 var markSeed = maphash.MakeSeed()
 
-func hashOf(event *store.Event) uint64 { return maphash.Bytes(markSeed, event.Body) }
+func hashOf(event *store.Event) uint64 { return hashOfBody(event.Body) }
+
+func hashOfBody(body []byte) uint64 { return maphash.Bytes(markSeed, body) }
+
+// contradicts reports whether an event has the number of the marked one and is another.
+func (m mark) contradicts(seq int64, hash uint64) bool { return seq == m.seq && hash != m.hash }
 
 // view is what the room is like.
 type view struct {
@@ -80,11 +89,51 @@ func (l *local) pass(to following) int {
 
 // hold keeps an event until it is known what comes before it.
 func (l *local) hold(event store.Event) {
-	if len(l.waiting) == maxWaiting {
-		l.overrun = true
-		return
+	if l.waiting == nil {
+		l.waiting = new(backlog)
 	}
-	l.waiting = append(l.waiting, event)
+	l.waiting.add(event)
+}
+
+// backlog is events that wait, in order.
+type backlog struct {
+	events []store.Event
+	bytes  int
+	// overrun is set when there were too many: from then on none is kept, for it would follow a gap.
+	overrun bool
+}
+
+// maxWaiting and maxWaitingBytes bound the events that wait for a join's reply, or in a room for what was missed before them.
+// Redis answers within seconds, or what they wait for fails.
+const (
+	maxWaiting      = 4096
+	maxWaitingBytes = 4 << 20
+)
+
+func (b *backlog) add(event store.Event) {
+	b.bytes += len(event.Body)
+	if b.overrun = b.overrun || len(b.events) == maxWaiting || b.bytes > maxWaitingBytes; !b.overrun {
+		b.events = append(b.events, event)
+	}
+}
+
+// put adds events in front, whatever their number.
+func (b *backlog) put(events []store.Event) {
+	b.events = append(events, b.events...)
+	for i := range events {
+		b.bytes += len(events[i].Body)
+	}
+}
+
+// overran reports whether events were dropped.
+func (b *backlog) overran() bool { return b != nil && b.overrun }
+
+// all gives the events that wait.
+func (b *backlog) all() []store.Event {
+	if b == nil {
+		return nil
+	}
+	return b.events
 }
 
 // learn takes what a snapshot says of the room.
@@ -107,7 +156,7 @@ func (l *local) note(event *store.Event) {
 		return
 	}
 	l.last = event.Seq
-	if !event.Volatile {
+	if !event.Volatile && event.Seq > l.mark.seq {
 		l.mark = mark{seq: event.Seq, hash: hashOf(event)}
 	}
 	switch wire.Type(event.Type) {

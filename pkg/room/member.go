@@ -104,8 +104,9 @@ func (s *Service) NewMember(identity Identity, subscriber Subscriber) (*Member, 
 }
 
 // Join takes a seat, or finds the one that the member has. Refusals: forbidden, limit, room_full, room_locked. When it
-// succeeds, done runs before the first event after the snapshot is delivered.
-func (m *Member) Join(request *wire.Join, done func(*wire.Snapshot, error)) {
+// succeeds, done runs before the first event after the snapshot is delivered. id is the request's number, 0 for none: what the
+// client asked before, for an earlier seat in the room, does not take effect once more.
+func (m *Member) Join(id int64, request *wire.Join, done func(*wire.Snapshot, error)) {
 	permissions, err := m.checkJoin(request)
 	var st *seat
 	if err == nil {
@@ -123,7 +124,7 @@ func (m *Member) Join(request *wire.Join, done func(*wire.Snapshot, error)) {
 	head, tail := wire.SplitJoined(request.Room, &wire.Peer{ID: m.id, User: m.user, Name: m.name, State: request.State})
 	replacedHead, replacedTail := wire.SplitLeftOf(request.Room, wire.ReasonReplaced)
 	m.service.opts.Store.Join(store.Join{
-		Seat: m.seat(st.room), Profile: m.profile, State: store.State(request.State), Capacity: capacity,
+		Seat: m.seat(st.room), Request: id, Profile: m.profile, State: store.State(request.State), Capacity: capacity,
 		Moderator: permissions.Moderate, EventHead: head, EventTail: tail, Grace: m.grace,
 		Back:     wire.AppendEventBody(nil, request.Room, &wire.BackPeer{Peer: m.id}),
 		SameUser: m.sameUser, Before: m.before, ReplacedHead: replacedHead, ReplacedTail: replacedTail,
@@ -173,7 +174,7 @@ func (m *Member) reserve(room store.Room) (*seat, *wire.Error) {
 		return nil, wire.Errorf(wire.CodeLimit, "a session can be in %d rooms", limit)
 	}
 	if l := sh.rooms[room]; l != nil {
-		if other := l.seats[m.id]; other != nil && other.member != m && other.member.generation > m.generation {
+		if other := l.seats[m.id]; other != nil && other.member != m && other.member.generation >= m.generation {
 			return nil, wire.Errorf(wire.CodeResumeRefused, "a later connection has the session")
 		}
 	}
@@ -196,7 +197,7 @@ func (m *Member) finishJoin(st *seat, snapshot *store.Snapshot, err error, done 
 	sh := m.service.table.shard(st.room)
 	sh.mu.Lock()
 	st.joins--
-	if err == nil && st.overrun && !st.seated {
+	if err == nil && st.waiting.overran() && !st.seated {
 		err = wire.Errorf(wire.CodeUnavailable, "too much happened in the room while joining it")
 	}
 	if err == nil {
@@ -216,8 +217,9 @@ func (m *Member) finishJoin(st *seat, snapshot *store.Snapshot, err error, done 
 	return string(refusal.Code)
 }
 
-// Leave gives a seat up. Refusals: not_member.
-func (m *Member) Leave(room string, done func(wire.Done, error)) {
+// Leave gives a seat up. Refusals: not_member, outcome_unknown. id is as in [Member.Join]: one that comes again does not give up
+// a seat that was taken after it had taken effect.
+func (m *Member) Leave(id int64, room string, done func(wire.Done, error)) {
 	st := m.find(room)
 	if st == nil {
 		done(wire.Done{}, notMember(room))
@@ -228,10 +230,11 @@ func (m *Member) Leave(room string, done func(wire.Done, error)) {
 	st.leaving = true
 	sh.mu.Unlock()
 	event := wire.AppendEventBody(nil, room, &wire.LeftPeer{Peer: m.id, Reason: wire.ReasonLeft})
-	m.service.opts.Store.Leave(store.Leave{Seat: m.seat(st.room), Event: event}, func(seq int64, err error) {
+	m.service.opts.Store.Leave(store.Leave{Seat: m.seat(st.room), Request: id, Event: event}, func(seq int64, err error) {
 		refusal := m.refusal(err)
 		sh.mu.Lock()
-		if refusal == nil || refusal.Code == wire.CodeNotMember {
+		earlier := refusal == nil && seq < st.since // it was an earlier seat that was left
+		if !earlier && (refusal == nil || refusal.Code == wire.CodeNotMember) {
 			m.service.remove(sh, st)
 		}
 		st.leaving = false
@@ -274,7 +277,16 @@ func (m *Member) Publish(id int64, request *wire.Publish, done func(wire.Done, e
 
 func (m *Member) send(room string, call store.Send, done func(wire.Done, error)) {
 	call.Seat = m.seat(m.room(room))
-	m.service.opts.Store.Send(call, func(seq int64, err error) { finish(done, wire.Done{Seq: seq}, m.outcome(room, err)) })
+	logged, hash := !call.Volatile, uint64(0)
+	if logged {
+		hash = hashOfBody(call.Event)
+	}
+	m.service.opts.Store.Send(call, func(seq int64, err error) {
+		if logged && err == nil && seq > 0 {
+			m.service.answered(call.Seat.Room, seq, hash)
+		}
+		finish(done, wire.Done{Seq: seq}, m.outcome(room, err))
+	})
 }
 
 // SetState merges into the member's own state. Refusals: not_member, forbidden, too_large, outcome_unknown. id is as in
@@ -444,74 +456,4 @@ func (m *Member) allow(room string, permitted func(Permissions) bool) *wire.Erro
 		return wire.Errorf(wire.CodeForbidden, "the token does not allow this in room %q", room)
 	}
 	return nil
-}
-
-// lapsedRetryAfter is about when a gateway has found out that it was given up.
-const lapsedRetryAfter = 2 * time.Second
-
-func notMember(room string) *wire.Error {
-	return wire.Errorf(wire.CodeNotMember, "no seat in room %q", room)
-}
-
-// refusal gives the error for the client, or nil.
-func (m *Member) refusal(err error) *wire.Error {
-	var refusal *wire.Error
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &refusal):
-		return refusal
-	case errors.Is(err, store.ErrFenced), errors.Is(err, store.ErrSuperseded):
-		m.service.detach(m, errors.Is(err, store.ErrSuperseded))
-		return &wire.Error{Code: wire.CodeUnavailable, Message: "another connection holds the seat", RetryAfter: lapsedRetryAfter}
-	case errors.Is(err, store.ErrLapsed): // this gateway is about to close the session
-		return &wire.Error{Code: wire.CodeUnavailable, Message: "the gateway has to start anew", RetryAfter: lapsedRetryAfter}
-	}
-	m.service.opts.Logger.Error("store call failed", "app", m.app, "session", m.id, "error", err)
-	return wire.Errorf(wire.CodeInternal, "internal error")
-}
-
-// outcome is refusal for a call that needs a seat. Where Redis does not know one that this node believes the member to have,
-// it may have lost it, and puts it back soon: the client is to ask again.
-func (m *Member) outcome(room string, err error) *wire.Error {
-	refusal := m.refusal(err)
-	if refusal == nil || refusal.Code != wire.CodeNotMember {
-		return refusal
-	}
-	st := m.find(room)
-	if st == nil || !m.service.suspect(st) {
-		return refusal
-	}
-	return &wire.Error{Code: wire.CodeUnavailable, Message: "the seat is being looked for", RetryAfter: lapsedRetryAfter}
-}
-
-// finish calls done with a result or a refusal; a nil *wire.Error must not become a non-nil error.
-func finish[T any](done func(T, error), result T, refusal *wire.Error) {
-	if refusal != nil {
-		var none T
-		done(none, refusal)
-		return
-	}
-	done(result, nil)
-}
-
-// snapshot gives the store's snapshot as this member sees it.
-func (m *Member) snapshot(s *store.Snapshot) *wire.Snapshot {
-	snapshot := &wire.Snapshot{
-		Room: s.Room.Name, Self: m.id, Epoch: s.Epoch, Seq: s.Seq, Version: s.Version, Capacity: s.Capacity, Count: s.Count,
-		Locked: s.Locked, Presenter: s.Presenter, Properties: wire.Object(s.Properties), Spotlight: s.Spotlight,
-		Peers: make([]wire.Peer, 0, len(s.Members)),
-	}
-	if !s.Created.IsZero() {
-		snapshot.Created = s.Created.UnixMilli()
-	}
-	for _, member := range s.Members {
-		var who profile
-		if err := json.Unmarshal(member.Profile, &who); err != nil {
-			m.service.opts.Logger.Warn("a seat's profile cannot be read", "app", m.app, "room", s.Room.Name, "error", err)
-		}
-		snapshot.Peers = append(snapshot.Peers, wire.Peer{
-			ID: member.ID, Order: member.Order, User: who.User, Name: who.Name, State: wire.Object(member.State), Away: member.Away})
-	}
-	return snapshot
 }

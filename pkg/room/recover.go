@@ -13,21 +13,21 @@ import (
 //	          Lost                Resubscribed
 //	whole ----------> broken -------------------> catching --> whole
 //	  |                                              |
-//	  | Emptied, an event of another epoch           | the log does not have what was missed
+//	  | Emptied, an event of another epoch           | the log does not have what was missed, or a seat is missing
 //	  +----------------> repairing <-----------------+
 //	                         |
 //	                         +--> whole, with a resync for every seat
 //
 // While it is not whole, events wait. All that is done here is done for a ticket of the room, and void once it has another.
+// What is repairing is in repair.go.
 
 const (
-	// recoveryPause is how long after putting its seats back a node waits, for others to do so, before its clients start
-	// over from a snapshot: what they see of each other must not come and go.
-	recoveryPause = 2500 * time.Millisecond
 	// retryPause is between attempts when Redis does not answer.
 	retryPause = 500 * time.Millisecond
-	// maxRepairs is how often in a row a room is put right before a seat that is missing all the same is given up.
-	maxRepairs = 5
+	// burst is how many events that have waited go to the seats at a time, and burstPause what is between: the sessions'
+	// queues are bounded, and those who can take them must not be closed for it.
+	burst      = 128
+	burstPause = 5 * time.Millisecond
 )
 
 // Lost is called when events of a partition may be missing from now on, until [Service.Resubscribed].
@@ -61,7 +61,8 @@ func (s *Service) Resubscribed(partition int) {
 func (s *Service) Emptied(partition int) {
 	s.emptied.Add(1)
 	s.each(partition, func(_ *shard, l *local) {
-		if l.state != repairing && l.epoch != "" {
+		if l.epoch != "" { // also where it is repairing: what was done may be lost again
+			l.lost = true
 			s.repair(l, "emptied")
 		}
 	})
@@ -87,12 +88,12 @@ func (s *Service) later(l *local, pause time.Duration, do func(*local, int)) {
 	s.agenda.add(pause, func() { do(l, ticket) })
 }
 
-// with locks a room's shard, and reports false when the room's ticket is another one.
+// with locks a room's shard, and reports false when the room's ticket is another one, or its last seat has gone.
 func (s *Service) with(l *local, ticket int, do func(*shard)) bool {
 	sh := s.table.shard(l.room)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if l.ticket != ticket {
+	if l.ticket != ticket || len(l.seats) == 0 {
 		return false
 	}
 	do(sh)
@@ -105,18 +106,16 @@ func (s *Service) catch(l *local) {
 	s.later(l, 0, s.replay)
 }
 
-// replay asks for the events after the last one that is known; from that one on, to see whether it is still the same.
+// replay asks for the events after the last one that is known, and for the last one of the log that is, to see whether it is
+// still the same.
 func (s *Service) replay(l *local, ticket int) {
-	var epoch string
-	var since int64
+	var call store.Replay
 	if !s.with(l, ticket, func(*shard) {
-		if epoch, since = l.epoch, l.last; l.mark.seq > 0 {
-			since = l.mark.seq - 1
-		}
+		call = store.Replay{Room: l.room, Node: s.opts.Node, Epoch: l.epoch, Since: l.last, Mark: l.mark.seq}
 	}) {
 		return
 	}
-	s.opts.Store.Replay(l.room, epoch, since, func(replayed *store.Replayed, err error) {
+	s.opts.Store.Replay(call, func(replayed *store.Replayed, err error) {
 		s.with(l, ticket, func(sh *shard) { s.replayed(sh, l, replayed, err) })
 	})
 }
@@ -126,207 +125,96 @@ func (s *Service) replayed(sh *shard, l *local, replayed *store.Replayed, err er
 	switch {
 	case err != nil:
 		s.later(l, retryPause, s.replay)
-		return
+	case l.differs(replayed):
+		l.forked = true
+		s.repair(l, "rewound")
 	case !replayed.Known:
 		s.repair(l, "log")
-		return
+	case l.held(replayed.Missed) > replayed.Seats:
+		// Redis has lost a seat, or it is with another gateway, which had no way to say so.
+		l.lost = true
+		s.replayAll(sh, l, replayed.Missed)
+		s.repair(l, "seat")
+	default:
+		s.metrics.replays.WithLabelValues("replayed").Inc()
+		s.goOn(sh, l, replayed.Missed)
 	}
-	missed := replayed.Missed
-	if l.mark.seq > 0 {
-		if len(missed) == 0 || missed[0].Seq != l.mark.seq || hashOf(&missed[0]) != l.mark.hash {
-			s.rewound(l)
-			return
+}
+
+// differs reports whether the log has another event, or none, where it had one that this node knows.
+func (l *local) differs(replayed *store.Replayed) bool {
+	if replayed.Snapshot.Epoch != l.epoch || !replayed.MarkKnown {
+		return false
+	}
+	return replayed.Mark == nil || hashOf(replayed.Mark) != l.mark.hash
+}
+
+// held counts the seats that this node believes to have after the events that it has missed.
+func (l *local) held(missed []store.Event) int {
+	held := 0
+	for _, st := range l.seats {
+		if st.firm() {
+			held++
 		}
-		missed = missed[1:]
 	}
-	s.metrics.replays.WithLabelValues("replayed").Inc()
-	s.goOn(sh, l, missed)
+	for i := range missed {
+		if d := (delivery{event: missed[i]}); d.takesSeat() {
+			if st := l.seats[leftOf(&d.event).Peer]; st != nil && st.firm() {
+				held--
+			}
+		}
+	}
+	return held
 }
 
 // goOn delivers what was missed, and what has waited for it. The shard is locked.
 func (s *Service) goOn(sh *shard, l *local, missed []store.Event) {
 	if s.broken[l.partition].Load() {
-		l.waiting = append(missed, l.waiting...)
-		l.pass(broken)
+		l.pass(broken) // what was missed will be asked for again, from where it was
 		return
 	}
+	if len(missed) > 0 {
+		if l.waiting == nil {
+			l.waiting = new(backlog)
+		}
+		l.waiting.put(missed)
+	}
+	s.drain(sh, l)
+}
+
+// drain delivers what waits, a burst at a time. The shard is locked.
+func (s *Service) drain(sh *shard, l *local) {
 	l.pass(whole)
-	waiting, overrun := l.waiting, l.overrun
-	l.waiting, l.overrun = nil, false
-	for _, events := range [][]store.Event{missed, waiting} {
-		for _, event := range events {
-			s.arrive(sh, l, event)
+	waiting := l.waiting
+	l.waiting = nil
+	for i, event := range waiting.all() {
+		if i == burst {
+			l.waiting = &backlog{events: waiting.events[i:], bytes: waiting.bytes, overrun: waiting.overrun}
+			l.pass(catching)
+			s.later(l, burstPause, func(l *local, ticket int) { s.with(l, ticket, func(sh *shard) { s.drain(sh, l) }) })
+			return
 		}
-	}
-	if overrun && l.state == whole {
-		s.catch(l)
-	}
-}
-
-// rewound gives a room another epoch whose log has other events than this node has seen. The shard is locked.
-func (s *Service) rewound(l *local) {
-	l.pass(repairing)
-	epoch, last := l.epoch, l.last
-	s.later(l, 0, func(l *local, ticket int) {
-		s.opts.Store.Rebirth(l.room, epoch, last, func(err error) {
-			s.with(l, ticket, func(*shard) {
-				if err != nil {
-					s.later(l, retryPause, func(l *local, ticket int) { s.with(l, ticket, func(*shard) { s.rewound(l) }) })
-					return
-				}
-				s.repair(l, "rewound")
-			})
-		})
-	})
-}
-
-// repair begins to put right what Redis has of the room. The shard is locked.
-func (s *Service) repair(l *local, reason string) {
-	if l.epoch == "" {
-		return // nothing is known, and nobody is seated
-	}
-	s.metrics.replays.WithLabelValues(reason).Inc()
-	l.pass(repairing)
-	s.later(l, 0, s.restore)
-}
-
-// restore has the store put the node's seats back.
-func (s *Service) restore(l *local, ticket int) {
-	call := store.Restore{Room: l.room, Node: s.opts.Node}
-	if !s.with(l, ticket, func(*shard) {
-		call.Epoch, call.Seq = l.epoch, l.last
-		v := &l.view
-		call.Capacity, call.Version, call.Locked, call.Presenter = v.capacity, v.version, v.locked, v.presenter
-		call.Spotlight, call.Properties, call.Created = v.spotlight, v.properties, v.created
-		for peer, st := range l.seats {
-			if !st.settled() || !st.seated {
-				call.Seats = append(call.Seats, store.RestoreSeat{Peer: peer, Asked: true})
-				continue
+		waiting.bytes -= len(event.Body)
+		if s.arrive(sh, l, event); l.state != whole { // it may wait again, and so does what comes after it
+			if l.waiting == nil {
+				l.waiting = new(backlog)
 			}
-			call.Seats = append(call.Seats, st.restore())
+			l.waiting.events = append(l.waiting.events, waiting.events[i+1:]...)
+			l.waiting.bytes, l.waiting.overrun = waiting.bytes, waiting.overrun
+			return
 		}
-	}) {
-		return
 	}
-	call.LeftHead, call.LeftTail = wire.SplitLeftOf(l.room.Name, wire.ReasonDisconnected)
-	s.opts.Store.Restore(call, func(restored *store.Restored, err error) {
-		s.with(l, ticket, func(sh *shard) { s.restored(sh, l, restored, err) })
-	})
-}
-
-// restore describes the seat to the store.
-func (st *seat) restore() store.RestoreSeat {
-	m := st.member
-	joined := &wire.JoinedPeer{Peer: wire.Peer{
-		ID: m.id, Order: st.order, User: m.user, Name: m.name, State: wire.Object(st.state)}}
-	return store.RestoreSeat{
-		Peer: m.id, Generation: m.generation, Order: st.order, Grace: m.grace, Profile: m.profile, State: st.state,
-		Joined: wire.AppendEventBody(nil, st.room.Name, joined),
-		Back:   wire.AppendEventBody(nil, st.room.Name, &wire.BackPeer{Peer: m.id}),
+	if waiting.overran() {
+		s.catch(l) // what was dropped is in the log
 	}
 }
 
-// restored takes the answer. The shard is locked.
-func (s *Service) restored(sh *shard, l *local, restored *store.Restored, err error) {
-	switch {
-	case errors.Is(err, store.ErrLapsed):
-		return // the gateway is about to end
-	case err != nil:
-		s.later(l, retryPause, s.restore)
-		return
+// replayAll delivers what was missed at once, before the room is repaired. The shard is locked.
+func (s *Service) replayAll(sh *shard, l *local, missed []store.Event) {
+	l.pass(whole)
+	for _, event := range missed {
+		s.arrive(sh, l, event)
 	}
-	for peer, status := range restored.Seats {
-		st := l.seats[peer]
-		if st == nil {
-			continue
-		}
-		switch status {
-		case store.SeatAdded:
-			s.metrics.restored.Inc()
-		case store.SeatFull:
-			s.closeSeat(sh, st)
-		case store.SeatSuperseded:
-			s.remove(sh, st)
-			s.detach(st.member, true)
-		}
-	}
-	if len(l.seats) == 0 {
-		return
-	}
-	pause := time.Duration(0)
-	if restored.Lost || restored.Snapshot.Epoch != l.epoch {
-		pause = recoveryPause
-	}
-	s.later(l, pause, s.lookAgain)
-}
-
-// closeSeat takes a seat from its peer, which is told. The shard is locked.
-func (s *Service) closeSeat(sh *shard, st *seat) {
-	s.remove(sh, st)
-	body := wire.AppendEventBody(nil, st.room.Name, &wire.Closed{Reason: wire.ReasonClosed})
-	st.member.subscriber.Deliver(wire.EventFrame(st.last+1, body))
-}
-
-// lookAgain asks for the snapshot from which all start over.
-func (s *Service) lookAgain(l *local, ticket int) {
-	s.opts.Store.Snapshot(store.Look{Room: l.room, Members: true}, func(snapshot *store.Snapshot, err error) {
-		s.with(l, ticket, func(sh *shard) {
-			switch {
-			case err != nil:
-				s.later(l, retryPause, s.lookAgain)
-			case !s.complete(sh, l, snapshot):
-				l.repairs++
-				s.later(l, retryPause, s.restore)
-			default:
-				s.startOver(sh, l, snapshot)
-			}
-		})
-	})
-}
-
-// complete reports whether a snapshot has all the seats that this node believes to have. The shard is locked.
-func (s *Service) complete(sh *shard, l *local, snapshot *store.Snapshot) bool {
-	held := make(map[string]int64, len(l.seats))
-	for i := range snapshot.Members {
-		if member := &snapshot.Members[i]; member.Node == s.opts.Node {
-			held[member.ID] = member.Generation
-		}
-	}
-	for peer, st := range l.seats {
-		if generation, ok := held[peer]; !st.settled() || !st.seated || ok && generation == st.member.generation {
-			continue
-		}
-		if l.repairs < maxRepairs {
-			return false
-		}
-		s.closeSeat(sh, st)
-	}
-	return snapshot.Found || len(l.seats) > 0 && l.repairs >= maxRepairs
-}
-
-// startOver gives all seats the snapshot, and goes on above it. The shard is locked.
-func (s *Service) startOver(sh *shard, l *local, snapshot *store.Snapshot) {
-	l.repairs = 0
-	if len(l.seats) == 0 {
-		return
-	}
-	l.learn(snapshot)
-	l.last, l.mark = snapshot.Seq, mark{}
-	for _, st := range l.seats {
-		if !st.seated || st.removed {
-			continue // its own answer is still to come
-		}
-		st.epoch, st.since, st.last = snapshot.Epoch, snapshot.Seq, snapshot.Seq
-		st.learn(snapshot)
-		s.resync(st, snapshot)
-	}
-	s.goOn(sh, l, nil)
-}
-
-// resync has a peer start over from a snapshot.
-func (s *Service) resync(st *seat, snapshot *store.Snapshot) {
-	s.metrics.resyncs.Inc()
-	st.member.subscriber.Deliver(wire.MessageFrame(&wire.Resync{Snapshot: *st.member.snapshot(snapshot)}))
 }
 
 // suspect looks into it when Redis does not know a seat that this node believes its peer to have: Redis may have lost it, or
@@ -336,7 +224,7 @@ func (s *Service) suspect(st *seat) bool {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	l := sh.rooms[st.room]
-	if l == nil || !st.seated || !st.settled() {
+	if l == nil || !st.firm() {
 		return false
 	}
 	if l.state == whole {
@@ -344,6 +232,23 @@ func (s *Service) suspect(st *seat) bool {
 		s.agenda.add(retryPause, func() { s.verify(st) })
 	}
 	return true
+}
+
+// answered takes the number that Redis gave to an event of a peer of this node: see mark. Answers that come while the room is
+// not followed may be those of a Redis that knows less already.
+func (s *Service) answered(room store.Room, seq int64, hash uint64) {
+	sh := s.table.shard(room)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	l := sh.rooms[room]
+	switch {
+	case l == nil || l.state != whole || l.epoch == "":
+	case seq > l.mark.seq:
+		l.mark = mark{seq: seq, hash: hash}
+	case l.mark.contradicts(seq, hash):
+		l.forked = true
+		s.repair(l, "rewound")
+	}
 }
 
 // noteState takes a change of its state that a peer has made itself: this node may hear of it nothing else.
@@ -368,7 +273,7 @@ func (s *Service) verify(st *seat) {
 		sh := s.table.shard(st.room)
 		sh.mu.Lock()
 		defer sh.mu.Unlock()
-		if l := sh.rooms[st.room]; l != nil && st.seated && st.settled() && l.state == whole {
+		if l := sh.rooms[st.room]; l != nil && st.firm() && l.state == whole {
 			s.closeSeat(sh, st)
 		}
 	})

@@ -56,8 +56,11 @@ func (m *Member) resumed(r *resume, st *seat, resumed *store.Resumed, err error)
 	s := m.service
 	sh := s.table.shard(st.room)
 	sh.mu.Lock()
-	if err == nil && st.overrun {
+	switch {
+	case err == nil && st.waiting.overran():
 		err = wire.Errorf(wire.CodeUnavailable, "too much happened in the room while resuming it")
+	case errors.Is(err, store.ErrSuperseded): // the connection stays: its client may begin a new session on it
+		err = wire.Errorf(wire.CodeResumeRefused, "a later connection has the session")
 	}
 	result, refusal := wire.ResumedRoom{}, m.refusal(err)
 	switch {
@@ -76,9 +79,6 @@ func (m *Member) resumed(r *resume, st *seat, resumed *store.Resumed, err error)
 		}
 	}
 	sh.mu.Unlock()
-	if errors.Is(err, store.ErrSuperseded) {
-		refusal = wire.Errorf(wire.CodeResumeRefused, "a later connection has the session")
-	}
 	r.answered(st.room.Name, result, refusal)
 }
 
@@ -157,13 +157,17 @@ func (s *Service) begin(sh *shard, st *seat) {
 	st.joins--
 	st.epoch, st.last, st.since = snapshot.Epoch, snapshot.Seq, snapshot.Seq
 	st.learn(snapshot)
-	s.follow(sh.rooms[st.room], snapshot)
+	l := sh.rooms[st.room]
+	s.follow(l, st, snapshot)
 	if !resumed.Known {
 		s.resync(st, snapshot)
 		s.catchUp(sh, st)
 		return
 	}
 	st.since = st.position.Seq
+	if last := len(resumed.Missed) - 1; last >= 0 && l.epoch == snapshot.Epoch && l.mark.seq == 0 {
+		l.mark = mark{seq: resumed.Missed[last].Seq, hash: hashOf(&resumed.Missed[last])}
+	}
 	for _, frame := range missed {
 		st.member.subscriber.Deliver(frame)
 		s.metrics.delivered.Inc()

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -136,15 +137,19 @@ func (s *Service) depart(d departure) {
 // departPause is between attempts when Redis does not answer.
 const departPause = time.Second
 
-// repeat sends a departure again, unless its peer has asked for a seat in the room meanwhile: that join finds the seat or
-// takes another one, and the leave would take it away. The lock keeps a join from coming in between.
+// repeat sends a departure again, unless its connection has asked for a seat in the room meanwhile: that join finds the seat or
+// takes another one, and the leave would take it away. The lock keeps a join from coming in between. A later connection of the
+// session is no reason not to: if it gets the seat, this has no effect, and if not, nobody else gives it up.
 func (s *Service) repeat(d departure) {
 	sh := s.table.shard(d.seat.Room)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if l := sh.rooms[d.seat.Room]; l != nil && l.seats[d.seat.Peer] != nil {
-		s.leaves.end()
-		return
+	s.leaves.due(&d)
+	if l := sh.rooms[d.seat.Room]; l != nil {
+		if st := l.seats[d.seat.Peer]; st != nil && st.member.generation == d.seat.Generation {
+			s.leaves.end()
+			return
+		}
 	}
 	s.send(d)
 }
@@ -153,6 +158,7 @@ func (s *Service) send(d departure) {
 	done := func(_ int64, err error) {
 		var refusal *wire.Error
 		if errors.As(err, &refusal) && refusal.Code == wire.CodeUnavailable {
+			s.leaves.postpone(&d)
 			s.agenda.add(departPause, func() { s.repeat(d) })
 			return
 		}
@@ -170,6 +176,36 @@ type leaves struct {
 	mu      sync.Mutex
 	open    int // under way or to be repeated
 	waiters []chan struct{}
+	late    map[store.Room][]string // peers whose departure is to be repeated
+}
+
+// postpone and due bracket the pause before a departure is repeated.
+func (l *leaves) postpone(d *departure) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.late == nil {
+		l.late = make(map[store.Room][]string)
+	}
+	l.late[d.seat.Room] = append(l.late[d.seat.Room], d.seat.Peer)
+}
+
+func (l *leaves) due(d *departure) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	peers := l.late[d.seat.Room]
+	if i := slices.Index(peers, d.seat.Peer); i >= 0 {
+		peers = slices.Delete(peers, i, i+1)
+	}
+	if l.late[d.seat.Room] = peers; len(peers) == 0 {
+		delete(l.late, d.seat.Room)
+	}
+}
+
+// lateIn gives the peers of a room whose departure is to be repeated.
+func (l *leaves) lateIn(room store.Room) []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.late[room])
 }
 
 func (l *leaves) begin() {

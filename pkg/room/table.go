@@ -32,10 +32,9 @@ type seat struct {
 	// seated is set while events go to the peer as they come. Before the first join's reply they wait, because only
 	// the reply's snapshot tells which of them the peer knows already. They wait again when the seat is taken away
 	// while another join is under way, because only its reply tells which of the two came first.
-	seated  bool
-	waiting []store.Event
-	// overrun is set when more waited than maxWaiting: the join fails then, because a gap would be silent.
-	overrun bool
+	seated bool
+	// waiting is nil when there is nothing. A join fails if too many waited, because a gap would be silent.
+	waiting *backlog
 	// unsure is set when a join was not answered: it may have taken a seat.
 	unsure bool
 	// asked is how often Redis had lost data when the seat was asked for.
@@ -57,10 +56,6 @@ type seat struct {
 	position wire.Position
 }
 
-// maxWaiting bounds the events that wait for a join's reply, or in a room for what was missed before them. Redis answers
-// within seconds or the join fails.
-const maxWaiting = 4096
-
 func (t *table) init() {
 	t.seed = maphash.MakeSeed()
 	for i := range t.shards {
@@ -77,6 +72,9 @@ func (st *seat) merge(change wire.Object) { st.state = merged(st.state, store.St
 
 // settled reports whether the peer has the seat, for all that is known here, and no request about that is under way.
 func (st *seat) settled() bool { return st.joins == 0 && !st.leaving && !st.removed }
+
+// firm reports whether the peer has the seat, is told what happens, and asks for nothing else.
+func (st *seat) firm() bool { return st.seated && st.settled() }
 
 // Deliver hands one event of the store to the peers of this node that it is meant for. The store calls it in the
 // order of seq for each room.
@@ -98,13 +96,19 @@ func (s *Service) Deliver(event store.Event) {
 // arrive takes an event of a room, which waits while it is not known what comes before it. The shard is locked.
 func (s *Service) arrive(sh *shard, l *local, event store.Event) {
 	switch {
-	case l.state != whole:
+	case l.state != whole, l.epoch == "" && l.unsure:
 		l.hold(event)
+	case event.Epoch == l.epoch && !event.Volatile && event.Seq == l.mark.seq && l.mark.contradicts(event.Seq, hashOf(&event)):
+		l.hold(event)
+		l.forked = true
+		s.repair(l, "rewound")
 	case event.Epoch == l.epoch:
 		l.note(&event)
 		s.dispatch(sh, l, event)
 	case event.Epoch == l.before:
 		s.metrics.discarded.WithLabelValues("old").Inc()
+	case l.epoch == "" && event.Type == store.TypeEpoch:
+		l.unsure = true // whether the answer will be of this one or from before is not known
 	case l.epoch == "":
 		s.dispatch(sh, l, event) // the seats are asked for, and keep it
 	default: // another life, of which this node has no snapshot
@@ -178,11 +182,10 @@ func (d *delivery) give(st *seat) {
 func (d *delivery) due(st *seat) bool {
 	if !st.seated {
 		d.held++
-		if len(st.waiting) == maxWaiting {
-			st.overrun = true
-			return false
+		if st.waiting == nil {
+			st.waiting = new(backlog)
 		}
-		st.waiting = append(st.waiting, d.event)
+		st.waiting.add(d.event)
 		return false
 	}
 	if d.event.Epoch != st.epoch || d.event.Seq <= st.last {
@@ -196,12 +199,7 @@ func (d *delivery) due(st *seat) bool {
 // deliverLoss delivers the loss of a seat: when its peer is here, it is told that its seat is closed, and is a member
 // no longer. The shard is locked.
 func (s *Service) deliverLoss(sh *shard, seats map[string]*seat, d *delivery) {
-	var left wire.LeftPeer
-	if _, event, err := wire.DecodeServer(d.event.Body); err == nil {
-		if body, ok := event.Body.(*wire.LeftPeer); ok {
-			left = *body
-		}
-	}
+	left := leftOf(&d.event)
 	for peer, st := range seats {
 		if peer != left.Peer {
 			d.give(st)
@@ -215,12 +213,27 @@ func (s *Service) deliverLoss(sh *shard, seats map[string]*seat, d *delivery) {
 		case d.event.Seq <= st.since: // the loss of an earlier seat: the peer has come back since
 			d.seen++
 		default:
-			s.lose(sh, st)
-			body := wire.AppendEventBody(nil, d.event.Room.Name, &wire.Closed{Reason: left.Reason, By: left.By})
-			st.member.subscriber.Deliver(wire.EventFrame(d.event.Seq, body))
+			s.takeAway(sh, st, d.event.Seq, &left)
 			d.given++
 		}
 	}
+}
+
+// leftOf reads who has left.
+func leftOf(event *store.Event) (left wire.LeftPeer) {
+	if _, decoded, err := wire.DecodeServer(event.Body); err == nil {
+		if body, ok := decoded.Body.(*wire.LeftPeer); ok {
+			left = *body
+		}
+	}
+	return left
+}
+
+// takeAway takes a seat from its peer, which is told. The shard is locked.
+func (s *Service) takeAway(sh *shard, st *seat, seq int64, left *wire.LeftPeer) {
+	s.lose(sh, st)
+	body := wire.AppendEventBody(nil, st.room.Name, &wire.Closed{Reason: left.Reason, By: left.By})
+	st.member.subscriber.Deliver(wire.EventFrame(seq, body))
 }
 
 // add puts a new seat into the table, in place of one that is leaving or of an earlier connection's. The shard is locked.
@@ -283,31 +296,45 @@ func (s *Service) open(sh *shard, st *seat, snapshot *store.Snapshot, answer fun
 	}
 	st.unsure = false
 	st.learn(snapshot)
-	l := sh.rooms[st.room]
-	s.follow(l, snapshot)
-	if s.emptied.Load() != st.asked && l.state == whole {
-		s.catch(l) // Redis may have lost it since
-	}
+	s.follow(sh.rooms[st.room], st, snapshot)
 	answer()
 	s.catchUp(sh, st)
 }
 
 // follow has the node know the room at least as of a snapshot that one of its seats has got. The shard is locked.
-func (s *Service) follow(l *local, snapshot *store.Snapshot) {
-	if l.state == repairing {
-		return // which ends with a snapshot for all
+func (s *Service) follow(l *local, st *seat, snapshot *store.Snapshot) {
+	asked := st.asked
+	st.asked = s.emptied.Load()
+	switch {
+	case l.state == repairing: // which ends with a snapshot for all
+		return
+	case l.before != "" && snapshot.Epoch == l.before: // it is from before the present epoch
+		s.repair(l, "epoch")
+		return
 	}
-	first := l.epoch == ""
-	l.learn(snapshot)
-	if first && l.unsure && l.state == whole {
-		s.catch(l)
+	doubt := asked != st.asked // Redis may have lost the seat since
+	if l.epoch == "" {
+		doubt = doubt || l.unsure
+		l.unsure = false
+		l.learn(snapshot)
+		for _, event := range st.waiting.all() {
+			if event.Epoch == l.epoch {
+				l.note(&event)
+			} else {
+				doubt = true // of an earlier life of the room, or a later one
+			}
+		}
+	} else {
+		l.learn(snapshot)
 	}
-	l.unsure = false
 	for _, other := range l.seats {
-		if other.seated && other.settled() && other.epoch != l.epoch {
+		if other.firm() && other.epoch != l.epoch {
 			s.repair(l, "epoch")
 			return
 		}
+	}
+	if doubt && l.state == whole {
+		s.catch(l)
 	}
 }
 
@@ -339,10 +366,14 @@ func (s *Service) refused(sh *shard, st *seat, code wire.Code) {
 
 // catchUp delivers what has waited, and goes on with what comes. The shard is locked.
 func (s *Service) catchUp(sh *shard, st *seat) {
+	if st.waiting.overran() {
+		s.detach(st.member, false) // what was dropped is in the log, for the session when it comes back
+		return
+	}
 	st.seated = true
 	waiting := st.waiting
 	st.waiting = nil
-	for _, event := range waiting {
+	for _, event := range waiting.all() {
 		if st.removed {
 			return
 		}

@@ -157,10 +157,10 @@ func (c *core) dispatch(request wire.Request) {
 		c.member.SetState(once, body, c.doneReply(id))
 	case *wire.Leave:
 		c.began()
-		c.member.Leave(body.Room, c.doneReply(id))
+		c.member.Leave(once, body.Room, c.doneReply(id))
 	case *wire.Join:
 		c.began()
-		c.member.Join(body, c.snapshotReply(id))
+		c.member.Join(once, body, c.snapshotReply(id))
 	case *wire.Peers:
 		c.handlePeers(id, body)
 	case *wire.UpdateRoom:

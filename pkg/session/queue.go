@@ -24,6 +24,9 @@ type queue struct {
 	bytes    int
 	flushing bool
 	end      *farewell // set once: nothing is taken after it
+	// while boundless, frames are not counted; free are those of them that wait.
+	boundless bool
+	free      struct{ frames, bytes int }
 }
 
 var _ Sink = (*queue)(nil)
@@ -73,8 +76,25 @@ func (q *queue) Deliver(frame *wire.Frame) {
 	}
 	q.waiting.frames = append(q.waiting.frames, frame)
 	q.bytes += frame.Size()
+	if q.boundless {
+		q.free.frames++
+		q.free.bytes += frame.Size()
+	}
 	q.start()
 	q.mu.Unlock()
+}
+
+// unbounded takes whatever is delivered until deliver returns. What a client has missed is bounded by the rooms' logs; were the
+// queue's bounds applied, one that missed more would be closed for it each time that it comes back.
+func (q *queue) unbounded(deliver func()) {
+	set := func(boundless bool) {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.boundless = boundless
+	}
+	set(true)
+	defer set(false)
+	deliver()
 }
 
 // Reply implements [Sink].
@@ -91,8 +111,9 @@ func (q *queue) Close(code wire.CloseCode, reason string) {
 // full reports whether a frame is over the bounds. One frame always fits when nothing waits: the snapshot of a large room
 // may be larger than all the queue, and a client that came back for it would be closed over it again. mu is held.
 func (q *queue) full(frame *wire.Frame) bool {
-	waiting := len(q.waiting.frames)
-	return waiting >= q.server.opts.QueueMessages || waiting > 0 && q.bytes+frame.Size() > q.server.opts.QueueBytes
+	waiting := len(q.waiting.frames) - q.free.frames
+	return !q.boundless && (waiting >= q.server.opts.QueueMessages ||
+		waiting > 0 && q.bytes-q.free.bytes+frame.Size() > q.server.opts.QueueBytes)
 }
 
 // close ends the queue: what waits is still written, then the connection is closed. Only the first call counts.
@@ -129,7 +150,7 @@ func (q *queue) drop() int {
 	}
 	dropped := len(q.waiting.frames)
 	q.waiting.release()
-	q.waiting, q.bytes = nil, 0
+	q.emptied()
 	return dropped
 }
 
@@ -155,10 +176,16 @@ func (q *queue) flush() {
 			}
 			return
 		}
-		q.waiting, q.bytes = nil, 0
+		q.emptied()
 		q.mu.Unlock()
 		q.write(work)
 	}
+}
+
+// emptied notes that nothing waits any more. mu is held.
+func (q *queue) emptied() {
+	q.waiting, q.bytes = nil, 0
+	q.free.frames, q.free.bytes = 0, 0
 }
 
 // write hands one batch to the transport.

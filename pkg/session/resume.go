@@ -67,6 +67,7 @@ func (c *core) resume(hello *wire.Hello) error {
 		c.server.metrics.hellos.WithLabelValues("origin").Inc()
 		return wire.Errorf(wire.CodeUnauthorized, "the app does not allow this page's origin")
 	}
+	own := c.client.ID
 	c.identify(session.Session)
 	attempt := hello.Attempt
 	if attempt == 0 {
@@ -74,13 +75,20 @@ func (c *core) resume(hello *wire.Hello) error {
 	}
 	c.generation = max(session.Generation+1, attempt)
 	if err := c.open(session.Identity, true); err != nil {
+		c.identify(own)
 		return err
 	}
 	if err := c.takeOver(hello.Rooms); err != nil {
 		c.abandon()
+		c.identify(own) // a session that begins on this connection instead is another one
 		var refusal *wire.Error
-		if errors.As(err, &refusal) && refusal.Code == wire.CodeResumeRefused {
-			return refuse("resume_superseded")
+		if errors.As(err, &refusal) {
+			switch refusal.Code {
+			case wire.CodeResumeRefused:
+				return refuse("resume_superseded")
+			case wire.CodeLimit:
+				return refuse("resume_limit")
+			}
 		}
 		c.server.metrics.hellos.WithLabelValues("resume_failed").Inc()
 		return err
@@ -130,7 +138,7 @@ func (c *core) opens() int {
 	return c.opened
 }
 
-// identify gives the connection the id of the session that it resumes.
+// identify gives the connection the id of the session that it resumes, or its own again.
 func (c *core) identify(session string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

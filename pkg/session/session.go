@@ -104,16 +104,19 @@ func (s *Session) hello(request wire.Request, timeout *time.Timer) {
 		s.refuse(request.ID, wire.Errorf(wire.CodeUnauthorized, "say hello first"))
 		return
 	}
+	timeout.Stop() // a resume waits for Redis, and has a time of its own
 	if refusal := s.enter(hello); refusal != nil {
 		s.refuse(request.ID, refusal)
 		if code := closeOf(refusal); code != 0 {
 			s.queue.Close(code, string(refusal.Code))
+			return
 		}
+		timeout.Reset(s.server.opts.HelloTimeout)
+		s.countBad() // nobody stays before the door for ever
 		return
 	}
-	timeout.Stop()
 	s.queue.Reply(request.ID, s.welcome())
-	s.member.Begin()
+	s.queue.unbounded(s.member.Begin)
 	s.greeted()
 }
 

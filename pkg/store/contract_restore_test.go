@@ -44,7 +44,33 @@ func testReplay(t *testing.T, d deployment) {
 	got, err = b.replay(lobby, "other", 6)
 	require.NoError(t, err)
 	require.False(t, got.Known)
+	for mark, want := range map[int64]any{0: false, 1: true, 3: events[1].Body, 4: true, 6: true, 9: true} {
+		got, err := b.replayMarked(store.Replay{Room: lobby, Node: a.id, Epoch: joined.Epoch, Since: 6, Mark: mark})
+		require.NoError(t, err)
+		require.Equal(t, 1, got.Seats)
+		require.Empty(t, got.Missed)
+		require.Equal(t, want != false, got.MarkKnown, mark)
+		if body, there := want.([]byte); there {
+			require.Equal(t, body, got.Mark.Body)
+		}
+		require.Equal(t, mark == 0 || mark == 4 || mark == 9, got.Mark == nil, "a volatile one is not in the log, nor is one to come")
+	}
+	d.do(t, "XDEL", d.key(a.store, "log", lobby), "1-0", "2-0") // as when it was trimmed
+	got, err = b.replayMarked(store.Replay{Room: lobby, Node: "node-z", Epoch: joined.Epoch, Since: 6, Mark: 2})
+	require.NoError(t, err)
+	require.True(t, got.Known)
+	require.Zero(t, got.Seats)
+	require.False(t, got.MarkKnown)
+	d.do(t, "DEL", d.key(a.store, "log", lobby)) // as when it has expired
+	got, err = b.replayMarked(store.Replay{Room: lobby, Node: a.id, Epoch: joined.Epoch, Since: 6, Mark: 6})
+	require.NoError(t, err)
+	require.True(t, got.Known, "nothing has happened since")
+	require.False(t, got.MarkKnown)
 	for _, bad := range []func() (*store.Replayed, error){
+		func() (*store.Replayed, error) { return a.replayMarked(store.Replay{Room: lobby, Epoch: "E"}) },
+		func() (*store.Replayed, error) {
+			return a.replayMarked(store.Replay{Room: lobby, Node: a.id, Epoch: "E", Mark: -1})
+		},
 		func() (*store.Replayed, error) { return a.replay(store.Room{}, "E", 0) },
 		func() (*store.Replayed, error) { return a.replay(lobby, "", 0) },
 		func() (*store.Replayed, error) { return a.replay(lobby, "E", -1) },
@@ -271,12 +297,16 @@ func testRestoreGhosts(t *testing.T, d deployment) {
 	later.Members = []store.Member{{ID: "alice", Order: 9, Profile: []byte("{}")}}
 	later.Properties = store.State{"p": raw("1")}
 	a.drain(t, lobby)
-	got := mustRestore(t, a, restoreOf(a, &later, "alice"))
+	lost := restoreOf(a, &later, "alice")
+	lost.Lost = true
+	got := mustRestore(t, a, lost)
+	require.True(t, got.Lost)
 	require.Equal(t, statuses{"alice": store.SeatAdded}, got.Seats, "their seats are free")
-	require.Equal(t, before.Epoch, got.Snapshot.Epoch, "the room is the same")
-	require.Nil(t, got.Snapshot.Properties)
+	require.NotEqual(t, before.Epoch, got.Snapshot.Epoch, "what alice's join has told is lost")
+	require.Nil(t, got.Snapshot.Properties, "the room is there")
 	requireRoomOf(t, a, "alice")
-	require.ElementsMatch(t, []string{"left-peer", "left-peer"}, kinds(a.drain(t, lobby)))
+	require.ElementsMatch(t, []string{"left-peer", "left-peer", "epoch"}, kinds(a.drain(t, lobby)))
+	before = got.Snapshot
 
 	joinKept(t, b, lobby, "bob")
 	a.drain(t, lobby)
@@ -287,6 +317,32 @@ func testRestoreGhosts(t *testing.T, d deployment) {
 	none = mustRestore(t, b, restoreOf(b, before))
 	require.False(t, none.Snapshot.Found)
 	require.Empty(t, d.keys(t), "the last ghost takes the room along")
+}
+
+// A seat that is missing in a room that is as it was has been taken away, by a moderator or by the user's next session. It
+// must not come back with the next gap.
+func testRestoreGone(t *testing.T, d deployment) {
+	a, b := twoNodes(t, d)
+	joinKept(t, a, lobby, "alice", "anna")
+	joinKept(t, b, lobby, "bob")
+	before := a.look(t, lobby)
+	kick := kickOf(b.seat(lobby, "bob"), "alice")
+	_, err := b.control(kick)
+	require.NoError(t, err)
+	a.drain(t, lobby)
+	got := mustRestore(t, a, restoreOf(a, before, "alice", "anna"))
+	require.False(t, got.Lost)
+	require.Equal(t, statuses{"alice": store.SeatGone, "anna": store.SeatHeld}, got.Seats)
+	require.Equal(t, before.Epoch, got.Snapshot.Epoch)
+	requireRoomOf(t, a, "anna bob")
+	a.quiet(t, lobby)
+
+	_, err = b.leave(b.seat(lobby, "bob"))
+	require.NoError(t, err)
+	got = mustRestore(t, a, restoreOf(a, before, "alice"))
+	require.Equal(t, statuses{"alice": store.SeatGone}, got.Seats)
+	require.False(t, got.Snapshot.Found)
+	require.Empty(t, d.keys(t), "anna's seat was a ghost, and the last")
 }
 
 func bodies(events []store.Event) []string {

@@ -63,6 +63,7 @@ var contract = []struct {
 	{"restore where others were faster", testRestoreTaken},
 	{"restore a room that went back in time", testRestoreRewound},
 	{"restore gives ghosts up", testRestoreGhosts},
+	{"restore lets be what was taken away", testRestoreGone},
 	{"restore is refused", testRestoreRefused},
 	{"the gate", testGate},
 	{"put back what belongs to no room", testPutBack},

@@ -186,7 +186,11 @@ func (n *node) resume(r store.Resume) (*store.Resumed, error) {
 }
 
 func (n *node) replay(room store.Room, epoch string, since int64) (*store.Replayed, error) {
-	return wait(func(done func(*store.Replayed, error)) { n.store.Replay(room, epoch, since, done) })
+	return n.replayMarked(store.Replay{Room: room, Node: n.id, Epoch: epoch, Since: since})
+}
+
+func (n *node) replayMarked(r store.Replay) (*store.Replayed, error) {
+	return wait(func(done func(*store.Replayed, error)) { n.store.Replay(r, done) })
 }
 
 func (n *node) rebirth(room store.Room, epoch string, least int64) error {

@@ -10,42 +10,73 @@ import (
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
 
-// Replayed is what a node gets to know of a room that it may have missed events of.
+// Replay asks what happened in a room, as a node may have missed events of it.
+type Replay struct {
+	Room Room
+	// Node is the one that asks.
+	Node string
+	// Epoch and Since are those of the last event that has reached it.
+	Epoch string
+	Since int64
+	// Mark is the number of an event that it knows and that the log had, to see whether it is still the same; 0 for none.
+	Mark int64
+}
+
+// Replayed is the answer to a [Replay], of one instant.
 type Replayed struct {
-	// Known tells whether Missed has all events since. Volatile ones are never among them.
+	// Known tells whether Missed has all events since, whoever they are for. Volatile ones are never among them.
 	Known  bool
 	Missed []Event
+	// Mark is what the log has at the number that was asked for, nil if it has nothing there. MarkKnown is false when its
+	// first event is a later one.
+	Mark      *Event
+	MarkKnown bool
+	// Seats is how many seats the node has in the room.
+	Seats int
 	// Snapshot has no members. Found is false when the room is no more.
 	Snapshot *Snapshot
 }
 
-// Replay gives a room's events after a number of an epoch, whoever they are for.
-func (s *Store) Replay(room Room, epoch string, since int64, done func(*Replayed, error)) {
-	err := room.check()
-	if err == nil && (!validID(epoch) || since < 0) {
-		err = wire.Errorf(wire.CodeBadRequest, "not a place in a room's order")
+// Replay gives what a node may have missed in a room. It changes nothing.
+func (s *Store) Replay(r Replay, done func(*Replayed, error)) {
+	err := r.Room.check()
+	if err == nil && (!validID(r.Node) || !validID(r.Epoch) || r.Since < 0 || r.Mark < 0) {
+		err = wire.Errorf(wire.CodeBadRequest, "not a node, or not a place in a room's order")
 	}
 	if err != nil {
 		done(nil, err)
 		return
 	}
-	c := s.newCall(s.scripts.replay, Seat{Room: room}, 0, func(reply []any, err error) {
+	c := s.newCall(s.scripts.replay, Seat{Room: r.Room, Node: r.Node}, 0, func(reply []any, err error) {
 		if err != nil {
 			done(nil, err)
 			return
 		}
-		replayed := &Replayed{Known: integer(reply, 4) == 1}
-		if replayed.Snapshot, err = decodeSnapshot(room, "", false, reply); err == nil {
-			replayed.Missed, err = s.decodeRecords(room, at(reply, 5))
-		}
+		replayed, err := s.decodeReplayed(r.Room, reply)
 		if err != nil {
 			done(nil, err)
 			return
 		}
 		done(replayed, nil)
 	})
-	c.add(epoch, strconv.FormatInt(since, 10))
+	c.add(r.Epoch, strconv.FormatInt(r.Since, 10), strconv.FormatInt(r.Mark, 10))
 	s.router.submit(c)
+}
+
+func (s *Store) decodeReplayed(room Room, reply []any) (*Replayed, error) {
+	replayed := &Replayed{Known: integer(reply, 4) == 1, Seats: int(integer(reply, 6)), MarkKnown: integer(reply, 8) == 1}
+	var err error
+	if replayed.Snapshot, err = decodeSnapshot(room, "", false, reply); err != nil {
+		return nil, err
+	}
+	if replayed.Missed, err = s.decodeRecords(room, at(reply, 5)); err != nil {
+		return nil, err
+	}
+	mark, err := s.decodeRecords(room, at(reply, 7))
+	if err == nil && len(mark) > 0 {
+		replayed.Mark = &mark[0]
+	}
+	return replayed, err
 }
 
 // Rebirth gives a room another epoch, unless it has another one already: the caller has found that Redis went back in
@@ -67,6 +98,9 @@ type Restore struct {
 	// Epoch and Seq are those of the last event that the node has seen.
 	Epoch string
 	Seq   int64
+	// Lost tells that Redis is known to have lost data of the room. Without it, seats that are missing are put back only if
+	// Redis turns out to have done so: where the room is as it was, somebody has taken them away.
+	Lost bool
 	// What the room is like, if it has to be made again. Presenter is empty for none, Created may be zero.
 	Capacity   int
 	Locked     bool
@@ -107,6 +141,8 @@ const (
 	SeatAdded SeatStatus = "added"
 	// SeatFull: the seat was lost, and others have taken all that there are, or its place in the order.
 	SeatFull SeatStatus = "full"
+	// SeatGone: there is no such seat, and no sign that Redis has lost it.
+	SeatGone SeatStatus = "gone"
 	// SeatSuperseded: a later connection of the session holds the seat.
 	SeatSuperseded SeatStatus = "superseded"
 )
@@ -154,6 +190,7 @@ func (s *Store) Restore(r Restore, done func(*Restored, error)) {
 		compact(r.Spotlight), r.Properties.encode(), strconv.FormatInt(created.UnixMilli(), 10),
 		strconv.FormatInt(r.Version, 10), milliseconds(s.opts.RecoveryTime))
 	c.addBytes(r.LeftHead, r.LeftTail)
+	c.add(flag(r.Lost))
 	for _, seat := range r.Seats {
 		if seat.Asked {
 			c.add(seat.Peer, "", "", "", "", "", "", "")

@@ -82,7 +82,10 @@ func updateMeasured(t *testing.T, machine string, measured map[string]string) st
 	for decoder := json.NewDecoder(file); decoder.More(); {
 		var r result
 		require.NoError(t, decoder.Decode(&r))
-		require.True(t, r.Passed, "%s failed: its figures are none for the docs", r.Fault)
+		if !r.Passed {
+			t.Errorf("%s failed: its figures are none for the docs", r.Fault)
+			continue
+		}
 		measured[r.Fault] = cell(r)
 	}
 	return fmt.Sprintf("Measured on a machine of %d cores, %s/%s, %s, Redis %s, all processes of the cluster and its clients on it.",
@@ -92,7 +95,7 @@ func updateMeasured(t *testing.T, machine string, measured map[string]string) st
 // Figures that are told together at the end, and those that need not be told.
 var (
 	hidden   = []string{"clients", "messages", "acknowledged", "lost", "double", "told", "errors_final"}
-	zeroHide = []string{"out_of_order", "over_capacity", "ghosts", "seats_left", "undelivered", "reaped", "resyncs", "connections_lost", "reconnects"}
+	zeroHide = []string{"out_of_order", "over_capacity", "ghosts", "seats_left", "undelivered", "reaped", "resyncs", "connections_lost", "reconnects", "latency_during_p99"}
 )
 
 // cell puts figures into words.
@@ -106,7 +109,7 @@ func cell(r result) string {
 		name, text := figure[0], figure[1]
 		base, isSpread := strings.CutSuffix(name, "_p50")
 		switch {
-		case slices.Contains(hidden, name), slices.Contains(zeroHide, name) && text == "0":
+		case slices.Contains(hidden, name), slices.Contains(zeroHide, name) && (text == "0" || text == "0s"):
 		case strings.HasSuffix(name, "_max") && texts[strings.TrimSuffix(name, "_max")+"_p50"] != "":
 		case strings.HasSuffix(name, "_p99") && texts[strings.TrimSuffix(name, "_p99")+"_max"] != "":
 		case isSpread && texts[base+"_max"] != "":

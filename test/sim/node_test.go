@@ -1,10 +1,11 @@
-package sim_test
+package sim
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -191,27 +192,29 @@ func (n *node) drain() {
 	}
 }
 
-// freeze cuts a gateway off from everybody.
+// freeze cuts a gateway off from everybody, or ends that: one connection after the other, since what happens at one time
+// happens in any order.
 func (n *node) freeze(frozen bool) {
 	l := n.current()
 	if l == nil {
 		return
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.frozen = frozen
-	for _, link := range l.redis {
-		thawOr(link.Conn, frozen)
+	change := (*memnet.Conn).Thaw
+	if frozen {
+		change = (*memnet.Conn).Freeze
 	}
-	for _, link := range l.clients {
-		thawOr(link, frozen)
+	l.mu.Lock()
+	l.frozen = frozen
+	links := slices.Clone(l.clients)
+	for _, link := range l.redis {
+		links = append(links, link.Conn)
+	}
+	l.mu.Unlock()
+	for _, link := range links {
+		change(link)
+		time.Sleep(moments)
 	}
 }
 
-func thawOr(link *memnet.Conn, frozen bool) {
-	if frozen {
-		link.Freeze()
-	} else {
-		link.Thaw()
-	}
-}
+// moments is between things that would else happen at one time.
+const moments = 137 * time.Microsecond

@@ -4,19 +4,19 @@
 -- KEYS:  see the prelude; 8 tombstone of the calling node, 9 gate of the partition; the calling peer is ''
 -- ARGV:  7 epoch, 8 number of the last event that the node has seen, 9 an epoch for a room that was lost, 10 to 16
 --        capacity, locked, presenter, spotlight, properties, created (ms), version of a room that has to be made again,
---        17 how long the gate stays shut in ms, 18 and 19 the left-peer event, cut where the peer's id belongs; then for
---        each seat peer, generation, order, grace, profile, state, joined-peer event, back-peer event. A generation of
---        '' is a seat that is being asked for: it is let alone.
+--        17 how long the gate stays shut in ms, 18 and 19 the left-peer event, cut where the peer's id belongs,
+--        20 whether Redis is known to have lost data (0/1); then for each seat peer, generation, order, grace, profile,
+--        state, joined-peer event, back-peer event. A generation of '' is a seat that is being asked for: it is let alone.
 -- Returns {'ok', 1 if data was lost else 0, {room fields}, {peers}, {peer, status, ...}}; {'lapsed'}. A status is held,
---         added, full (every seat, or its place in the order, is taken), or superseded: a later connection has the seat.
---         A missing room has no fields.
+--         added, full (every seat, or its place in the order, is taken), gone (it is missing in a room that is as it was:
+--         somebody took it away), or superseded (a later connection has it). A missing room has no fields.
 -- Caller: Store.Restore
 local epoch, since, new_epoch = ARGV[7], tonumber(ARGV[8]), ARGV[9]
 
 if call('EXISTS', KEYS[8]) == 1 then return {'lapsed'} end
 gate_open(KEYS[9], ARGV[17])
 local now, lost = call('HMGET', ROOM, 'epoch', 'seq'), 0
-local to_put, ghosts, orders = survey(20)
+local to_put, ghosts, orders = survey(21)
 if now[1] == epoch and since > tonumber(now[2]) then
   lost = 1
   rebirth(new_epoch, since)
@@ -31,18 +31,20 @@ if #ghosts > 0 then call('HINCRBY', ROOM, 'count', to_put) end -- they must not 
 for _, g in ipairs(ghosts) do unseat(g[1], g[2], '-', ARGV[18] .. g[1] .. ARGV[19]) end
 if #ghosts > 0 and to_put == 1 then call('HINCRBY', ROOM, 'count', -1) end
 
-local results = {}
-for i = 20, #ARGV, 8 do
+local results, same, added = {}, lost == 0 and now[1] == epoch, false -- same: the room is as it was
+for i = 21, #ARGV, 8 do
   local peer, generation, order, grace, profile, state, joined, back = unpack(ARGV, i, i + 7)
   if generation ~= '' then
     local seat, status = call('HGET', PEERS, peer), 'held'
     local room = call('HMGET', ROOM, 'capacity', 'count', 'order')
     if seat then
       status = take(peer, seat, generation, back) or status
+    elseif same and ARGV[20] == '0' then
+      status = 'gone'
     elseif tonumber(room[2]) >= tonumber(room[1]) or orders[order] then
       status = 'full'
     else
-      status = 'added'
+      status, added = 'added', true
       call('HSET', ROOM, 'order', math.max(tonumber(order), tonumber(room[3])))
       call('HINCRBY', ROOM, 'count', 1)
       sit(peer, order, generation, grace, profile, state, joined)
@@ -50,6 +52,13 @@ for i = 20, #ARGV, 8 do
     results[#results + 1] = peer
     results[#results + 1] = status
   end
+end
+if same and added then -- so Redis has lost events: none of their numbers must come again
+  lost = 1
+  rebirth(new_epoch, since)
+elseif same and call('HGET', ROOM, 'count') == '0' then -- there were ghosts alone
+  call('DEL', ROOM, PEERS, NODES, LOG)
+  call('ZREM', ROOMS, string.match(NAME, '/(.*)'))
 end
 local reply = look(lost, true)
 reply[5] = results

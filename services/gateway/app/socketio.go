@@ -88,17 +88,18 @@ func (g *Gateway) openKey(ctx context.Context) (err error) {
 }
 
 // putBack writes again what Redis has lost: what belongs to the cluster at once, and all rooms soon.
-func (g *Gateway) putBack(ctx context.Context) {
+func (g *Gateway) putBack(ctx context.Context) error {
 	var key []byte
 	if g.config.Cluster.Key == "" {
 		key = g.key
 	}
 	if err := g.store.PutBack(ctx, key); err != nil {
-		g.logger.Warn("what Redis has lost cannot be put back yet", "error", err)
+		return err
 	}
 	for partition := range g.store.Partitions() {
 		g.rooms.Emptied(partition)
 	}
+	return nil
 }
 
 // openHop makes what this gateway and the others need to trust each other.

@@ -1,0 +1,80 @@
+package room
+
+import (
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/signalbox-rtc/signalbox/pkg/store"
+	"github.com/signalbox-rtc/signalbox/pkg/wire"
+)
+
+// lapsedRetryAfter is about when a gateway has found out that it was given up.
+const lapsedRetryAfter = 2 * time.Second
+
+func notMember(room string) *wire.Error {
+	return wire.Errorf(wire.CodeNotMember, "no seat in room %q", room)
+}
+
+// refusal gives the error for the client, or nil.
+func (m *Member) refusal(err error) *wire.Error {
+	var refusal *wire.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &refusal):
+		return refusal
+	case errors.Is(err, store.ErrFenced), errors.Is(err, store.ErrSuperseded):
+		m.service.detach(m, errors.Is(err, store.ErrSuperseded))
+		return &wire.Error{Code: wire.CodeUnavailable, Message: "another connection holds the seat", RetryAfter: lapsedRetryAfter}
+	case errors.Is(err, store.ErrLapsed): // this gateway is about to close the session
+		return &wire.Error{Code: wire.CodeUnavailable, Message: "the gateway has to start anew", RetryAfter: lapsedRetryAfter}
+	}
+	m.service.opts.Logger.Error("store call failed", "app", m.app, "session", m.id, "error", err)
+	return wire.Errorf(wire.CodeInternal, "internal error")
+}
+
+// outcome is refusal for a call that needs a seat. Where Redis does not know one that this node believes the member to have,
+// it may have lost it, and puts it back soon: the client is to ask again.
+func (m *Member) outcome(room string, err error) *wire.Error {
+	refusal := m.refusal(err)
+	if refusal == nil || refusal.Code != wire.CodeNotMember {
+		return refusal
+	}
+	st := m.find(room)
+	if st == nil || !m.service.suspect(st) {
+		return refusal
+	}
+	return &wire.Error{Code: wire.CodeUnavailable, Message: "the seat is being looked for", RetryAfter: lapsedRetryAfter}
+}
+
+// finish calls done with a result or a refusal; a nil *wire.Error must not become a non-nil error.
+func finish[T any](done func(T, error), result T, refusal *wire.Error) {
+	if refusal != nil {
+		var none T
+		done(none, refusal)
+		return
+	}
+	done(result, nil)
+}
+
+// snapshot gives the store's snapshot as this member sees it.
+func (m *Member) snapshot(s *store.Snapshot) *wire.Snapshot {
+	snapshot := &wire.Snapshot{
+		Room: s.Room.Name, Self: m.id, Epoch: s.Epoch, Seq: s.Seq, Version: s.Version, Capacity: s.Capacity, Count: s.Count,
+		Locked: s.Locked, Presenter: s.Presenter, Properties: wire.Object(s.Properties), Spotlight: s.Spotlight,
+		Peers: make([]wire.Peer, 0, len(s.Members)),
+	}
+	if !s.Created.IsZero() {
+		snapshot.Created = s.Created.UnixMilli()
+	}
+	for _, member := range s.Members {
+		var who profile
+		if err := json.Unmarshal(member.Profile, &who); err != nil {
+			m.service.opts.Logger.Warn("a seat's profile cannot be read", "app", m.app, "room", s.Room.Name, "error", err)
+		}
+		snapshot.Peers = append(snapshot.Peers, wire.Peer{
+			ID: member.ID, Order: member.Order, User: who.User, Name: who.Name, State: wire.Object(member.State), Away: member.Away})
+	}
+	return snapshot
+}

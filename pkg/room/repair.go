@@ -1,0 +1,214 @@
+package room
+
+import (
+	"errors"
+	"time"
+
+	"github.com/signalbox-rtc/signalbox/pkg/store"
+	"github.com/signalbox-rtc/signalbox/pkg/wire"
+)
+
+const (
+	// recoveryPause is how long after putting its seats back a node waits, for others to do so, before its clients start
+	// over from a snapshot: what they see of each other must not come and go.
+	recoveryPause = 2500 * time.Millisecond
+	// maxRepairs is how often in a row a room is put right before a seat that is missing all the same is given up.
+	maxRepairs = 5
+)
+
+// repair begins to put right what Redis has of the room. The shard is locked.
+func (s *Service) repair(l *local, reason string) {
+	if l.epoch == "" {
+		return // nothing is known, and nobody is seated
+	}
+	s.metrics.replays.WithLabelValues(reason).Inc()
+	l.pass(repairing)
+	if l.forked {
+		s.later(l, 0, s.rebirth)
+	} else {
+		s.later(l, 0, s.restore)
+	}
+}
+
+// rebirth gives the room another epoch, as its log has other events than this node has seen.
+func (s *Service) rebirth(l *local, ticket int) {
+	var epoch string
+	var last int64
+	if !s.with(l, ticket, func(*shard) { epoch, last = l.epoch, l.last }) {
+		return
+	}
+	s.opts.Store.Rebirth(l.room, epoch, last, func(err error) {
+		s.with(l, ticket, func(*shard) {
+			if err != nil {
+				s.later(l, retryPause, s.rebirth)
+				return
+			}
+			l.forked = false
+			s.later(l, 0, s.restore)
+		})
+	})
+}
+
+// restore has the store put the node's seats back. The store is called under the lock, so that no seat is asked for between
+// the look at those that there are and the call, which gives up all others; its answer must not be, if it comes at once.
+func (s *Service) restore(l *local, ticket int) {
+	s.with(l, ticket, func(sh *shard) {
+		s.takeAllAway(sh, l)
+		if len(l.seats) == 0 {
+			return
+		}
+		v := &l.view
+		call := store.Restore{
+			Room: l.room, Node: s.opts.Node, Epoch: l.epoch, Seq: l.last, Lost: l.lost,
+			Capacity: v.capacity, Version: v.version, Locked: v.locked, Presenter: v.presenter,
+			Spotlight: v.spotlight, Properties: v.properties, Created: v.created,
+		}
+		for peer, st := range l.seats {
+			if st.firm() {
+				call.Seats = append(call.Seats, st.restore())
+			} else {
+				call.Seats = append(call.Seats, store.RestoreSeat{Peer: peer, Asked: true})
+			}
+		}
+		for _, peer := range s.leaves.lateIn(l.room) { // their own way is chosen already
+			if l.seats[peer] == nil {
+				call.Seats = append(call.Seats, store.RestoreSeat{Peer: peer, Asked: true})
+			}
+		}
+		call.LeftHead, call.LeftTail = wire.SplitLeftOf(l.room.Name, wire.ReasonDisconnected)
+		s.opts.Store.Restore(call, func(restored *store.Restored, err error) {
+			s.agenda.add(0, func() {
+				s.with(l, ticket, func(sh *shard) { s.restored(sh, l, restored, err) })
+			})
+		})
+	})
+}
+
+// takeAllAway takes the seats away of which an event that waits says so: they must not be put back. The shard is locked.
+func (s *Service) takeAllAway(sh *shard, l *local) {
+	for _, event := range l.waiting.all() {
+		d := delivery{event: event}
+		if !d.takesSeat() || event.Epoch != l.epoch {
+			continue
+		}
+		left := leftOf(&event)
+		if st := l.seats[left.Peer]; st != nil && st.firm() && event.Seq > max(st.since, st.last) {
+			s.takeAway(sh, st, event.Seq, &left)
+		}
+	}
+}
+
+// restore describes the seat to the store.
+func (st *seat) restore() store.RestoreSeat {
+	m := st.member
+	joined := &wire.JoinedPeer{Peer: wire.Peer{
+		ID: m.id, Order: st.order, User: m.user, Name: m.name, State: wire.Object(st.state)}}
+	return store.RestoreSeat{
+		Peer: m.id, Generation: m.generation, Order: st.order, Grace: m.grace, Profile: m.profile, State: st.state,
+		Joined: wire.AppendEventBody(nil, st.room.Name, joined),
+		Back:   wire.AppendEventBody(nil, st.room.Name, &wire.BackPeer{Peer: m.id}),
+	}
+}
+
+// restored takes the answer. The shard is locked.
+func (s *Service) restored(sh *shard, l *local, restored *store.Restored, err error) {
+	switch {
+	case errors.Is(err, store.ErrLapsed):
+		return // the gateway is about to end
+	case err != nil:
+		s.later(l, retryPause, s.restore)
+		return
+	}
+	for peer, status := range restored.Seats {
+		st := l.seats[peer]
+		if st == nil || !st.firm() {
+			continue // its peer has left, or asks anew
+		}
+		switch status {
+		case store.SeatAdded:
+			s.metrics.restored.Inc()
+		case store.SeatFull, store.SeatGone:
+			s.closeSeat(sh, st)
+		case store.SeatSuperseded:
+			s.remove(sh, st)
+			s.detach(st.member, true)
+		}
+	}
+	if len(l.seats) == 0 {
+		return
+	}
+	pause := time.Duration(0)
+	if restored.Lost || restored.Snapshot.Epoch != l.epoch {
+		pause = recoveryPause
+	}
+	s.later(l, pause, s.lookAgain)
+}
+
+// closeSeat takes a seat from its peer, which is told. The shard is locked.
+func (s *Service) closeSeat(sh *shard, st *seat) {
+	s.remove(sh, st)
+	body := wire.AppendEventBody(nil, st.room.Name, &wire.Closed{Reason: wire.ReasonClosed})
+	st.member.subscriber.Deliver(wire.EventFrame(st.last+1, body))
+}
+
+// lookAgain asks for the snapshot from which all start over.
+func (s *Service) lookAgain(l *local, ticket int) {
+	s.opts.Store.Snapshot(store.Look{Room: l.room, Members: true}, func(snapshot *store.Snapshot, err error) {
+		s.with(l, ticket, func(sh *shard) {
+			switch {
+			case err != nil:
+				s.later(l, retryPause, s.lookAgain)
+			case !s.complete(sh, l, snapshot):
+				l.repairs++
+				s.later(l, retryPause, s.restore)
+			default:
+				s.startOver(sh, l, snapshot)
+			}
+		})
+	})
+}
+
+// complete reports whether a snapshot has all the seats that this node believes to have. The shard is locked.
+func (s *Service) complete(sh *shard, l *local, snapshot *store.Snapshot) bool {
+	held := make(map[string]int64, len(l.seats))
+	for i := range snapshot.Members {
+		if member := &snapshot.Members[i]; member.Node == s.opts.Node {
+			held[member.ID] = member.Generation
+		}
+	}
+	for peer, st := range l.seats {
+		if generation, ok := held[peer]; !st.firm() || ok && generation == st.member.generation {
+			continue
+		}
+		if l.repairs < maxRepairs {
+			return false
+		}
+		s.closeSeat(sh, st)
+	}
+	return snapshot.Found
+}
+
+// startOver gives all seats the snapshot, and goes on above it. The shard is locked.
+func (s *Service) startOver(sh *shard, l *local, snapshot *store.Snapshot) {
+	l.repairs, l.lost = 0, false
+	if len(l.seats) == 0 {
+		return
+	}
+	l.learn(snapshot)
+	l.last, l.mark = snapshot.Seq, mark{}
+	for _, st := range l.seats {
+		if !st.seated || st.removed {
+			continue // its own answer is still to come
+		}
+		st.epoch, st.since, st.last = snapshot.Epoch, snapshot.Seq, snapshot.Seq
+		st.learn(snapshot)
+		s.resync(st, snapshot)
+	}
+	s.goOn(sh, l, nil)
+}
+
+// resync has a peer start over from a snapshot.
+func (s *Service) resync(st *seat, snapshot *store.Snapshot) {
+	s.metrics.resyncs.Inc()
+	st.member.subscriber.Deliver(wire.MessageFrame(&wire.Resync{Snapshot: *st.member.snapshot(snapshot)}))
+}
