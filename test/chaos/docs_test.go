@@ -95,7 +95,7 @@ func updateMeasured(t *testing.T, machine string, measured map[string]string) st
 // Figures that are told together at the end, and those that need not be told.
 var (
 	hidden   = []string{"clients", "messages", "acknowledged", "lost", "double", "told", "errors_final"}
-	zeroHide = []string{"out_of_order", "over_capacity", "ghosts", "seats_left", "undelivered", "reaped", "resyncs", "connections_lost", "reconnects"}
+	zeroHide = []string{"out_of_order", "over_capacity", "ghosts", "seats_left", "undelivered", "reaped", "resyncs", "connections_lost", "reconnects", "latency_during_p99"}
 )
 
 // cell puts figures into words.
@@ -109,7 +109,7 @@ func cell(r result) string {
 		name, text := figure[0], figure[1]
 		base, isSpread := strings.CutSuffix(name, "_p50")
 		switch {
-		case slices.Contains(hidden, name), slices.Contains(zeroHide, name) && text == "0":
+		case slices.Contains(hidden, name), slices.Contains(zeroHide, name) && (text == "0" || text == "0s"):
 		case strings.HasSuffix(name, "_max") && texts[strings.TrimSuffix(name, "_max")+"_p50"] != "":
 		case strings.HasSuffix(name, "_p99") && texts[strings.TrimSuffix(name, "_p99")+"_max"] != "":
 		case isSpread && texts[base+"_max"] != "":
