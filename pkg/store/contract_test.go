@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -275,6 +276,19 @@ func testSendRefused(t *testing.T, d deployment) {
 	mustJoin(t, a, lobby, "alice")
 	m := store.Send{Seat: a.seat(lobby, "alice"), To: "nobody", Type: "signal", Event: []byte(`{"type":"signal"}`)}
 	_, err := a.send(m)
+	requireCode(t, wire.CodePeerGone, err)
+	// Redis has lost its data: the receiver may be there again in a moment, and nobody must be told that it is gone.
+	gate := d.prefix(a.store, lobby) + "gate"
+	for _, shut := range []func(){
+		func() { d.do(t, "DEL", gate) },
+		func() { d.do(t, "SET", gate, strconv.FormatInt(time.Now().Add(time.Hour).UnixMilli(), 10)) },
+	} {
+		shut()
+		_, err = a.send(m)
+		requireCode(t, wire.CodeUnavailable, err)
+	}
+	d.do(t, "SET", gate, "0")
+	_, err = a.send(m)
 	requireCode(t, wire.CodePeerGone, err)
 	m.Peer = "nobody"
 	_, err = a.send(m)

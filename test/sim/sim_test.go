@@ -27,11 +27,14 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestSeeds plays SEEDS seeds, or the one that SEED names.
+// TestSeeds plays SEEDS seeds from FIRST on, or the one that SEED names.
 func TestSeeds(t *testing.T) {
 	first, count := uint64(1), uint64(20)
 	if text := os.Getenv("SEEDS"); text != "" {
 		count = number(t, text)
+	}
+	if text := os.Getenv("FIRST"); text != "" {
+		first = number(t, text)
 	}
 	if text := os.Getenv("SEED"); text != "" {
 		first, count = number(t, text), 1
