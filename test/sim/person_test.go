@@ -153,7 +153,9 @@ func (p *person) saw(event wire.Event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.meet()
-	p.told.Event(event)
+	for range p.world.times(event) {
+		p.told.Event(event)
+	}
 	switch body := event.Body.(type) {
 	case *wire.Closed:
 		delete(p.rooms, event.Room)
@@ -168,6 +170,17 @@ func (p *person) saw(event wire.Event) {
 			delete(s.peers, body.Peer)
 		}
 	}
+}
+
+// times is how often the oracle hears of an event: once, unless it is to be shown a fault.
+func (w *world) times(event wire.Event) int {
+	if message, ok := event.Body.(*wire.Message); w.sabotage == "" || !ok || message.Volatile || w.messages.Add(1)%10 > 0 {
+		return 1
+	}
+	if w.sabotage == "repeat" {
+		return 2
+	}
+	return 0
 }
 
 // seated takes a snapshot with a seat of the person's own. The caller holds mu.

@@ -60,7 +60,7 @@ type size struct {
 
 var (
 	small = size{clients: 20, length: 30 * time.Second}
-	large = size{clients: 300, length: 3 * time.Minute}
+	large = size{clients: 250, length: 90 * time.Second}
 )
 
 // Weights of what may happen, by name: the plan draws from them.

@@ -32,8 +32,11 @@ type world struct {
 	redis   *miniredis.Miniredis
 	oracle  *oracle.Oracle
 	log     io.Writer
-	key     auth.Key
-	signing auth.SigningKey
+	// sabotage is what becomes of every tenth message in front of the oracle: "lose", "repeat", or nothing.
+	sabotage string
+	messages atomic.Int64
+	key      auth.Key
+	signing  auth.SigningKey
 
 	redisDown   atomic.Bool
 	redisPaused atomic.Bool
