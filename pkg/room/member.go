@@ -277,6 +277,11 @@ func (m *Member) Publish(id int64, request *wire.Publish, done func(wire.Done, e
 
 func (m *Member) send(room string, call store.Send, done func(wire.Done, error)) {
 	call.Seat = m.seat(m.room(room))
+	if m.service.repairs(call.Seat.Room) {
+		done(wire.Done{}, &wire.Error{
+			Code: wire.CodeUnavailable, Message: "the room is being put right", RetryAfter: recoveryPause})
+		return
+	}
 	logged, hash := !call.Volatile, uint64(0)
 	if logged {
 		hash = hashOfBody(call.Event)

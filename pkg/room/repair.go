@@ -16,6 +16,16 @@ const (
 	maxRepairs = 5
 )
 
+// repairs reports whether a room is being put right. What is sent to it meanwhile would be in front of the snapshot from which
+// all start over, and reach nobody.
+func (s *Service) repairs(room store.Room) bool {
+	sh := s.table.shard(room)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	l := sh.rooms[room]
+	return l != nil && l.state == repairing
+}
+
 // repair begins to put right what Redis has of the room. The shard is locked.
 func (s *Service) repair(l *local, reason string) {
 	if l.epoch == "" {
