@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"hash/maphash"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -156,6 +157,16 @@ func (b *backlog) put(events []store.Event) {
 	for i := range events {
 		b.bytes += len(events[i].Body)
 	}
+}
+
+// void removes the events of other epochs among the first ones: they came before a snapshot was asked for that is not of their
+// epoch. Were they taken for those of a life to come, the room would be put right again for ever.
+func (b *backlog) void(first int, epoch string) {
+	if b == nil {
+		return
+	}
+	kept := slices.DeleteFunc(b.events[:first:first], func(event store.Event) bool { return event.Epoch != epoch })
+	b.events = append(kept, b.events[first:]...)
 }
 
 // overran reports whether events were dropped.

@@ -157,6 +157,10 @@ func (s *Service) closeSeat(sh *shard, st *seat) {
 
 // lookAgain asks for the snapshot from which all start over.
 func (s *Service) lookAgain(l *local, ticket int) {
+	var waiting int // how many events waited when it was asked
+	if !s.with(l, ticket, func(*shard) { waiting = len(l.waiting.all()) }) {
+		return
+	}
 	s.opts.Store.Snapshot(store.Look{Room: l.room, Members: true}, func(snapshot *store.Snapshot, err error) {
 		s.with(l, ticket, func(sh *shard) {
 			switch {
@@ -166,6 +170,7 @@ func (s *Service) lookAgain(l *local, ticket int) {
 				l.repairs++
 				s.later(l, retryPause, s.restore)
 			default:
+				l.waiting.void(waiting, snapshot.Epoch)
 				s.startOver(sh, l, snapshot)
 			}
 		})
