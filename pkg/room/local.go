@@ -25,8 +25,11 @@ type local struct {
 	epoch, before string
 	// last is the number of the last event of the epoch that has reached this node, or of its first snapshot.
 	last int64
-	mark mark
-	view view
+	// first is the number of the snapshot that the node follows the room from, and behind, unless it is 0, that of an older
+	// one which a seat goes on from: what is between the two may not have come to this node.
+	first, behind int64
+	mark          mark
+	view          view
 
 	// state is whether events go to the seats as they come, or wait for what was missed before them.
 	state   following
@@ -196,6 +199,7 @@ func (l *local) learn(snapshot *store.Snapshot) {
 		l.before, l.epoch = l.epoch, snapshot.Epoch
 		l.last, l.mark, l.view = snapshot.Seq, mark{}, view{}
 		l.answers.take()
+		l.first, l.behind = snapshot.Seq, 0
 	}
 	if snapshot.Version >= l.view.version {
 		l.view = view{

@@ -118,6 +118,9 @@ func (s *Service) replay(l *local, ticket int) {
 			return
 		}
 		call = store.Replay{Room: l.room, Node: s.opts.Node, Epoch: l.epoch, Since: l.last, Mark: l.mark.seq}
+		if l.behind > 0 {
+			call.Since = l.behind
+		}
 	}) || forked {
 		return
 	}
@@ -185,12 +188,14 @@ func (s *Service) goOn(sh *shard, l *local, missed []store.Event) {
 		}
 		l.waiting.put(missed)
 	}
+	l.behind = 0
 	s.drain(sh, l)
 }
 
 // drain delivers what waits, a burst at a time. The shard is locked.
 func (s *Service) drain(sh *shard, l *local) {
 	l.pass(whole)
+	l.behind = 0
 	waiting := l.waiting
 	l.waiting = nil
 	for i, event := range waiting.all() {

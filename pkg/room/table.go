@@ -334,7 +334,12 @@ func (s *Service) follow(l *local, st *seat, snapshot *store.Snapshot) {
 			return
 		}
 	}
-	if doubt && l.state == whole {
+	if snapshot.Epoch == l.epoch && snapshot.Seq < l.first {
+		// The answers of two peers have overtaken each other: for this one the node began to follow too late.
+		l.first, l.behind = snapshot.Seq, snapshot.Seq
+		doubt = true
+	}
+	if doubt && (l.state == whole || l.state == catching && l.behind > 0) {
 		s.catch(l)
 	}
 }
