@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -54,6 +55,8 @@ type nodeOptions struct {
 	stopped bool
 	// deaf runs no inbox: the test delivers events itself.
 	deaf bool
+	// dialer takes the place of the network.
+	dialer func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
 // startNode runs a node until the test ends or stop is called.
@@ -66,7 +69,7 @@ func startNode(tb testing.TB, addr, id string, opts nodeOptions) *node {
 	}
 	var err error
 	n.store, err = store.Open(tb.Context(), store.Options{
-		Addresses: []string{addr}, DialTimeout: patience, ReadTimeout: opts.readTimeout, WriteTimeout: patience, Partitions: 8,
+		Addresses: []string{addr}, DialTimeout: patience, ReadTimeout: opts.readTimeout, WriteTimeout: patience, Partitions: 8, Dialer: opts.dialer,
 		Registerer: n.registry, Logger: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(tb, err)
@@ -89,6 +92,7 @@ func startNode(tb testing.TB, addr, id string, opts nodeOptions) *node {
 	tb.Cleanup(n.stop)
 	if !opts.deaf {
 		inbox := n.store.Inbox(id, n.rooms)
+		inbox.OnLost, inbox.OnResubscribed, inbox.OnEmptied = n.rooms.Lost, n.rooms.Resubscribed, n.rooms.Emptied
 		running.Go(func() { _ = inbox.Run(ctx) })
 		waiting, done := context.WithTimeout(tb.Context(), patience)
 		defer done()

@@ -277,7 +277,8 @@ func (m *Member) Publish(id int64, request *wire.Publish, done func(wire.Done, e
 
 func (m *Member) send(room string, call store.Send, done func(wire.Done, error)) {
 	call.Seat = m.seat(m.room(room))
-	if m.service.repairs(call.Seat.Room) {
+	st := m.find(room)
+	if st != nil && st.repairs() {
 		done(wire.Done{}, &wire.Error{
 			Code: wire.CodeUnavailable, Message: "the room is being put right", RetryAfter: recoveryPause})
 		return
@@ -287,8 +288,8 @@ func (m *Member) send(room string, call store.Send, done func(wire.Done, error))
 		hash = hashOfBody(call.Event)
 	}
 	m.service.opts.Store.Send(call, func(seq int64, err error) {
-		if logged && err == nil && seq > 0 {
-			m.service.answered(call.Seat.Room, seq, hash)
+		if logged && err == nil && seq > 0 && st != nil {
+			st.answered(seq, hash)
 		}
 		finish(done, wire.Done{Seq: seq}, m.outcome(room, err))
 	})

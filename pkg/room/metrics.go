@@ -39,14 +39,14 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "signalbox_events_discarded_total", Help: "Room events that reached this node without a receiver for them: no_room, no_peer, seen (known from the snapshot), or old (of a life of the room that is over)."}, []string{"reason"}),
 	}
 	m.resumes = counters("signalbox_resumed_seats_total", "Seats that sessions came back for: replayed, resync, gone, or refused (the whole resume).", "result")
-	m.replays = counters("signalbox_room_replays_total", "Rooms that were brought back in line: replayed from the log, or put right because of log (too short), epoch, rewound, emptied or subscription.", "result")
+	m.replays = counters("signalbox_room_replays_total", "Rooms that were brought back in line: replayed from the log, or put right because of log (too short), epoch, rewound, seat (missing), emptied or subscription.", "result")
 	m.resyncs = counter("signalbox_resyncs_total", "Peers that had to start over from a snapshot.")
 	m.restored = counter("signalbox_restored_seats_total", "Seats that Redis had lost and this node put back.")
 	m.fenced = counter("signalbox_fenced_seats_total", "Seats of this node that another connection of the same session took over.")
 	for _, result := range []string{wire.ResumeReplayed, wire.ResumeResync, wire.ResumeGone, "refused"} {
 		m.resumes.WithLabelValues(result)
 	}
-	for _, result := range []string{"replayed", "log", "epoch", "rewound", "emptied", "subscription"} {
+	for _, result := range []string{"replayed", "log", "epoch", "rewound", "seat", "emptied", "subscription"} {
 		m.replays.WithLabelValues(result)
 	}
 	for _, reason := range []string{"no_room", "no_peer", "seen", "old"} {

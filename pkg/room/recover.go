@@ -110,12 +110,18 @@ func (s *Service) catch(l *local) {
 // still the same.
 func (s *Service) replay(l *local, ticket int) {
 	var call store.Replay
+	forked := false
 	if !s.with(l, ticket, func(*shard) {
+		if forked = l.witness(); forked {
+			l.forked = true
+			s.repair(l, "rewound")
+			return
+		}
 		call = store.Replay{Room: l.room, Node: s.opts.Node, Epoch: l.epoch, Since: l.last, Mark: l.mark.seq}
 		if l.behind > 0 {
 			call.Since = l.behind
 		}
-	}) {
+	}) || forked {
 		return
 	}
 	s.opts.Store.Replay(call, func(replayed *store.Replayed, err error) {
@@ -189,7 +195,6 @@ func (s *Service) goOn(sh *shard, l *local, missed []store.Event) {
 // drain delivers what waits, a burst at a time. The shard is locked.
 func (s *Service) drain(sh *shard, l *local) {
 	l.pass(whole)
-	l.behind = 0
 	waiting := l.waiting
 	l.waiting = nil
 	for i, event := range waiting.all() {
@@ -241,18 +246,9 @@ func (s *Service) suspect(st *seat) bool {
 
 // answered takes the number that Redis gave to an event of a peer of this node: see mark. Answers that come while the room is
 // not followed may be those of a Redis that knows less already.
-func (s *Service) answered(room store.Room, seq int64, hash uint64) {
-	sh := s.table.shard(room)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	l := sh.rooms[room]
-	switch {
-	case l == nil || l.state != whole || l.epoch == "":
-	case seq > l.mark.seq:
-		l.mark = mark{seq: seq, hash: hash}
-	case l.mark.contradicts(seq, hash):
-		l.forked = true
-		s.repair(l, "rewound")
+func (st *seat) answered(seq int64, hash uint64) {
+	if following(st.local.now.Load()) == whole {
+		st.local.answers.add(seq, hash)
 	}
 }
 

@@ -16,15 +16,9 @@ const (
 	maxRepairs = 5
 )
 
-// repairs reports whether a room is being put right. What is sent to it meanwhile would be in front of the snapshot from which
-// all start over, and reach nobody.
-func (s *Service) repairs(room store.Room) bool {
-	sh := s.table.shard(room)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	l := sh.rooms[room]
-	return l != nil && l.state == repairing
-}
+// repairs reports whether the room is being put right. What is sent to it meanwhile would be in front of the snapshot from
+// which all start over, and reach nobody.
+func (st *seat) repairs() bool { return following(st.local.now.Load()) == repairing }
 
 // repair begins to put right what Redis has of the room. The shard is locked.
 func (s *Service) repair(l *local, reason string) {
@@ -163,6 +157,10 @@ func (s *Service) closeSeat(sh *shard, st *seat) {
 
 // lookAgain asks for the snapshot from which all start over.
 func (s *Service) lookAgain(l *local, ticket int) {
+	var waiting int // how many events waited when it was asked
+	if !s.with(l, ticket, func(*shard) { waiting = len(l.waiting.all()) }) {
+		return
+	}
 	s.opts.Store.Snapshot(store.Look{Room: l.room, Members: true}, func(snapshot *store.Snapshot, err error) {
 		s.with(l, ticket, func(sh *shard) {
 			switch {
@@ -172,6 +170,7 @@ func (s *Service) lookAgain(l *local, ticket int) {
 				l.repairs++
 				s.later(l, retryPause, s.restore)
 			default:
+				l.waiting.void(waiting, snapshot.Epoch)
 				s.startOver(sh, l, snapshot)
 			}
 		})
@@ -207,6 +206,7 @@ func (s *Service) startOver(sh *shard, l *local, snapshot *store.Snapshot) {
 	l.learn(snapshot)
 	l.last, l.mark = snapshot.Seq, mark{}
 	l.first, l.behind = snapshot.Seq, 0
+	l.answers.take()
 	for _, st := range l.seats {
 		if !st.seated || st.removed {
 			continue // its own answer is still to come

@@ -29,7 +29,6 @@ func TestOneOrder(t *testing.T) {
 			c.Limits.RequestsPerSecond, c.Limits.RequestsBurst = 100_000, 100_000
 			c.Session.QueueMessages = 100_000
 			c.Session.QueueBytes = 64 << 20
-			c.Session.InFlight = 16 // 300 clients with 64 requests each would wait for longer than a call may, on a slow machine
 			c.Log.Level = "warn"
 		})
 		seed := uint64(time.Now().UnixNano())
