@@ -9,6 +9,7 @@ PKG       ?= ./...
 BENCH     ?= .
 FUZZTIME  ?= 10s
 SEEDS     ?= 200
+FIRST     ?= 1
 FAULT     ?= all
 SECONDS   ?= 60
 # Raised together with the slowest package: the clusters of real Redis servers take their seconds.
@@ -83,15 +84,15 @@ test-browser: ## calls and chats of real browsers through two gateways
 	cd test/browser && npm run --silent test
 
 .PHONY: sim
-sim: ## whole clusters on fake time, with faults that seeds decide (SEEDS=200, or SEED=7 to play one again)
+sim: ## whole clusters on fake time, with faults that seeds decide (SEEDS=200 FIRST=1, or SEED=7 to play one again)
 	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
 	go test -c -o "$$dir/sim.test" ./test/sim; \
 	if [ -n "$(SEED)" ]; then cd test/sim && SEED=$(SEED) "$$dir/sim.test" -test.run '^TestSeeds$$' -test.v; exit; fi; \
 	half=$$(( ($(SEEDS) + 1) / 2 )); cd test/sim; \
-	FIRST=1 SEEDS=$$half "$$dir/sim.test" -test.run '^TestSeeds$$' >"$$dir/1" 2>&1 & first=$$!; \
-	FIRST=$$((half + 1)) SEEDS=$$(( $(SEEDS) - half )) "$$dir/sim.test" -test.run '^TestSeeds$$' >"$$dir/2" 2>&1 & second=$$!; \
+	FIRST=$(FIRST) SEEDS=$$half "$$dir/sim.test" -test.run '^TestSeeds$$' >"$$dir/1" 2>&1 & first=$$!; \
+	FIRST=$$(( $(FIRST) + half )) SEEDS=$$(( $(SEEDS) - half )) "$$dir/sim.test" -test.run '^TestSeeds$$' >"$$dir/2" 2>&1 & second=$$!; \
 	failed=0; wait $$first || failed=1; wait $$second || failed=1; \
-	cat "$$dir/1" "$$dir/2"; echo "sim: seeds 1 to $(SEEDS)"; exit $$failed
+	cat "$$dir/1" "$$dir/2"; echo "sim: $(SEEDS) seeds from $(FIRST) on"; exit $$failed
 
 .PHONY: chaos
 chaos: ## break a cluster of real processes in every way (FAULT=name,name)

@@ -198,8 +198,8 @@ func (l *local) learn(snapshot *store.Snapshot) {
 	if l.epoch != snapshot.Epoch {
 		l.before, l.epoch = l.epoch, snapshot.Epoch
 		l.last, l.mark, l.view = snapshot.Seq, mark{}, view{}
-		l.answers.take()
 		l.first, l.behind = snapshot.Seq, 0
+		l.answers.take()
 	}
 	if snapshot.Version >= l.view.version {
 		l.view = view{

@@ -195,7 +195,6 @@ func (s *Service) goOn(sh *shard, l *local, missed []store.Event) {
 // drain delivers what waits, a burst at a time. The shard is locked.
 func (s *Service) drain(sh *shard, l *local) {
 	l.pass(whole)
-	l.behind = 0
 	waiting := l.waiting
 	l.waiting = nil
 	for i, event := range waiting.all() {

@@ -205,8 +205,8 @@ func (s *Service) startOver(sh *shard, l *local, snapshot *store.Snapshot) {
 	}
 	l.learn(snapshot)
 	l.last, l.mark = snapshot.Seq, mark{}
-	l.answers.take()
 	l.first, l.behind = snapshot.Seq, 0
+	l.answers.take()
 	for _, st := range l.seats {
 		if !st.seated || st.removed {
 			continue // its own answer is still to come
