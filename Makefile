@@ -8,6 +8,8 @@ SERVICES  := $(notdir $(patsubst %/main.go,%,$(wildcard services/*/main.go)))
 PKG       ?= ./...
 BENCH     ?= .
 FUZZTIME  ?= 10s
+SEEDS     ?= 200
+FAULT     ?= all
 SECONDS   ?= 60
 # Raised together with the slowest package: the clusters of real Redis servers take their seconds.
 TIMEOUT   ?= 15m
@@ -41,9 +43,9 @@ deps: ## install what the tests need and is missing: redis-server, chromium, npm
 	@scripts/deps.sh
 
 .PHONY: test
-test: deps check test-go test-js test-socketio test-browser ## everything that has to pass
+test: deps check test-go sim test-js test-socketio test-browser ## everything that has to pass
 	@echo
-	@echo "make test: all passed (dependencies, checks, Go, JavaScript, socket.io and browser tests)"
+	@echo "make test: all passed (dependencies, checks, Go, simulated, JavaScript, socket.io and browser tests)"
 
 .PHONY: check
 check: ## formatting, vet, modules, import table, links in the docs (no servers, no browser)
@@ -79,6 +81,27 @@ soak-socketio: deps ## 200 polling clients on a cluster without sticky sessions,
 .PHONY: test-browser
 test-browser: ## calls and chats of real browsers through two gateways
 	cd test/browser && npm run --silent test
+
+.PHONY: sim
+sim: ## whole clusters on fake time, with faults that seeds decide (SEEDS=200, or SEED=7 to play one again)
+	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+	go test -c -o "$$dir/sim.test" ./test/sim; \
+	if [ -n "$(SEED)" ]; then cd test/sim && SEED=$(SEED) "$$dir/sim.test" -test.run '^TestSeeds$$' -test.v; exit; fi; \
+	half=$$(( ($(SEEDS) + 1) / 2 )); cd test/sim; \
+	FIRST=1 SEEDS=$$half "$$dir/sim.test" -test.run '^TestSeeds$$' >"$$dir/1" 2>&1 & first=$$!; \
+	FIRST=$$((half + 1)) SEEDS=$$(( $(SEEDS) - half )) "$$dir/sim.test" -test.run '^TestSeeds$$' >"$$dir/2" 2>&1 & second=$$!; \
+	failed=0; wait $$first || failed=1; wait $$second || failed=1; \
+	cat "$$dir/1" "$$dir/2"; echo "sim: seeds 1 to $(SEEDS)"; exit $$failed
+
+.PHONY: chaos
+chaos: ## break a cluster of real processes in every way (FAULT=name,name)
+	CHAOS=$(FAULT) go test -count=1 -timeout 120m -v -run '^TestChaos$$' ./test/chaos | grep -v '^=== '
+
+.PHONY: chaos-docs
+chaos-docs: ## all faults, and their figures into docs/guarantees.md (leave the machine alone meanwhile)
+	@results=$$(mktemp); trap 'rm -f "$$results"' EXIT; \
+	CHAOS=$(FAULT) CHAOS_RESULTS="$$results" go test -count=1 -timeout 120m -v -run '^TestChaos$$' ./test/chaos || failed=1; \
+	CHAOS_RESULTS="$$results" go test -count=1 -run '^TestGuaranteesTable$$' ./test/chaos -update; exit $${failed:-0}
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME=10s

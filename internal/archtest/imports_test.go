@@ -56,6 +56,7 @@ var mayImport = map[string][]string{
 
 	// Tests of the whole.
 	"test/chaos": nil,
+	"test/sim":   nil,
 }
 
 // reserved are modules that only the packages in users may import; inTests lists those whose tests

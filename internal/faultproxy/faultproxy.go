@@ -131,22 +131,13 @@ func (p *Proxy) change(f func()) {
 }
 
 // Cut resets all connections that there are, and tells how many it were.
-func (p *Proxy) Cut() int { return p.cut(func(*conn) bool { return true }) }
-
-// CutMarked resets the marked ones alone.
-func (p *Proxy) CutMarked() int { return p.cut(func(c *conn) bool { return c.marked.Load() }) }
-
-func (p *Proxy) cut(which func(*conn) bool) int {
+func (p *Proxy) Cut() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n := 0
 	for c := range p.conns {
-		if which(c) {
-			c.reset()
-			n++
-		}
+		c.reset()
 	}
-	return n
+	return len(p.conns)
 }
 
 // Vanish resets the dialing ends alone, as a machine does that loses its network. The other ends hear of it unless what

@@ -2,8 +2,11 @@ package oracle
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
 
 // Message is one that a scripted client sends: its payload says which.
@@ -66,13 +69,16 @@ func idIn(data []byte) string {
 }
 
 // Sent notes the outcome: the number that the reply tells (0 if it does not), or an error. A refusal is certain if it is a
-// [*wire.Error] itself and not retryable; after any other error the message may have been sent.
+// [*wire.Error] itself and not retryable; after any other error the message may have been sent. So it may after not_member:
+// a client that sends it again after a resume gets that if it has lost the seat since.
 func (m *Message) Sent(seq int64, err error) {
 	switch {
 	case err == nil:
 		m.client.note(record{kind: acked, room: m.room, msg: m, seq: seq})
 	default:
-		m.client.note(record{kind: failed, room: m.room, msg: m, text: err.Error(), refuse: certain(err)})
+		refusal := (*wire.Error)(nil)
+		lostSeat := errors.As(err, &refusal) && refusal.Code == wire.CodeNotMember
+		m.client.note(record{kind: failed, room: m.room, msg: m, text: err.Error(), refuse: certain(err) && !lostSeat})
 	}
 }
 

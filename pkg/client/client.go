@@ -196,7 +196,7 @@ func (c *Client) tell(welcome *wire.Welcome, moved bool) {
 	if c.ended() != nil {
 		return
 	}
-	if !moved {
+	if !moved || !welcome.Resumed { // the application must learn of a new session
 		c.opts.OnState(StateConnected)
 	}
 	if welcome.Resumed {

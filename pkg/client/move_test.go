@@ -142,6 +142,7 @@ func TestGoAwayToANewSession(t *testing.T) {
 		pinged(t, m.c, fresh)
 		require.Equal(t, []string{"goaway 0", "goaway 0", "resync 9"}, m.got.brief())
 		require.Empty(t, m.resumed)
+		require.Equal(t, client.StateConnected, <-m.seen, "whose session it is now must be looked at again")
 	})
 }
 

@@ -47,7 +47,8 @@ type Options struct {
 	// go on; where what was missed is not known any more, or the room had to be joined again, a [wire.Resync] stands in
 	// front of its new events, and a [wire.Closed] with [wire.ReasonClosed] for a room that could not be joined again.
 	OnEvent func(wire.Event)
-	// OnState gets every change of state, from the same goroutine; the first comes from within [Dial].
+	// OnState gets every change of state, from the same goroutine; the first comes from within [Dial]. It gets
+	// StateConnected again when leaving a draining gateway has ended in a new session.
 	OnState func(State)
 	// OnResumed gets the gateway's answer when a session goes on over a new connection, from the same goroutine, after
 	// OnState and in front of the events that were missed. A client that leaves a draining gateway in time does not

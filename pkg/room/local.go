@@ -5,6 +5,8 @@ import (
 	"hash/maphash"
 	"maps"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/signalbox-rtc/signalbox/pkg/store"
@@ -28,6 +30,8 @@ type local struct {
 
 	// state is whether events go to the seats as they come, or wait for what was missed before them.
 	state   following
+	now     atomic.Int32 // state, for those who have no lock
+	answers answers
 	ticket  int // rises with each change of state: answers for an earlier one are void
 	repairs int // in a row, without an end
 	// unsure is set when events may have been missed before the first snapshot's answer came: those that come wait for it.
@@ -53,8 +57,9 @@ const (
 	repairing
 )
 
-// mark remembers the last event of a room's log that has reached this node: if the log has another one in its place, Redis
-// has gone back in time and forward again.
+// mark remembers the last event of a room's log that has reached this node, or that Redis has vouched for in its answer to
+// a peer of this node: if the log has another one in its place, or none, Redis has gone back in time. The answer counts
+// because a Redis that dies may have sent it, and not the event, which then no node has seen.
 type mark struct {
 	seq  int64
 	hash uint64
@@ -62,7 +67,40 @@ type mark struct {
 
 var markSeed = maphash.MakeSeed()
 
-func hashOf(event *store.Event) uint64 { return maphash.Bytes(markSeed, event.Body) }
+func hashOf(event *store.Event) uint64 { return hashOfBody(event.Body) }
+
+func hashOfBody(body []byte) uint64 { return maphash.Bytes(markSeed, body) }
+
+// answers keeps the last event of this node's peers that Redis has given a number, until it is compared with what comes by the
+// subscription. It has a lock of its own: answers come on the goroutine that all requests go through.
+type answers struct {
+	mu   sync.Mutex
+	last mark
+}
+
+func (a *answers) add(seq int64, hash uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if seq > a.last.seq {
+		a.last = mark{seq: seq, hash: hash}
+	}
+}
+
+func (a *answers) take() mark {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	last := a.last
+	a.last = mark{}
+	return last
+}
+
+// contradicts reports whether an event has the number of the marked one and is another.
+func (m mark) contradicts(seq int64, hash uint64) bool { return seq == m.seq && hash != m.hash }
+
+// isAnother reports whether an event has the number of the marked one, and is not the same.
+func (l *local) isAnother(event *store.Event) bool {
+	return !event.Volatile && event.Seq == l.mark.seq && l.mark.contradicts(event.Seq, hashOf(event))
+}
 
 // view is what the room is like.
 type view struct {
@@ -78,6 +116,7 @@ type view struct {
 // pass moves to another state.
 func (l *local) pass(to following) int {
 	l.state = to
+	l.now.Store(int32(to))
 	l.ticket++
 	return l.ticket
 }
@@ -141,11 +180,22 @@ func (b *backlog) all() []store.Event {
 	return b.events
 }
 
+// witness compares what answers said with what came, and reports whether one contradicts the other.
+func (l *local) witness() bool {
+	said := l.answers.take()
+	if said.seq > l.mark.seq {
+		l.mark = said
+		return false
+	}
+	return said.seq > 0 && l.mark.contradicts(said.seq, said.hash)
+}
+
 // learn takes what a snapshot says of the room.
 func (l *local) learn(snapshot *store.Snapshot) {
 	if l.epoch != snapshot.Epoch {
 		l.before, l.epoch = l.epoch, snapshot.Epoch
 		l.last, l.mark, l.view = snapshot.Seq, mark{}, view{}
+		l.answers.take()
 	}
 	if snapshot.Version >= l.view.version {
 		l.view = view{
@@ -161,7 +211,7 @@ func (l *local) note(event *store.Event) {
 		return
 	}
 	l.last = event.Seq
-	if !event.Volatile {
+	if !event.Volatile && event.Seq > l.mark.seq {
 		l.mark = mark{seq: event.Seq, hash: hashOf(event)}
 	}
 	switch wire.Type(event.Type) {

@@ -277,7 +277,22 @@ func (m *Member) Publish(id int64, request *wire.Publish, done func(wire.Done, e
 
 func (m *Member) send(room string, call store.Send, done func(wire.Done, error)) {
 	call.Seat = m.seat(m.room(room))
-	m.service.opts.Store.Send(call, func(seq int64, err error) { finish(done, wire.Done{Seq: seq}, m.outcome(room, err)) })
+	st := m.find(room)
+	if st != nil && st.repairs() {
+		done(wire.Done{}, &wire.Error{
+			Code: wire.CodeUnavailable, Message: "the room is being put right", RetryAfter: recoveryPause})
+		return
+	}
+	logged, hash := !call.Volatile, uint64(0)
+	if logged {
+		hash = hashOfBody(call.Event)
+	}
+	m.service.opts.Store.Send(call, func(seq int64, err error) {
+		if logged && err == nil && seq > 0 && st != nil {
+			st.answered(seq, hash)
+		}
+		finish(done, wire.Done{Seq: seq}, m.outcome(room, err))
+	})
 }
 
 // SetState merges into the member's own state. Refusals: not_member, forbidden, too_large, outcome_unknown. id is as in

@@ -110,9 +110,15 @@ func (s *Service) catch(l *local) {
 // still the same.
 func (s *Service) replay(l *local, ticket int) {
 	var call store.Replay
+	forked := false
 	if !s.with(l, ticket, func(*shard) {
+		if forked = l.witness(); forked {
+			l.forked = true
+			s.repair(l, "rewound")
+			return
+		}
 		call = store.Replay{Room: l.room, Node: s.opts.Node, Epoch: l.epoch, Since: l.last, Mark: l.mark.seq}
-	}) {
+	}) || forked {
 		return
 	}
 	s.opts.Store.Replay(call, func(replayed *store.Replayed, err error) {
@@ -232,6 +238,14 @@ func (s *Service) suspect(st *seat) bool {
 		s.agenda.add(retryPause, func() { s.verify(st) })
 	}
 	return true
+}
+
+// answered takes the number that Redis gave to an event of a peer of this node: see mark. Answers that come while the room is
+// not followed may be those of a Redis that knows less already.
+func (st *seat) answered(seq int64, hash uint64) {
+	if following(st.local.now.Load()) == whole {
+		st.local.answers.add(seq, hash)
+	}
 }
 
 // noteState takes a change of its state that a peer has made itself: this node may hear of it nothing else.

@@ -16,6 +16,10 @@ const (
 	maxRepairs = 5
 )
 
+// repairs reports whether the room is being put right. What is sent to it meanwhile would be in front of the snapshot from
+// which all start over, and reach nobody.
+func (st *seat) repairs() bool { return following(st.local.now.Load()) == repairing }
+
 // repair begins to put right what Redis has of the room. The shard is locked.
 func (s *Service) repair(l *local, reason string) {
 	if l.epoch == "" {
@@ -201,6 +205,7 @@ func (s *Service) startOver(sh *shard, l *local, snapshot *store.Snapshot) {
 	}
 	l.learn(snapshot)
 	l.last, l.mark = snapshot.Seq, mark{}
+	l.answers.take()
 	for _, st := range l.seats {
 		if !st.seated || st.removed {
 			continue // its own answer is still to come

@@ -25,6 +25,7 @@ type shard struct {
 type seat struct {
 	member *Member
 	room   store.Room
+	local  *local // set when the seat is put into the table
 	// joins are those under way, and resumes.
 	joins int
 	// leaving is set while a leave is under way: a join after it starts a new seat.
@@ -98,6 +99,10 @@ func (s *Service) arrive(sh *shard, l *local, event store.Event) {
 	switch {
 	case l.state != whole, l.epoch == "" && l.unsure:
 		l.hold(event)
+	case event.Epoch == l.epoch && (l.witness() || l.isAnother(&event)):
+		l.hold(event)
+		l.forked = true
+		s.repair(l, "rewound")
 	case event.Epoch == l.epoch:
 		l.note(&event)
 		s.dispatch(sh, l, event)
@@ -251,7 +256,7 @@ func (s *Service) add(sh *shard, st *seat) {
 	} else {
 		s.metrics.seats.Inc()
 	}
-	l.seats[st.member.id] = st
+	l.seats[st.member.id], st.local = st, l
 }
 
 // remove takes a seat out of the table, unless another one has taken its place. The shard is locked.

@@ -66,6 +66,7 @@ func newGateway(tb testing.TB, opts session.Options, redis store.Options) *gatew
 	tb.Helper()
 	g := &gateway{tb: tb, registry: prometheus.NewRegistry()}
 	redis.Logger, redis.Registerer, redis.Partitions = slog.New(slog.DiscardHandler), g.registry, 4
+	redis.CanaryPeriod = 1000 * time.Hour // tests go through days of fake time
 	stored, err := store.Open(tb.Context(), redis)
 	require.NoError(tb, err)
 	g.rooms, err = room.New(room.Options{Store: stored, Node: "node1", MaxCapacity: 2000, Registerer: g.registry})
@@ -81,6 +82,10 @@ func newGateway(tb testing.TB, opts session.Options, redis store.Options) *gatew
 		{ID: "off", Anonymous: true, Disabled: true},
 	}})
 	require.NoError(tb, err)
+	if opts.Grace > 0 {
+		opts.Tokens, err = auth.NewResumeTokens(opts.Auth, []byte("the key of a cluster of tests"))
+		require.NoError(tb, err)
+	}
 	opts.Rooms, opts.Node, opts.Registerer = g.rooms, "gateway-1", g.registry
 	if opts.Origin == nil {
 		opts.Origin = opts.Auth.AppOriginAllowed

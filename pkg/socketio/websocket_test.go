@@ -106,7 +106,7 @@ func TestWebSocketEnds(t *testing.T) {
 	}{
 		{"close packet", func(ws *wsClient) { ws.send("1") }, "close transport close"},
 		{"close frame", func(ws *wsClient) {
-			_ = ws.conn.WriteMessage(websocket.CloseMessage, websocket.FormatCloseMessage(1001, ""))
+			_ = ws.conn.WriteMessage(websocket.CloseMessage, websocket.FormatCloseMessage(1000, ""))
 		}, "close transport close"},
 		{"socket gone", func(ws *wsClient) { ws.conn.NetConn().Close() }, "close transport error"},
 		{"a flood of pings", func(ws *wsClient) {

@@ -230,6 +230,9 @@ func testRestoreTaken(t *testing.T, d deployment) {
 	r := restoreOf(a, before, "alan")
 	r.Seats = append(r.Seats, store.RestoreSeat{Peer: "alice", Asked: true}, store.RestoreSeat{Peer: "nobody", Asked: true})
 	require.Equal(t, statuses{"alan": store.SeatHeld}, mustRestore(t, a, r).Seats)
+	r.Seats = []store.RestoreSeat{{Peer: "alan", Asked: true}}
+	require.Empty(t, mustRestore(t, a, r).Seats)
+	requireRoomOf(t, a, "anna alan bob")
 
 	// A seat that another one has at the same or an earlier generation is the caller's.
 	resumed := restoreOf(a, before, "alan", "anna")

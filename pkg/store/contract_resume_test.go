@@ -120,6 +120,9 @@ func testResumeElsewhere(t *testing.T, d deployment) {
 		n.quiet(t, lobby)
 	}
 	require.EqualValues(t, 3, c.look(t, lobby).Seq, "the others are told nothing: she was not away")
+	for _, n := range []*node{a, b, c} {
+		require.Equal(t, "1", d.do(t, "HGET", d.key(c.store, "nodes", lobby), n.id), "anna, bob and she: who hears of the room")
+	}
 	for _, seat := range []store.Seat{a.seat(lobby, "anna"), b.seat(lobby, "bob"), later(old, c.id, 2)} {
 		_, err := c.leave(seat)
 		require.NoError(t, err)

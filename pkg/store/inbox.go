@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"sync"
 	"time"
@@ -237,7 +236,7 @@ func (s *subscription) run(ctx context.Context) {
 		// Full jitter: the nodes of a cluster lose their subscriptions together and must not come back so.
 		select {
 		case <-ctx.Done():
-		case <-time.After(minBackoff + rand.N(backoff)):
+		case <-time.After(minBackoff + time.Duration(chance().Int64N(int64(backoff)))):
 		}
 		backoff = min(2*backoff, maxBackoff)
 	}

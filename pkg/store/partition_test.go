@@ -83,7 +83,7 @@ func TestRecordsRoundTrip(t *testing.T) {
 			Epoch: id.Draw(t, "epoch"), Seq: rapid.Int64Min(1).Draw(t, "seq"), Type: rapid.StringMatching(`[a-z-]{1,32}`).Draw(t, "type"),
 			Body: []byte(`{"type":"` + rapid.String().Draw(t, "rest") + `}`),
 		}
-		to, except := "*", "-"
+		version, to, except := "1", "*", "-"
 		if rapid.Bool().Draw(t, "directed") {
 			want.To = id.Draw(t, "to")
 			to = want.To
@@ -92,7 +92,10 @@ func TestRecordsRoundTrip(t *testing.T) {
 			want.Except = id.Draw(t, "except")
 			except = want.Except
 		}
-		record := fmt.Sprintf("1 %s %d %s/%s %s %s %s %s", want.Epoch, want.Seq, want.Room.App, want.Room.Name, want.Type, to, except, want.Body)
+		if want.Volatile = rapid.Bool().Draw(t, "volatile"); want.Volatile {
+			version = "1v"
+		}
+		record := fmt.Sprintf("%s %s %d %s/%s %s %s %s %s", version, want.Epoch, want.Seq, want.Room.App, want.Room.Name, want.Type, to, except, want.Body)
 		got, err := store.ParseRecord(record)
 		require.NoError(t, err)
 		require.Equal(t, want, got)
@@ -106,6 +109,7 @@ func TestBadRecords(t *testing.T) {
 	require.NoError(t, err)
 	for name, record := range map[string]string{
 		"empty":              ``,
+		"other mark":         `1x E 7 acme/lobby message * - {"type":"message"}`,
 		"other version":      `2 E 7 acme/lobby message * - {"type":"message"}`,
 		"no epoch":           `1  7 acme/lobby message * - {"type":"message"}`,
 		"seq 0":              `1 E 0 acme/lobby message * - {"type":"message"}`,
@@ -136,20 +140,24 @@ func TestBadRecords(t *testing.T) {
 func FuzzParseRecord(f *testing.F) {
 	f.Add(goodRecord)
 	f.Add(`1 E 7 acme/lobby signal bob - {"type":"signal"}`)
+	f.Add(`1v E 7 acme/lobby fenced bob - {"type":"fenced","generation":3}`)
 	f.Add(`1 E 0 a/b c * - {}`)
 	f.Fuzz(func(t *testing.T, record string) {
 		e, err := store.ParseRecord(record)
 		if err != nil {
 			return
 		}
-		to, except := "*", "-"
+		version, to, except := "1", "*", "-"
+		if e.Volatile {
+			version = "1v"
+		}
 		if e.To != "" {
 			to = e.To
 		}
 		if e.Except != "" {
 			except = e.Except
 		}
-		again := fmt.Sprintf("1 %s %d %s/%s %s %s %s %s", e.Epoch, e.Seq, e.Room.App, e.Room.Name, e.Type, to, except, e.Body)
+		again := fmt.Sprintf("%s %s %d %s/%s %s %s %s %s", version, e.Epoch, e.Seq, e.Room.App, e.Room.Name, e.Type, to, except, e.Body)
 		require.Equal(t, record, again)
 	})
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -89,7 +88,7 @@ func (c *Conn) Bind(send func(*wire.Frame)) {
 	c.send = send
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.timer = time.AfterFunc(rand.N(c.upgrader.opts.Heartbeat)+1, c.beat)
+	c.timer = time.AfterFunc(time.Duration(chance().Int64N(int64(c.upgrader.opts.Heartbeat)))+1, c.beat)
 }
 
 // beat sends a ping, and comes back to see whether anything was read since.

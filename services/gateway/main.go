@@ -44,7 +44,14 @@ func run(config *app.Config) error {
 
 	level := new(slog.LevelVar)
 	level.Set(config.Log.SlogLevel())
-	logger := telemetry.NewLogger(os.Stderr, level, config.Log.Format)
+	log := telemetry.NewBuffer(os.Stderr, config.Log.Buffer)
+	logging, stopLogging := context.WithCancel(context.Background())
+	go log.Run(logging) // until run returns
+	defer func() {
+		stopLogging()
+		log.Flush()
+	}()
+	logger := telemetry.NewLogger(log, level, config.Log.Format)
 	for _, warning := range config.Warnings() {
 		logger.Warn(warning)
 	}
@@ -54,7 +61,11 @@ func run(config *app.Config) error {
 		<-signals
 		os.Exit(exitAtOnce)
 	}()
-	newRegistry := func() *prometheus.Registry { return telemetry.NewRegistry(telemetry.ReadBuild()) }
+	newRegistry := func() *prometheus.Registry {
+		registry := telemetry.NewRegistry(telemetry.ReadBuild())
+		log.Register(registry)
+		return registry
+	}
 	gateway, err := app.Open(ctx, app.Options{Config: config, Logger: logger, Registry: newRegistry()})
 	if err != nil {
 		return err

@@ -22,18 +22,18 @@ const soonNoticed = "session: {heartbeat: 2s, heartbeat_timeout: 1s}\n"
 func clientFaults() []*fault {
 	return []*fault{
 		{
-			name: "client-roams", quick: true, inject: clientRoams,
+			name: "client-roams", inject: clientRoams,
 			what: "20 clients lose their network for 10 s, and come back by another one on another gateway; the old one never " +
 				"hears of it. Heartbeats are of 2 s, and the clients try every 2 s at least.",
 			expect: "The same seat, nothing lost, nothing twice; the other side sees away and back.",
 		},
 		{
-			name: "client-gone", inject: clientGone,
+			name: "client-gone", quick: true, inject: clientGone,
 			what:   "20 clients lose their network for ever. Heartbeats are of 2 s, the grace is 5 s.",
 			expect: "Away at the heartbeat's time-out, `left-peer` after the grace, once; then the seat is free.",
 		},
 		{
-			name: "client-reload", inject: clientReload,
+			name: "client-reload", quick: true, inject: clientReload,
 			what:   "In a room of two a user's page is loaded again 20 times: new session, same user, rooms.same_user=replace.",
 			expect: "It takes its own seat, never `room_full`.",
 		},
@@ -58,7 +58,7 @@ func clientFaults() []*fault {
 			expect: "Calls go on and are set up; 0 lost, 0 double.",
 		},
 		{
-			name: "slow-receiver", quick: true, inject: slowReceiver,
+			name: "slow-receiver", inject: slowReceiver,
 			what:   "One of 8 in a room stops reading for 12 s, while 1.4 MB/s of messages come.",
 			expect: "It is closed, and resumes from the log or is told by `resync`; the others' latency is unharmed.",
 		},

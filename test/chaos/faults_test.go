@@ -17,7 +17,7 @@ type fault struct {
 // faults are all of them, in the order of the table.
 func faults() []*fault {
 	var all []*fault
-	for _, group := range [][]*fault{clientFaults(), gatewayFaults(), redisFaults(), networkFaults(), failoverFaults()} {
+	for _, group := range [][]*fault{clientFaults(), gatewayFaults(), lossFaults(), refusalFaults(), networkFaults(), failoverFaults()} {
 		all = append(all, group...)
 	}
 	return all
@@ -25,10 +25,7 @@ func faults() []*fault {
 
 // TestChaos injects the chosen faults, one after the other.
 func TestChaos(t *testing.T) {
-	for _, f := range faults() {
-		if !chosen(f) {
-			continue
-		}
+	for _, f := range chosen(t) {
 		t.Run(f.name, func(t *testing.T) {
 			began := time.Now()
 			figures := newFigures(f.name)

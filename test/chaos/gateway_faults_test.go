@@ -1,6 +1,9 @@
 package chaos
 
 import (
+	"fmt"
+	"io"
+	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -52,6 +55,12 @@ func gatewayFaults() []*fault {
 			name: "gateway-term-twice", inject: gatewayTermTwice,
 			what:   "SIGTERM during the start, at 20 different moments; SIGTERM twice while 100 sessions drain.",
 			expect: "It ends each time, the second signal ends it at once; nobody else is harmed.",
+		},
+		{
+			name: "gateway-log-blocked", inject: gatewayLogBlocked,
+			what: "Nobody reads the log of one gateway any more, which is a full pipe, while its subscriptions and clients come " +
+				"and go; for 10 s.",
+			expect: "It serves its clients.",
 		},
 		{
 			name: "rolling-restart", inject: rollingRestart,
@@ -262,6 +271,66 @@ func gatewayTermTwice(t *testing.T, f *figures) {
 	c.settle(l)
 	require.Less(t, time.Since(second), patience)
 	require.Less(t, slowest, 10*time.Second)
+}
+
+func gatewayLogBlocked(t *testing.T, f *figures) {
+	c := newCluster(t, f, options{})
+	g := newGateway(c, "g4", c.redis.flags(), config(options{capacity: 2}))
+	reader, writer, err := os.Pipe()
+	require.NoError(t, err)
+	t.Cleanup(func() { _, _ = reader.Close(), writer.Close() })
+	g.pipe = writer
+	copied := make(chan struct{})
+	c.running.Go(func() {
+		defer close(copied)
+		log, err := os.OpenFile(g.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_, _ = io.Copy(log, reader) // until its deadline
+		_ = log.Close()
+	})
+	g.start()
+	c.gateways = append(c.gateways, g)
+	l := c.newLoad(loadOptions{calls: 10, every: 500 * time.Millisecond, party: func(_, member int) partyOptions {
+		if member == 0 {
+			return partyOptions{dial: to(g)}
+		}
+		return partyOptions{}
+	}})
+	require.NoError(t, reader.SetReadDeadline(time.Now()))
+	<-copied
+	fill(t, writer)
+	blocked := time.Now()
+	for time.Since(blocked) < 10*time.Second {
+		c.redis.single.ClientKill("pubsub") // the gateway has something to say
+		c.hold(time.Second)
+	}
+	f.spread("back", c.awaitService(l.parties(), blocked.Add(5*time.Second)))
+	f.spread("latency", c.watch.latencies(blocked, time.Now(), nil))
+	f.count("reconnects", len(c.watch.since(blocked)))
+	require.True(t, g.live())
+	require.True(t, g.ready())
+	require.NoError(t, reader.SetReadDeadline(time.Time{}))
+	c.running.Go(func() { _, _ = io.Copy(io.Discard, reader) }) // until the pipe is closed
+	c.settle(l)
+	require.Empty(t, c.watch.since(blocked))
+}
+
+// fill writes to a pipe until it takes no more.
+func fill(t *testing.T, pipe *os.File) {
+	t.Helper()
+	file, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", pipe.Fd()), os.O_WRONLY|syscall.O_NONBLOCK, 0)
+	require.NoError(t, err)
+	defer func() { _ = file.Close() }()
+	require.NoError(t, file.SetWriteDeadline(time.Now().Add(500*time.Millisecond)))
+	for {
+		if _, err := file.Write([]byte{'\n'}); err != nil {
+			require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+			return
+		}
+	}
 }
 
 func rollingRestart(t *testing.T, f *figures) {

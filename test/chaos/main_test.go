@@ -14,10 +14,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 )
 
 // patience is how long a test waits for what must happen.
@@ -52,22 +56,28 @@ func TestMain(m *testing.M) {
 	}
 	code := m.Run()
 	_ = os.RemoveAll(folder)
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
 	os.Exit(code)
 }
 
-// chosen reports whether a fault is to be injected in this run.
-func chosen(f *fault) bool {
+// chosen are the faults to be injected in this run.
+func chosen(t *testing.T) []*fault {
+	all := faults()
 	switch which := os.Getenv(envFaults); which {
 	case "":
-		return f.quick
+		return slices.DeleteFunc(all, func(f *fault) bool { return !f.quick })
 	case "all":
-		return true
+		return all
 	default:
-		for name := range strings.SplitSeq(which, ",") {
-			if name == f.name {
-				return true
-			}
+		names := strings.Split(which, ",")
+		for _, name := range names {
+			require.True(t, slices.ContainsFunc(all, func(f *fault) bool { return f.name == name }), "there is no fault %q", name)
 		}
-		return false
+		return slices.DeleteFunc(all, func(f *fault) bool { return !slices.Contains(names, f.name) })
 	}
 }

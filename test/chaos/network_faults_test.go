@@ -29,7 +29,7 @@ func networkFaults() []*fault {
 			expect: "0 lost, 0 double; no request is refused.",
 		},
 		{
-			name: "subscription-stall", quick: true, inject: subscriptionStall,
+			name: "subscription-stall", inject: subscriptionStall,
 			what: "The subscriptions of one gateway get nothing any more (a proxy keeps what Redis sends), its commands go on; " +
 				"for 12 s.",
 			expect: "The canary notices within 5 s; the gateway subscribes anew and replays; 0 lost, 0 double.",

@@ -32,6 +32,7 @@ type gateway struct {
 	redis []string // settings that lead it to Redis
 	file  string   // its configuration
 	log   string   // the file that takes its log
+	pipe  *os.File // takes it instead, if there is one, and somebody writes it there
 
 	mu      sync.Mutex
 	process *childproc.Process // guarded by mu; nil before the first start
@@ -61,6 +62,9 @@ func (g *gateway) launch() error {
 	cmd := exec.Command(path, append([]string{"--config", g.file, "--node.name=" + g.name}, g.redis...)...)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
 	cmd.Stderr = log
+	if g.pipe != nil {
+		cmd.Stderr = g.pipe
+	}
 	process, err := childproc.Start(cmd)
 	if err != nil {
 		return err

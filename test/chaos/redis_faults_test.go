@@ -10,7 +10,8 @@ import (
 	"github.com/signalbox-rtc/signalbox/internal/redistest"
 )
 
-func redisFaults() []*fault {
+// lossFaults take Redis' data, or Redis.
+func lossFaults() []*fault {
 	return []*fault{
 		{
 			name: "redis-kill-empty", inject: redisKill(30 * time.Second).run,
@@ -32,6 +33,12 @@ func redisFaults() []*fault {
 			name: "redis-rewind", inject: redisRewind,
 			what:   "Redis goes back by some 3 s: it restarts with what it had saved before.",
 			expect: "Each room that went back is told by `resync`; no seat is lost; none is there twice.",
+		},
+		{
+			name: "redis-rewind-answers", inject: redisRewindAnswers,
+			what: "Redis goes back by milliseconds: it is killed right after a save, five times, and what it did in between is in " +
+				"answers alone, whose events no gateway has got.",
+			expect: "Each room that went back is told by `resync`: the gateway that got the answer knows.",
 		},
 		{
 			name: "redis-flushall", inject: outage{begin: func(c *cluster) { c.redis.single.Must("FLUSHALL") }, within: 5 * time.Second}.run,
@@ -67,6 +74,12 @@ func redisFaults() []*fault {
 			what:   "Redis is down for 2 minutes, and starts empty.",
 			expect: "As `redis-kill-empty`; memory of the gateways flat; few lines in the log.",
 		},
+	}
+}
+
+// refusalFaults have Redis refuse what it is asked.
+func refusalFaults() []*fault {
+	return []*fault{
 		{
 			name: "redis-client-pause", inject: outage{
 				for_: 5 * time.Second, begin: func(c *cluster) { c.redis.single.Pause(5*time.Second, false) }, within: 3 * time.Second,
@@ -99,7 +112,7 @@ func redisFaults() []*fault {
 		{
 			name: "redis-loading", inject: redisLoading,
 			what:   "Redis is killed, and takes some seconds to load its data (LOADING).",
-			expect: "Retryable errors; clients stay connected.",
+			expect: "Retryable errors; clients stay connected; what was not saved is told by `resync`.",
 		},
 		{
 			name: "redis-readonly", inject: outage{
@@ -191,6 +204,19 @@ func redisRewind(t *testing.T, f *figures) {
 		end:   func(c *cluster) { c.redis.single.Restart() },
 		settled: func(c *cluster) {
 			require.GreaterOrEqual(c.t, c.watch.count(toldResync), len(c.all()), "everybody is told")
+		},
+	}.run(t, f)
+}
+
+func redisRewindAnswers(t *testing.T, f *figures) {
+	outage{
+		calls: 30, every: 100 * time.Millisecond, within: 5 * time.Second,
+		begin: func(c *cluster) {
+			for range 5 {
+				c.redis.single.Save()
+				c.redis.single.Restart()
+				c.hold(4 * time.Second)
+			}
 		},
 	}.run(t, f)
 }

@@ -21,8 +21,6 @@ type watch struct {
 	told       map[string]int     // guarded by mu; events by type, and left by reason
 	refusals   map[string]int     // guarded by mu; what requests gave instead of success, by code
 	finalCodes map[string]int     // guarded by mu; those of them that are not retryable
-	requests   int                // guarded by mu; that succeeded
-	successes  []time.Time        // guarded by mu; when
 	failures   []time.Time        // guarded by mu; when requests did not succeed
 }
 
@@ -97,8 +95,6 @@ func (w *watch) outcome(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err == nil {
-		w.requests++
-		w.successes = append(w.successes, time.Now())
 		return
 	}
 	code := "lost"

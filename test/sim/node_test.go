@@ -1,10 +1,11 @@
-package sim_test
+package sim
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,14 +22,14 @@ import (
 const (
 	lease            = 6 * time.Second
 	beat             = 2 * time.Second
-	heartbeat        = 10 * time.Second
-	heartbeatTimeout = 5 * time.Second
+	heartbeat        = 6 * time.Second
+	heartbeatTimeout = 3 * time.Second
 	shutdownTimeout  = 6 * time.Second
-	grace            = 15 * time.Second
+	grace            = 8 * time.Second
 
 	// ghostAfter is how long after a client's end its seats may be seen: until its gateway has noticed, or is itself given
 	// up, and the grace is over.
-	ghostAfter = heartbeat + heartbeatTimeout + 2*lease + grace + 20*time.Second
+	ghostAfter = heartbeat + heartbeatTimeout + 2*lease + grace + 11*time.Second
 )
 
 const appID = "sim"
@@ -75,7 +76,7 @@ func (n *node) config() *app.Config {
 	c := app.Default()
 	c.Node.Name = n.name()
 	c.Redis.Mode, c.Redis.Addresses = app.RedisSingle, []string{memredis.Addr}
-	c.Cluster.Partitions = 4
+	c.Cluster.Partitions = 2
 	c.Cluster.Lease, c.Cluster.Beat = lease, beat
 	c.Session.Heartbeat, c.Session.HeartbeatTimeout = heartbeat, heartbeatTimeout
 	c.Rooms.Grace = grace
@@ -191,27 +192,29 @@ func (n *node) drain() {
 	}
 }
 
-// freeze cuts a gateway off from everybody.
+// freeze cuts a gateway off from everybody, or ends that: one connection after the other, since what happens at one time
+// happens in any order.
 func (n *node) freeze(frozen bool) {
 	l := n.current()
 	if l == nil {
 		return
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.frozen = frozen
-	for _, link := range l.redis {
-		thawOr(link.Conn, frozen)
+	change := (*memnet.Conn).Thaw
+	if frozen {
+		change = (*memnet.Conn).Freeze
 	}
-	for _, link := range l.clients {
-		thawOr(link, frozen)
+	l.mu.Lock()
+	l.frozen = frozen
+	links := slices.Clone(l.clients)
+	for _, link := range l.redis {
+		links = append(links, link.Conn)
+	}
+	l.mu.Unlock()
+	for _, link := range links {
+		change(link)
+		time.Sleep(moments)
 	}
 }
 
-func thawOr(link *memnet.Conn, frozen bool) {
-	if frozen {
-		link.Freeze()
-	} else {
-		link.Thaw()
-	}
-}
+// moments is between things that would else happen at one time.
+const moments = 137 * time.Microsecond

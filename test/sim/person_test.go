@@ -1,4 +1,4 @@
-package sim_test
+package sim
 
 import (
 	"context"
@@ -108,19 +108,27 @@ func (p *person) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	return link, nil
 }
 
-// state sees a session begin or go on, before anything that comes in it.
+// state sees a connection stand again.
 func (p *person) state(s client.State) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if s != client.StateConnected || p.client == nil {
+	if s == client.StateConnected {
+		p.meet()
+	}
+}
+
+// meet notes a session that is new: also one that a client got when it left a draining gateway, of which nobody tells. It
+// comes before anything that the session sees. The caller holds mu.
+func (p *person) meet() {
+	if p.client == nil {
 		return
 	}
 	id := p.client.Welcome().Session
-	p.told.Session(id)
 	if id == p.session {
 		return
 	}
 	p.session = id
+	p.told.Session(id)
 	for _, s := range p.rooms { // the client takes the seats again, and says so
 		s.joining, s.seated = s.seated, false
 	}
@@ -142,9 +150,12 @@ func (p *person) resumed(welcome *wire.Welcome) {
 
 // saw sees every event.
 func (p *person) saw(event wire.Event) {
-	p.told.Event(event)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.meet()
+	for range p.world.times(event) {
+		p.told.Event(event)
+	}
 	switch body := event.Body.(type) {
 	case *wire.Closed:
 		delete(p.rooms, event.Room)
@@ -159,6 +170,17 @@ func (p *person) saw(event wire.Event) {
 			delete(s.peers, body.Peer)
 		}
 	}
+}
+
+// times is how often the oracle hears of an event: once, unless it is to be shown a fault.
+func (w *world) times(event wire.Event) int {
+	if message, ok := event.Body.(*wire.Message); w.sabotage == "" || !ok || message.Volatile || w.messages.Add(1)%10 > 0 {
+		return 1
+	}
+	if w.sabotage == "repeat" {
+		return 2
+	}
+	return 0
 }
 
 // seated takes a snapshot with a seat of the person's own. The caller holds mu.

@@ -1,4 +1,4 @@
-package sim_test
+package sim
 
 import (
 	"fmt"
@@ -59,8 +59,8 @@ type size struct {
 }
 
 var (
-	small = size{clients: 24, length: 40 * time.Second}
-	large = size{clients: 300, length: 3 * time.Minute}
+	small = size{clients: 20, length: 30 * time.Second}
+	large = size{clients: 250, length: 90 * time.Second}
 )
 
 // Weights of what may happen, by name: the plan draws from them.
@@ -87,7 +87,7 @@ func newPlan(seed uint64, s size) *plan {
 	for i := range s.clients {
 		p.clients = append(p.clients, p.newClient(fmt.Sprint("c", i), random))
 	}
-	for range random.IntN(6) {
+	for range random.IntN(6) * int(s.length/small.length) {
 		p.faults = append(p.faults, p.newFault(random))
 	}
 	slices.SortStableFunc(p.faults, func(a, b faultPlan) int { return int(a.at - b.at) })

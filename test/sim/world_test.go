@@ -1,4 +1,4 @@
-package sim_test
+package sim
 
 import (
 	"bytes"
@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -31,11 +32,15 @@ type world struct {
 	redis   *miniredis.Miniredis
 	oracle  *oracle.Oracle
 	log     io.Writer
-	key     auth.Key
-	signing auth.SigningKey
+	// sabotage is what becomes of every tenth message in front of the oracle: "lose", "repeat", or nothing.
+	sabotage string
+	messages atomic.Int64
+	key      auth.Key
+	signing  auth.SigningKey
 
-	redisDown atomic.Bool
-	slow      atomic.Int64 // the most that a write is delayed, in nanoseconds
+	redisDown   atomic.Bool
+	redisPaused atomic.Bool
+	slow        atomic.Int64 // the most that a write is delayed, in nanoseconds
 
 	mu     sync.Mutex
 	links  map[string]*redisLink // being dialed, by name; guarded by mu
@@ -80,7 +85,7 @@ func (w *world) delays(from, to string) func() time.Duration {
 		if kind != nil && kind.Load() {
 			link = subscriptions
 		}
-		return time.Duration(drawOf(link, uint64(time.Since(w.began))) % uint64(w.slow.Load()))
+		return time.Duration(drawOf(link, uint64(time.Since(w.began)/(100*time.Millisecond))) % uint64(w.slow.Load()))
 	}
 }
 
@@ -159,7 +164,7 @@ func (n *node) dialRedis(life *life) func(context.Context, string, string) (net.
 			return nil, refused
 		}
 		life.redis = append(life.redis, link)
-		if life.frozen {
+		if life.frozen || n.world.redisPaused.Load() {
 			link.Freeze()
 		}
 		return link, nil
@@ -215,6 +220,15 @@ func (w *world) loseRedis(down time.Duration) {
 	w.redisDown.Store(false)
 }
 
+// pauseRedis has Redis not answer for some time. What it is sent meanwhile it does afterwards.
+func (w *world) pauseRedis(until time.Duration) {
+	w.redisPaused.Store(true)
+	w.eachRedisLink(nil, func(l *redisLink) { l.Freeze() })
+	w.in(until)
+	w.redisPaused.Store(false)
+	w.eachRedisLink(nil, func(l *redisLink) { l.Thaw() })
+}
+
 // command gives Redis a command of the harness.
 func (w *world) command(args ...string) {
 	conn, err := w.network.DialContext(context.Background(), "tcp", memredis.Addr)
@@ -231,12 +245,16 @@ func (w *world) command(args ...string) {
 // eachRedisLink does something to the connections of one gateway, or of all.
 func (w *world) eachRedisLink(only *node, do func(*redisLink)) {
 	for _, n := range w.nodes {
-		if life := n.current(); life != nil && (only == nil || only == n) {
-			life.mu.Lock()
-			for _, link := range life.redis {
-				do(link)
-			}
-			life.mu.Unlock()
+		life := n.current()
+		if life == nil || only != nil && only != n {
+			continue
+		}
+		life.mu.Lock()
+		links := slices.Clone(life.redis)
+		life.mu.Unlock()
+		for _, link := range links {
+			do(link)
+			time.Sleep(moments)
 		}
 	}
 }

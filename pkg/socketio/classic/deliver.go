@@ -55,26 +55,19 @@ func (p *Peer) Deliver(frame *wire.Frame) {
 	}
 }
 
-// sharedKey is the key of what all get who are told an event with the same offset.
-type sharedKey struct {
-	how    *variant
-	offset string
-}
-
 // tell puts an event to the client. What is put in the same way to many is made once. mu is held.
 func (p *Peer) tell(frame *wire.Frame, f *facts, how *variant) {
 	if !p.recoverable {
 		p.socket.Send(frame.Derived(how, func() any { return how.put(f) }).(*socketio.Message))
 		return
 	}
-	offset := p.offset()
-	put := func() any { return how.put(f, text(offset)) }
-	// Who is in this room alone has the offset of all who are.
-	if s := p.seats[f.room]; s == nil || len(p.seats) > 1 || s.place.since > s.place.seq {
-		p.socket.Send(put().(*socketio.Message))
+	s := p.seats[f.room]
+	if s == nil || len(p.seats) > 1 || s.place.since > s.place.seq {
+		p.socket.Send(how.put(f, p.behind()...))
 		return
 	}
-	p.socket.Send(frame.Derived(sharedKey{how, offset}, put).(*socketio.Message))
+	// Who is in this room alone has the same offset as all others who are.
+	p.socket.Send(frame.Derived(&how.placed, func() any { return how.put(f, p.behind()...) }).(*socketio.Message))
 }
 
 // behind gives what is behind the arguments of an event that is put to this client alone. mu is held.
@@ -110,6 +103,7 @@ type variant struct {
 	namespace string
 	kind      Kind
 	signed    bool // messages have their sender behind the data
+	placed    byte // its address is the key of what has an offset, too
 }
 
 // put makes of an event what clients get to see. behind are the arguments behind all others.

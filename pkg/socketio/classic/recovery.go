@@ -120,7 +120,7 @@ func (p *Peer) readRecovery(hello *wire.Hello) bool {
 	return true
 }
 
-// recovered ends what is asked for by readRecovery.
+// recovery ends what was asked for by readRecovery.
 func (p *Peer) recovery(shown bool) {
 	p.mu.Lock()
 	recovered := p.recovered
@@ -156,9 +156,7 @@ func (p *Peer) Return(id string, rooms []*wire.Snapshot, missed []*wire.Frame) b
 		packets++
 		bytes += frame.Size()
 		if f := p.factsOf(frame); f.event != nil {
-			if message, ok := f.event.Body.(*wire.Message); ok && message.Topic == topicBinary {
-				packets += maxAttachments
-			}
+			packets += attachmentsOf(f.event)
 		}
 	}
 	if !p.socket.Fits(packets, bytes) {
@@ -173,6 +171,16 @@ func (p *Peer) Return(id string, rooms []*wire.Snapshot, missed []*wire.Frame) b
 		s.place, s.replay = p.places[snapshot.Room], snapshot.Seq
 	}
 	return true
+}
+
+// attachmentsOf counts those with which clients get an event.
+func attachmentsOf(event *wire.Event) int {
+	message, ok := event.Body.(*wire.Message)
+	if !ok || message.Topic != topicBinary {
+		return 0
+	}
+	_, attachments, _ := unpackBinary(message.Data)
+	return len(attachments)
 }
 
 // comesLater reports whether a client is to come again with the session that it has shown, since it is the cluster that

@@ -205,6 +205,7 @@ type PagesConfig struct {
 type LogConfig struct {
 	Level  string `koanf:"level" default:"info" oneof:"debug info warn error" doc:"Least weight of what is logged."`
 	Format string `koanf:"format" default:"json" oneof:"json text" doc:"One JSON object a line, or text for people."`
+	Buffer int    `koanf:"buffer" default:"4096" min:"16" max:"1000000" doc:"Lines that may wait for whoever takes the log. Further ones are dropped and counted (signalbox_log_dropped_total), so that a log that is stuck stops nothing."`
 }
 
 // SlogLevel returns Level as the log package knows it, and slog.LevelInfo for a word that is none.

@@ -3,7 +3,6 @@ package app
 import (
 	"cmp"
 	"context"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -144,8 +143,9 @@ func hurry(plan []moving, now time.Duration, p pace) {
 // moments gives a number of moments, in no order.
 func (p pace) moments(count int) []time.Duration {
 	moments := make([]time.Duration, count)
-	for i, step := range rand.Perm(count) {
-		moments[i] = time.Duration((float64(step) + rand.Float64()) / float64(count) * float64(p.window))
+	random := chance()
+	for i, step := range random.Perm(count) {
+		moments[i] = time.Duration((float64(step) + random.Float64()) / float64(count) * float64(p.window))
 	}
 	return moments
 }
