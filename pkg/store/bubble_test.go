@@ -131,7 +131,7 @@ func TestClusterInABubble(t *testing.T) {
 		inBubble(t, func(t *testing.T, bubble *bubble) {
 			a := startNode(t, bubble.options, "a")
 			mustJoin(t, a, lobby, "alice")
-			synctest.Wait() // a link that is being made would not be among them
+			synctest.Wait()                          // a link that is being made would not be among them
 			bubble.cable.Each((*memnet.Conn).Freeze) // the old primary hangs, new links work
 			var mu sync.Mutex
 			var answers []string // guarded by mu
