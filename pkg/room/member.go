@@ -283,12 +283,13 @@ func (m *Member) send(room string, call store.Send, done func(wire.Done, error))
 			Code: wire.CodeUnavailable, Message: "the room is being put right", RetryAfter: recoveryPause})
 		return
 	}
-	logged, hash := !call.Volatile, uint64(0)
+	// What comes again is answered as it was then, whatever it says now: that is no witness.
+	logged, hash := !call.Volatile && st != nil && (call.Request == 0 || call.Request > st.request), uint64(0)
 	if logged {
 		hash = hashOfBody(call.Event)
 	}
 	m.service.opts.Store.Send(call, func(seq int64, err error) {
-		if logged && err == nil && seq > 0 && st != nil {
+		if logged && err == nil && seq > 0 {
 			st.answered(seq, hash)
 		}
 		finish(done, wire.Done{Seq: seq}, m.outcome(room, err))

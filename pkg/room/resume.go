@@ -155,6 +155,7 @@ func (s *Service) begin(sh *shard, st *seat) {
 	resumed, snapshot, missed := st.resumed, st.resumed.Snapshot, st.missed()
 	st.resumed, st.frames = nil, nil
 	st.joins--
+	st.request = resumed.Request
 	st.epoch, st.last, st.since = snapshot.Epoch, snapshot.Seq, snapshot.Seq
 	st.learn(snapshot)
 	l := sh.rooms[st.room]

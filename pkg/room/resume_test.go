@@ -301,6 +301,32 @@ func TestLeaveAndJoinAgain(t *testing.T) {
 	})
 }
 
+// A request that comes again is answered as it was then. Were what it says now taken for what it said, a client could have the
+// room put right again and again, by saying something else.
+func TestRepeatedRequestIsNoWitness(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		n := w.node(t, "n", nodeOptions{})
+		first, witness := connect(t, n, "ada", 1), newPeer(t, n, "witness")
+		witness.mustJoin(t, "r")
+		joined := first.mustJoin(t, "r")
+		say := func(c *connection, id int64, data string) wire.Done {
+			reply, err := wait(func(done func(wire.Done, error)) { c.Publish(id, &wire.Publish{Room: "r", Data: mustJSON(data)}, done) })
+			require.NoError(t, err)
+			return reply
+		}
+		said := say(first, 5, "this")
+		first.lose(t, n)
+		second := connect(t, n, "ada", 2)
+		require.EqualValues(t, 5, second.mustResume(t, "r", at(joined, joined.Seq)).Request)
+		require.Equal(t, said.Seq, say(second, 5, "something else").Seq)
+		n.gap("r", func() {})
+		witness.awaitSeq(t, say(second, 6, "what comes").Seq)
+		time.Sleep(10 * time.Second)
+		require.Zero(t, witness.seen(wire.TypeResync), "%v", witness.record())
+		require.Equal(t, joined.Epoch, stored(t, n, "r").Epoch)
+	})
+}
+
 func TestResumeLimits(t *testing.T) {
 	n := startNode(t, redistest.Single(t).Addr(), "n", nodeOptions{Options: room.Options{PerSession: 2}})
 	c := connect(t, n, "ada", 2)

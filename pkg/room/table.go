@@ -50,6 +50,8 @@ type seat struct {
 	// order and state are what the peer's seat has in Redis, for putting it back.
 	order int64
 	state store.State
+	// request is the highest number of a request that had taken effect when the seat was resumed: owned by the session.
+	request int64
 	// resumed is what a resume was answered, until the client has been welcomed, and frames what it missed; position is
 	// what it had seen.
 	resumed  *store.Resumed
