@@ -17,7 +17,7 @@ func (r *replay) bind() {
 			continue
 		}
 		if f.at != nil {
-			if f.at.seq != f.seq {
+			if f.at.seq != f.seq && !r.opts.TwiceAfterLoss {
 				r.find(Finding{Rule: RuleOrder, Room: f.room, Seq: f.seq, Client: f.client.name,
 					Text: fmt.Sprintf("%s was acknowledged with this number, and seen by %s as seq %d", f.what(), f.at.by, f.at.seq)})
 			}
@@ -95,10 +95,10 @@ func (r *replay) checkAnswers() {
 	perEpoch := map[*epoch][]*fate{}
 	for _, f := range r.fates() {
 		if f.refused && len(f.got) > 0 {
-			r.find(Finding{Rule: RuleStranger, Room: f.room, Seq: f.at.seq, Client: f.client.name,
+			r.find(Finding{Rule: RuleStranger, Room: f.room, Client: f.client.name,
 				Text: f.what() + " was refused, and was delivered all the same"})
 		}
-		if f.outcome != acked || f.at == nil {
+		if f.outcome != acked || f.at == nil || f.seq > 0 && f.at.seq != f.seq {
 			continue
 		}
 		sender := line{f.at.epoch, f.client}

@@ -115,7 +115,7 @@ func (r *replay) fact(s *stay, rec *record, f fact) {
 	if f.msg == nil {
 		return
 	}
-	if before := f.msg.at; before != nil {
+	if before := f.msg.at; before != nil && !r.anew(before.epoch, s.epoch) {
 		r.breach(RuleOrder, s, f.seq, "it got %s, which %s got as seq %d", f.what, before.by, before.seq)
 		return
 	}

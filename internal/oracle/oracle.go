@@ -33,6 +33,9 @@ type Options struct {
 	Blocking bool
 	// GhostAfter is how long after a session's end its seats may be seen: grace, lease and some time. 0: for ever.
 	GhostAfter time.Duration
+	// TwiceAfterLoss lets a message come again in another epoch: Redis lost its data, and with it what it knew of requests
+	// that are sent again.
+	TwiceAfterLoss bool
 	// Now is the clock; [time.Now] if nil.
 	Now func() time.Time
 }

@@ -227,6 +227,37 @@ func TestFindings(t *testing.T) {
 	}
 }
 
+// A message that was under way when Redis lost its data may come again, if the harness says that Redis did.
+func TestTwiceAfterLoss(t *testing.T) {
+	for _, lost := range []bool{false, true} {
+		o := oracle.New(oracle.Options{TwiceAfterLoss: lost})
+		ada, bob := o.Client("ada"), o.Client("bob")
+		ada.Session("a")
+		bob.Session("b")
+		shot := func(epoch string, seq int64) *wire.Snapshot {
+			return &wire.Snapshot{Room: "r", Epoch: epoch, Seq: seq, Capacity: 2, Count: 2, Peers: []wire.Peer{{ID: "a", Order: 1}, {ID: "b", Order: 2}}}
+		}
+		for _, c := range []*oracle.Client{ada, bob} {
+			c.Joining("r")
+			c.Joined("r", shot("e", 2), nil)
+		}
+		m := ada.Sending(oracle.Send{Room: "r"})
+		message := &wire.Message{From: "a", Data: m.Data(0)}
+		bob.Event(wire.Event{Room: "r", Seq: 3, Body: message})
+		bob.Event(wire.Event{Room: "r", Seq: 1, Body: &wire.Resync{Snapshot: *shot("f", 1)}})
+		ada.Event(wire.Event{Room: "r", Seq: 1, Body: &wire.Resync{Snapshot: *shot("f", 1)}})
+		bob.Event(wire.Event{Room: "r", Seq: 2, Body: message})
+		m.Sent(2, nil)
+		if lost {
+			require.Empty(t, o.Check())
+		} else {
+			require.NotEmpty(t, o.Check())
+		}
+		bob.Event(wire.Event{Room: "r", Seq: 3, Body: message})
+		require.NotEmpty(t, o.Check(), "never twice in one epoch")
+	}
+}
+
 // Clients record from goroutines of their own.
 func TestConcurrentRecording(t *testing.T) {
 	o := oracle.New(oracle.Options{})

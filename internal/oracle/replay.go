@@ -86,9 +86,9 @@ type fate struct {
 	outcome   kind // sent as long as there is none; acked; failed
 	refused   bool
 	outcomeAt int
-	seq       int64 // as acknowledged; 0 is unknown
-	at        *fact // where it was seen, or must have been
-	got       map[*Client]bool
+	seq       int64              // as acknowledged; 0 is unknown
+	at        *fact              // where it was seen, or must have been
+	got       map[*Client]*epoch // nil for one that was not known
 }
 
 // shot is a snapshot that somebody got.
@@ -234,7 +234,7 @@ func (r *replay) newSession(c *clientState, id string) {
 func (r *replay) message(rec *record) {
 	switch rec.kind {
 	case sent:
-		r.messages[rec.msg.ID] = &fate{Message: rec.msg, sentAt: r.at, got: map[*Client]bool{}}
+		r.messages[rec.msg.ID] = &fate{Message: rec.msg, sentAt: r.at, got: map[*Client]*epoch{}}
 	case acked, failed:
 		f := r.messages[rec.msg.ID]
 		f.outcome, f.refused, f.seq, f.outcomeAt = rec.kind, rec.refuse, rec.seq, r.at
@@ -338,7 +338,7 @@ func (r *replay) event(c *clientState, p *place, rec *record) {
 		return
 	}
 	if r.opts.Blocking && p.stay == nil && p.joining > 0 {
-		r.delivered(c, rec)
+		r.delivered(c, p, rec)
 		p.pending = append(p.pending, r.at)
 		return
 	}
@@ -350,7 +350,7 @@ func (r *replay) event(c *clientState, p *place, rec *record) {
 		r.closed(c, p, rec, body)
 		return
 	}
-	r.delivered(c, rec)
+	r.delivered(c, p, rec)
 	switch {
 	case p.stay != nil:
 		r.deliver(p.stay, rec)
@@ -376,7 +376,8 @@ func (r *replay) resync(c *clientState, p *place, rec *record) {
 func (r *replay) closed(c *clientState, p *place, rec *record, body *wire.Closed) {
 	switch {
 	case p.stay != nil:
-		if rec.seq > 0 && r.rises(p.stay, rec, "left "+c.session.id) {
+		// With the reason closed it is the gateway's own word, whose number is that of no event.
+		if rec.seq > 0 && r.rises(p.stay, rec, "left "+c.session.id) && body.Reason != wire.ReasonClosed {
 			p.stay.last = rec.seq
 			p.stay.events = append(p.stay.events, *rec)
 			r.fact(p.stay, rec, fact{what: "left " + c.session.id, subject: c.session.id})
@@ -388,7 +389,7 @@ func (r *replay) closed(c *clientState, p *place, rec *record, body *wire.Closed
 }
 
 // delivered checks a message by itself, whatever the seat.
-func (r *replay) delivered(c *clientState, rec *record) {
+func (r *replay) delivered(c *clientState, p *place, rec *record) {
 	var from string
 	switch body := rec.body.(type) {
 	case *wire.Message:
@@ -414,8 +415,15 @@ func (r *replay) delivered(c *clientState, rec *record) {
 	case from == c.session.id && !f.kind.echo:
 		r.oddity(RuleStranger, rec, "it got its own %s without asking for an echo", f.what())
 	}
-	if f.got[c.Client] {
+	var now *epoch
+	if p.stay != nil {
+		now = p.stay.epoch
+	}
+	if before, again := f.got[c.Client]; again && !r.anew(before, now) {
 		r.oddity(RuleTwice, rec, "it got %s a second time", f.what())
 	}
-	f.got[c.Client] = true
+	f.got[c.Client] = now
 }
+
+// anew reports whether what was in one epoch may be again in the other.
+func (r *replay) anew(before, now *epoch) bool { return r.opts.TwiceAfterLoss && before != now }

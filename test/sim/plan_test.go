@@ -133,6 +133,11 @@ func (p *plan) newFault(random *rand.Rand) faultPlan {
 	return f
 }
 
+// losesData reports whether Redis will lose what it has acknowledged.
+func (p *plan) losesData() bool {
+	return slices.ContainsFunc(p.faults, func(f faultPlan) bool { return f.what == "flush" || f.what == "restart" })
+}
+
 func (p *plan) String() string {
 	var text strings.Builder
 	_, _ = fmt.Fprintf(&text, "seed %d: %d gateways, %d clients, %d rooms of %d, latency %v and up to %v\n",
