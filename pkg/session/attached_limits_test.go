@@ -135,6 +135,7 @@ func TestAttachedInFlightBound(t *testing.T) {
 	inBubbleFarFromRedis(t, session.Options{InFlight: 3}, 100*time.Millisecond, func(t *testing.T, g *gateway) {
 		c := g.enterAttached()
 		accepted[wire.Snapshot](c, `{"id":2,"type":"join","room":"r"}`)
+		synctest.Wait() // the join counts until a moment after its answer
 		const requests = 20
 		var handling sync.WaitGroup
 		handling.Go(func() {
