@@ -124,8 +124,12 @@ type emptyBody struct{}
 func (emptyBody) Read([]byte) (int, error) { return 0, io.EOF }
 func (emptyBody) Close() error             { return nil }
 
-// head is called when the head of the owner's answer has come.
+// head is called when the head of the owner's answer has come. An owner may still answer a request that has ended, as it
+// sees the TLS connection's end before the connection is closed: that answer says nothing, and its body would not come.
 func (p *passage) head(answer *http.Response) error {
+	if err := p.client.ctx.Err(); err != nil {
+		return err
+	}
 	if p.in.Method != http.MethodGet || answer.StatusCode == http.StatusSwitchingProtocols {
 		p.hop.metrics.seconds.Observe(time.Since(p.began).Seconds())
 	}
