@@ -64,14 +64,20 @@ func onRedis(tb testing.TB, opts session.Options) *gateway {
 // newGateway runs the parts until the test ends.
 func newGateway(tb testing.TB, opts session.Options, redis store.Options) *gateway {
 	tb.Helper()
+	return newGatewayOf(tb, "1", opts, redis)
+}
+
+// newGatewayOf makes one of several gateways.
+func newGatewayOf(tb testing.TB, number string, opts session.Options, redis store.Options) *gateway {
+	tb.Helper()
 	g := &gateway{tb: tb, registry: prometheus.NewRegistry()}
 	redis.Logger, redis.Registerer, redis.Partitions = slog.New(slog.DiscardHandler), g.registry, 4
 	redis.CanaryPeriod = 1000 * time.Hour // tests go through days of fake time
 	stored, err := store.Open(tb.Context(), redis)
 	require.NoError(tb, err)
-	g.rooms, err = room.New(room.Options{Store: stored, Node: "node1", MaxCapacity: 2000, Registerer: g.registry})
+	g.rooms, err = room.New(room.Options{Store: stored, Node: "node" + number, MaxCapacity: 2000, Registerer: g.registry})
 	require.NoError(tb, err)
-	inbox := stored.Inbox("node1", g.rooms)
+	inbox := stored.Inbox("node"+number, g.rooms)
 
 	key, signing, err := auth.GenerateKey("k1", auth.HS256)
 	require.NoError(tb, err)
@@ -80,13 +86,15 @@ func newGateway(tb testing.TB, opts session.Options, redis store.Options) *gatew
 		{ID: "acme", Keys: []auth.Key{key}, Origins: []string{"https://acme.example"}},
 		{ID: "open", Anonymous: true, Origins: []string{"*"}},
 		{ID: "off", Anonymous: true, Disabled: true},
+		{ID: "brief", Anonymous: true, Policy: auth.Policy{Grace: 5 * time.Second}},
+		{ID: "fleeting", Anonymous: true, Policy: auth.Policy{Grace: -1}},
 	}})
 	require.NoError(tb, err)
 	if opts.Grace > 0 {
 		opts.Tokens, err = auth.NewResumeTokens(opts.Auth, []byte("the key of a cluster of tests"))
 		require.NoError(tb, err)
 	}
-	opts.Rooms, opts.Node, opts.Registerer = g.rooms, "gateway-1", g.registry
+	opts.Rooms, opts.Node, opts.Registerer = g.rooms, "gateway-"+number, g.registry
 	if opts.Origin == nil {
 		opts.Origin = opts.Auth.AppOriginAllowed
 	}
