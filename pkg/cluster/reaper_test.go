@@ -56,6 +56,13 @@ func (m *member) told() map[string]int {
 
 func startMember(t *testing.T, opts store.Options, id string, beat, lease time.Duration) *member {
 	t.Helper()
+	return startMemberWith(t, opts, id, beat, lease, nil)
+}
+
+func startMemberWith(
+	t *testing.T, opts store.Options, id string, beat, lease time.Duration, forgotten func(context.Context) error,
+) *member {
+	t.Helper()
 	m := &member{id: id, registry: prometheus.NewRegistry(), ended: make(chan error, 1), left: make(map[string]int)}
 	var err error
 	opts.Logger = slog.New(slog.DiscardHandler)
@@ -63,7 +70,7 @@ func startMember(t *testing.T, opts store.Options, id string, beat, lease time.D
 	require.NoError(t, err)
 	inbox := m.store.Inbox(id, m)
 	m.cluster, err = cluster.New(cluster.Options{
-		Store: m.store, Self: cluster.Node{ID: id, Name: id}, Beat: beat, Lease: lease, Registerer: m.registry})
+		Store: m.store, Self: cluster.Node{ID: id, Name: id}, Beat: beat, Lease: lease, Forgotten: forgotten, Registerer: m.registry})
 	require.NoError(t, err)
 	serving, stop := context.WithCancel(context.Background())
 	beating, halt := context.WithCancel(context.Background())

@@ -12,6 +12,8 @@ import (
 const (
 	// sweepPeriod is how often away seats are looked at whose grace may be over.
 	sweepPeriod = time.Second
+	// sweepTurn is how long a node sweeps the same part of the partitions.
+	sweepTurn = 4 * time.Second
 	// sweepPatience is how long after it was sent a sweep may still be carried out. One that waited for Redis for longer has
 	// waited through an outage, in which nobody could come back.
 	sweepPatience = 2 * time.Second
@@ -58,9 +60,9 @@ func (s *sweeper) run(ctx context.Context) {
 	}
 }
 
-// turn rises with each period, at about the same time on all nodes.
+// turn counts the turns, at about the same time on all nodes.
 func (s *sweeper) turn() int {
-	return int(time.Now().Add(time.Duration(s.offset.Load())).UnixMilli() / sweepPeriod.Milliseconds())
+	return int(time.Now().Add(time.Duration(s.offset.Load())).UnixMilli() / sweepTurn.Milliseconds())
 }
 
 // sweep gives up what is due in one partition, and goes on while there is more than one call does.
