@@ -17,10 +17,11 @@ type Policy struct {
 	Capacity int `koanf:"capacity" yaml:"capacity"`
 	// MaxCapacity is the greatest number of seats that a client may ask for; 0 is the deployment's limit.
 	MaxCapacity int `koanf:"max_capacity" yaml:"max_capacity"`
-	// Grace is how long a seat is kept when its connection is lost; 0 is the deployment's default, and below 0 none is kept.
+	// Grace is how long a seat is kept when its connection is lost, for clients that can resume, 1h at most; 0 is the
+	// deployment's default, and below 0 no seat is kept.
 	Grace time.Duration `koanf:"grace" yaml:"grace"`
-	// SameUser is what becomes of a user's seats when the user takes another one in the room with a new session; "" is the
-	// deployment's default.
+	// SameUser is what becomes of a user's seat in a room when the user takes another one there with a new session: allow
+	// keeps both, replace gives the earlier one up; "" is the deployment's default.
 	SameUser SameUser `koanf:"same_user" yaml:"same_user"`
 }
 

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/signalbox-rtc/signalbox/pkg/auth"
@@ -39,6 +40,23 @@ func (c *Config) Warnings() []string {
 	}
 	if c.Listen.Pprof && !isLoopback(c.Listen.Operations) {
 		warnings = append(warnings, "listen.pprof is on and listen.operations can be reached from other machines, which then can read this one's memory")
+	}
+	return append(warnings, c.graceWarnings()...)
+}
+
+// graceWarnings are about seats that are kept for longer than what their clients miss: they have to start over.
+func (c *Config) graceWarnings() []string {
+	var warnings []string
+	warn := func(key string, grace time.Duration) {
+		if grace > c.Rooms.ResumeWindow {
+			warnings = append(warnings, fmt.Sprintf(
+				"%s is %s, longer than rooms.resume_window, which is %s: who comes back late may have to start over from a snapshot",
+				key, grace, c.Rooms.ResumeWindow))
+		}
+	}
+	warn("rooms.grace", c.Rooms.Grace)
+	for i, app := range c.Apps {
+		warn(fmt.Sprintf("apps[%d].policy.grace", i), app.Policy.Grace)
 	}
 	return warnings
 }

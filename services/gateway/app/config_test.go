@@ -529,6 +529,18 @@ func TestWarnings(t *testing.T) {
 	require.Len(t, c.Warnings(), 1, "loopback is not reached from elsewhere")
 	c.Listen.Operations = ":9090"
 	require.Len(t, c.Warnings(), 2)
+
+	c = app.Default()
+	c.Demo.Enabled = true
+	c.Rooms.Grace, c.Rooms.ResumeWindow = time.Minute, time.Minute
+	c.Apps = []auth.App{{ID: "a"}, {ID: "b", Policy: auth.Policy{Grace: time.Minute}}, {ID: "c", Policy: auth.Policy{Grace: -1}}}
+	require.Empty(t, c.Warnings())
+	c.Rooms.Grace += time.Second
+	c.Apps[1].Policy.Grace = time.Hour
+	require.Equal(t, []string{
+		"rooms.grace is 1m1s, longer than rooms.resume_window, which is 1m0s: who comes back late may have to start over from a snapshot",
+		"apps[1].policy.grace is 1h0m0s, longer than rooms.resume_window, which is 1m0s: who comes back late may have to start over from a snapshot",
+	}, c.Warnings())
 }
 
 func TestAllApps(t *testing.T) {
