@@ -50,18 +50,23 @@ var idleKinds = []struct {
 	name, path string
 	steps      func(room string) []idleStep
 }{
-	{"Native", "/v1/connect", func(room string) []idleStep {
-		return []idleStep{
-			{textFrame(`{"id":1,"type":"hello","app":"demo"}`), `"re":1,`},
-			{textFrame(`{"id":2,"type":"join","room":"` + room + `"}`), `"re":2,`},
-		}
-	}},
+	{"Native", "/v1/connect", nativeSteps(`"app":"demo"`)},
+	{"Resumable", "/v1/connect", nativeSteps(`"app":"demo","resumable":true`)},
 	{"SocketIO3", "/socket.io/?EIO=3&transport=websocket", func(room string) []idleStep {
 		return []idleStep{{"", "40"}, {textFrame(`420["join","` + room + `"]`), "430["}}
 	}},
 	{"SocketIO4", "/socket.io/?EIO=4&transport=websocket", func(room string) []idleStep {
 		return []idleStep{{textFrame(`40{"app":"demo"}`), "40{"}, {textFrame(`420["join","` + room + `"]`), "430["}}
 	}},
+}
+
+func nativeSteps(hello string) func(room string) []idleStep {
+	return func(room string) []idleStep {
+		return []idleStep{
+			{textFrame(`{"id":1,"type":"hello",` + hello + `}`), `"re":1,`},
+			{textFrame(`{"id":2,"type":"join","room":"` + room + `"}`), `"re":2,`},
+		}
+	}
 }
 
 // idleStep is what is sent, and what ends the answer that is waited for.
