@@ -90,6 +90,7 @@ type Cluster struct {
 	asking chan struct{} // holds something while the roster is read out of turn
 
 	keepLease atomic.Bool // see KeepLease
+	suspects  suspects
 
 	mu    sync.Mutex
 	nodes map[string]Node // as of the last time that it could be read
@@ -145,8 +146,7 @@ func (c *Cluster) Run(ctx context.Context) error {
 	for first := true; ; {
 		err := c.beat(ctx, first)
 		if errors.Is(err, store.ErrForgotten) {
-			steady = time.Time{} // who could not come back meanwhile gets the time to do so
-			c.sweeper.steady.Store(false)
+			steady = c.unsteady() // who could not come back meanwhile gets the time to do so
 			err = c.forgotten(ctx)
 		}
 		switch {
@@ -156,12 +156,12 @@ func (c *Cluster) Run(ctx context.Context) error {
 		case errors.As(err, new(*store.PartitionsError)):
 			return err // it would look for rooms where nobody else does
 		case err != nil:
-			steady = time.Time{}
-			c.sweeper.steady.Store(false)
+			steady = c.unsteady()
 		case steady.IsZero():
 			steady = time.Now()
 		case time.Since(steady) >= c.opts.Lease:
 			c.sweeper.steady.Store(true)
+			c.suspects.check(c.listed)
 			c.reaper.look()
 		}
 		if err == nil && first {
@@ -180,6 +180,13 @@ func (c *Cluster) Run(ctx context.Context) error {
 		}
 		return nil
 	}
+}
+
+// unsteady has this node judge nobody until its beats have gone well for a lease again.
+func (c *Cluster) unsteady() (since time.Time) {
+	c.sweeper.steady.Store(false)
+	c.suspects.reset()
+	return time.Time{}
 }
 
 // forgotten has this node put back what Redis has lost, and go on as if it were new.

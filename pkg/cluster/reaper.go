@@ -62,11 +62,13 @@ func (r *reaper) run(ctx context.Context) {
 // reapAll looks for dead nodes once, and gives up the seats of those that no other node works on.
 func (r *reaper) reapAll(ctx context.Context) error {
 	asking, cancel := context.WithTimeout(ctx, r.timeout)
-	condemned, err := r.store.Condemn(asking, r.lease)
+	suspects := r.cluster.suspects.due(r.lease)
+	condemned, err := r.store.Condemn(asking, r.lease, suspects)
 	cancel()
 	if err != nil {
 		return err
 	}
+	r.cluster.suspects.clear(suspects)
 	seen := time.Now()
 	for _, node := range condemned {
 		if ctx.Err() != nil {

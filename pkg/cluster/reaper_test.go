@@ -29,6 +29,7 @@ type member struct {
 	ended    chan error // what Run ended with
 	stop     func()     // ends all; may be called twice
 	halt     func()     // ends the beats, and leaves the node on the roster, as if it had died
+	rest     func()     // ends the beats, and takes the node off the roster
 
 	mu   sync.Mutex
 	left map[string]int // how often each seat was told to have left, as "<room> <peer>"
@@ -78,10 +79,13 @@ func startMemberWith(
 	running.Go(func() { _ = m.store.Run(serving) })
 	running.Go(func() { _ = inbox.Run(serving) })
 	inCluster.Go(func() { m.ended <- m.cluster.Run(beating) })
-	m.halt = func() {
-		m.cluster.KeepLease()
+	m.rest = func() {
 		halt()
 		inCluster.Wait()
+	}
+	m.halt = func() {
+		m.cluster.KeepLease()
+		m.rest()
 	}
 	m.stop = sync.OnceFunc(func() {
 		halt()

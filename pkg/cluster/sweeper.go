@@ -44,7 +44,7 @@ func newSweeper(c *Cluster) *sweeper {
 func (s *sweeper) run(ctx context.Context) {
 	ticker := time.NewTicker(sweepPeriod)
 	defer ticker.Stop()
-	for {
+	for last := -1; ; {
 		select {
 		case <-ctx.Done():
 			return
@@ -54,15 +54,27 @@ func (s *sweeper) run(ctx context.Context) {
 			continue
 		}
 		rank, nodes := s.cluster.rank()
-		for partition := (rank + s.turn()) % nodes; partition < s.cluster.opts.Store.Partitions(); partition += nodes {
+		turn := s.turn()
+		for partition := (rank + turn) % nodes; partition < s.cluster.opts.Store.Partitions(); partition += nodes {
 			s.sweep(partition)
+			if turn != last {
+				s.cluster.opts.Store.Holders(partition, s.suspect)
+			}
 		}
+		last = turn
 	}
 }
 
 // turn counts the turns, at about the same time on all nodes.
 func (s *sweeper) turn() int {
 	return int(time.Now().Add(time.Duration(s.offset.Load())).UnixMilli() / sweepTurn.Milliseconds())
+}
+
+// suspect takes the nodes that hold seats in a partition, of which some may be on no roster.
+func (s *sweeper) suspect(holders []string, err error) {
+	if err == nil {
+		s.cluster.suspects.add(holders, s.cluster.listed)
+	}
 }
 
 // sweep gives up what is due in one partition, and goes on while there is more than one call does.
@@ -74,6 +86,14 @@ func (s *sweeper) sweep(partition int) {
 			s.sweep(partition)
 		}
 	})
+}
+
+// listed reports whether a node was on the roster when that was last read.
+func (c *Cluster) listed(id string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, listed := c.nodes[id]
+	return listed || id == c.opts.Self.ID
 }
 
 // rank is this node's place among the nodes of the roster, and their number: 0 and 1 while it is not known.

@@ -17,6 +17,7 @@ type metrics struct {
 	resyncs   prometheus.Counter
 	restored  prometheus.Counter
 	fenced    prometheus.Counter
+	ghosts    prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -43,6 +44,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	m.resyncs = counter("signalbox_resyncs_total", "Peers that had to start over from a snapshot.")
 	m.restored = counter("signalbox_restored_seats_total", "Seats that Redis had lost and this node put back.")
 	m.fenced = counter("signalbox_fenced_seats_total", "Seats of this node that another connection of the same session took over.")
+	m.ghosts = counter("signalbox_ghost_seats_total", "Seats that Redis held for this node and no session of it had: they were given up.")
 	for _, result := range []string{wire.ResumeReplayed, wire.ResumeResync, wire.ResumeGone, "refused"} {
 		m.resumes.WithLabelValues(result)
 	}
@@ -52,6 +54,6 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	for _, reason := range []string{"no_room", "no_peer", "seen", "old"} {
 		m.discarded.WithLabelValues(reason)
 	}
-	reg.MustRegister(m.rooms, m.seats, m.joins, m.delivered, m.discarded, m.resumes, m.replays, m.resyncs, m.restored, m.fenced)
+	reg.MustRegister(m.rooms, m.seats, m.joins, m.delivered, m.discarded, m.resumes, m.replays, m.resyncs, m.restored, m.fenced, m.ghosts)
 	return m
 }

@@ -74,7 +74,7 @@ func (s *Service) restore(l *local, ticket int) {
 				call.Seats = append(call.Seats, store.RestoreSeat{Peer: peer, Asked: true})
 			}
 		}
-		for _, peer := range s.leaves.lateIn(l.room) { // their own way is chosen already
+		for _, peer := range s.leaves.in(l.room) { // their own way is chosen already
 			if l.seats[peer] == nil {
 				call.Seats = append(call.Seats, store.RestoreSeat{Peer: peer, Asked: true})
 			}

@@ -94,6 +94,7 @@ type Service struct {
 	agenda  agenda
 	broken  []atomic.Bool // by partition: its events may be missing
 	emptied atomic.Int64  // how often Redis was found to have lost data
+	audits  audits
 }
 
 var _ store.Receiver = (*Service)(nil)
@@ -107,13 +108,16 @@ func New(opts Options) (*Service, error) {
 	s.table.init()
 	s.agenda.changed = make(chan struct{}, 1)
 	s.broken = make([]atomic.Bool, opts.Store.Partitions())
+	s.audits.doubts = make([]seats, opts.Store.Partitions())
 	return s, nil
 }
 
 // Run does what could not be done where it was found to be needed, until ctx ends: it repeats the departures that Redis did
 // not answer, so that a session that has ended leaves no seat behind because Redis was away for a moment, and brings rooms
-// back in line after events, or Redis' data, were lost.
+// back in line after events, or Redis' data, were lost. Now and then it looks whether Redis holds the same seats for this
+// node as the node itself.
 func (s *Service) Run(ctx context.Context) error {
+	s.agenda.add(auditPause, s.audit)
 	s.agenda.run(ctx)
 	return nil
 }
@@ -130,7 +134,7 @@ type departure struct {
 
 // depart gives up a seat that nobody has any more, or keeps it for a session that may come back.
 func (s *Service) depart(d departure) {
-	s.leaves.begin()
+	s.leaves.begin(&d)
 	s.send(d)
 }
 
@@ -144,10 +148,9 @@ func (s *Service) repeat(d departure) {
 	sh := s.table.shard(d.seat.Room)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	s.leaves.due(&d)
 	if l := sh.rooms[d.seat.Room]; l != nil {
 		if st := l.seats[d.seat.Peer]; st != nil && st.member.generation == d.seat.Generation {
-			s.leaves.end()
+			s.leaves.end(&d)
 			return
 		}
 	}
@@ -158,11 +161,10 @@ func (s *Service) send(d departure) {
 	done := func(_ int64, err error) {
 		var refusal *wire.Error
 		if errors.As(err, &refusal) && refusal.Code == wire.CodeUnavailable {
-			s.leaves.postpone(&d)
 			s.agenda.add(departPause, func() { s.repeat(d) })
 			return
 		}
-		s.leaves.end()
+		s.leaves.end(&d)
 	}
 	if d.lost {
 		s.opts.Store.Lose(store.Lose{Seat: d.seat, Away: d.away, Left: d.left}, done)
@@ -176,53 +178,42 @@ type leaves struct {
 	mu      sync.Mutex
 	open    int // under way or to be repeated
 	waiters []chan struct{}
-	late    map[store.Room][]string // peers whose departure is to be repeated
+	peers   map[store.Room][]string // whose they are
 }
 
-// postpone and due bracket the pause before a departure is repeated.
-func (l *leaves) postpone(d *departure) {
+func (l *leaves) begin(d *departure) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.late == nil {
-		l.late = make(map[store.Room][]string)
+	l.open++
+	if l.peers == nil {
+		l.peers = make(map[store.Room][]string)
 	}
-	l.late[d.seat.Room] = append(l.late[d.seat.Room], d.seat.Peer)
+	l.peers[d.seat.Room] = append(l.peers[d.seat.Room], d.seat.Peer)
 }
 
-func (l *leaves) due(d *departure) {
+func (l *leaves) end(d *departure) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	peers := l.late[d.seat.Room]
+	peers := l.peers[d.seat.Room]
 	if i := slices.Index(peers, d.seat.Peer); i >= 0 {
 		peers = slices.Delete(peers, i, i+1)
 	}
-	if l.late[d.seat.Room] = peers; len(peers) == 0 {
-		delete(l.late, d.seat.Room)
+	if l.peers[d.seat.Room] = peers; len(peers) == 0 {
+		delete(l.peers, d.seat.Room)
 	}
-}
-
-// lateIn gives the peers of a room whose departure is to be repeated.
-func (l *leaves) lateIn(room store.Room) []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return slices.Clone(l.late[room])
-}
-
-func (l *leaves) begin() {
-	l.mu.Lock()
-	l.open++
-	l.mu.Unlock()
-}
-
-func (l *leaves) end() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	if l.open--; l.open == 0 {
 		for _, waiter := range l.waiters {
 			close(waiter)
 		}
 		l.waiters = nil
 	}
+}
+
+// in gives the peers of a room whose departure is not answered yet.
+func (l *leaves) in(room store.Room) []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.peers[room])
 }
 
 func (l *leaves) settled(ctx context.Context) error {

@@ -28,8 +28,8 @@ type call struct {
 	answer func(reply []any, err error)
 }
 
-// maxStrings is the most fixed arguments of a script: join's 6 and 9 keys, and 7 of its own.
-const maxStrings = 22
+// maxStrings is the most fixed arguments of a script: join's 6 and 10 keys, and 7 of its own.
+const maxStrings = 23
 
 // newCall makes a call with the keys and arguments that every script has. The seat's node and peer may be empty; request
 // is the number of the client's request, 0 for none.
@@ -42,7 +42,7 @@ func (s *Store) newCall(script *script, seat Seat, request int64, answer func([]
 	c.args = append(make([]any, 0, 24), "evalsha", script.sha, script.keys)
 	c.add(keys.room, keys.peers, keys.nodes, keys.log)
 	if script.keys != roomKeyCount {
-		c.add(keys.held, keys.rooms, keys.away)
+		c.add(keys.held, keys.rooms, keys.away, keys.holders)
 	}
 	if script.keys == resumeKeyCount || script.keys == joinKeyCount {
 		c.add(p.tombstone(node))

@@ -68,6 +68,7 @@ var contract = []struct {
 	{"restore is refused", testRestoreRefused},
 	{"the gate", testGate},
 	{"put back what belongs to no room", testPutBack},
+	{"who holds what", testHeld},
 }
 
 func TestContract(t *testing.T) {
@@ -147,7 +148,7 @@ func testJoin(t *testing.T, d deployment) {
 	require.Equal(t, a.store.Partition(lobby), events[0].Partition)
 	b.quiet(t, lobby)
 	require.Equal(t, []string{
-		"held:node-a", "held:node-b", "log:acme/lobby", "nodes:acme/lobby", "peers:acme/lobby", "room:acme/lobby", "rooms:acme",
+		"held:node-a", "held:node-b", "holders", "log:acme/lobby", "nodes:acme/lobby", "peers:acme/lobby", "room:acme/lobby", "rooms:acme",
 	}, d.keys(t))
 }
 

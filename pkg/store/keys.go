@@ -13,17 +13,17 @@ const (
 
 // roomKeys are the keys that the scripts of one room need, in the order of their KEYS.
 type roomKeys struct {
-	room, peers, nodes, log, held, rooms, away string
-	name                                       string // <app>/<room>
+	room, peers, nodes, log, held, rooms, away, holders string
+	name                                                string // <app>/<room>
 }
 
 // roomKeys makes all names of a room for a call by node. They are cut from one string: a call then costs one
 // allocation for them, not eight.
 func (p *partition) roomKeys(r Room, node string) roomKeys {
-	const kinds = len("room:peers:nodes:log:rooms:away")
+	const kinds = len("room:peers:nodes:log:rooms:awayholders")
 	var b strings.Builder
-	b.Grow(6*len(p.prefix) + kinds + 4*(len(r.App)+1+len(r.Name)) + len(p.heldPrefix) + len(node) + len(r.App))
-	var ends [6]int
+	b.Grow(7*len(p.prefix) + kinds + 4*(len(r.App)+1+len(r.Name)) + len(p.heldPrefix) + len(node) + len(r.App))
+	var ends [7]int
 	for i, kind := range [4]string{"room:", "peers:", "nodes:", "log:"} {
 		b.WriteString(p.prefix)
 		b.WriteString(kind)
@@ -41,17 +41,24 @@ func (p *partition) roomKeys(r Room, node string) roomKeys {
 	ends[5] = b.Len()
 	b.WriteString(p.prefix)
 	b.WriteString(awayKey)
+	ends[6] = b.Len()
+	b.WriteString(p.prefix)
+	b.WriteString(holdersKey)
 
 	all := b.String()
 	return roomKeys{
 		room: all[:ends[0]], peers: all[ends[0]:ends[1]], nodes: all[ends[1]:ends[2]], log: all[ends[2]:ends[3]],
-		held: all[ends[3]:ends[4]], rooms: all[ends[4]:ends[5]], away: all[ends[5]:],
-		name: all[len(p.prefix)+len("room:") : ends[0]],
+		held: all[ends[3]:ends[4]], rooms: all[ends[4]:ends[5]], away: all[ends[5]:ends[6]],
+		holders: all[ends[6]:],
+		name:    all[len(p.prefix)+len("room:") : ends[0]],
 	}
 }
 
-// awayKey is the zset of a partition's away seats by deadline.
-const awayKey = "away"
+// awayKey is the zset of a partition's away seats by deadline, and holdersKey the set of the nodes that hold seats in it.
+const (
+	awayKey    = "away"
+	holdersKey = "holders"
+)
 
 // newPartition makes the parts of names that only the tag decides.
 func newPartition(tag string) partition {
@@ -67,6 +74,9 @@ func (p *partition) tombstone(node string) string { return p.prefix + "dead:" + 
 
 // away is the zset of the partition's away seats.
 func (p *partition) away() string { return p.prefix + awayKey }
+
+// holders is the set of the nodes that hold seats in the partition.
+func (p *partition) holders() string { return p.prefix + holdersKey }
 
 // gate is the key that says that new seats may be taken in the partition: see join.lua.
 func (p *partition) gate() string { return p.prefix + "gate" }

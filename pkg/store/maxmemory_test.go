@@ -54,7 +54,7 @@ func TestReapingWorksAtMaxmemory(t *testing.T) {
 		require.NoError(t, err)
 	}
 	beat(t, n.store, self, lease, false)
-	condemned, err := n.store.Condemn(t.Context(), lease)
+	condemned, err := n.store.Condemn(t.Context(), lease, nil)
 	require.NoError(t, err)
 	require.Len(t, condemned, 1)
 	got, err := n.reap(n.store.Partition(lobby), "dead")

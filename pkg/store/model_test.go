@@ -415,7 +415,7 @@ func texts(state store.State) map[string]string {
 }
 
 // keys are all keys that the rooms must have in Redis, with the content of those that are not seen in a
-// snapshot: the nodes' counts, the held and the away seats.
+// snapshot: the nodes' counts, the held and the away seats, and who holds any.
 func (m *model) keys() []string {
 	found := map[string]bool{}
 	seats := map[string][]string{}
@@ -427,6 +427,9 @@ func (m *model) keys() []string {
 				key = "away"
 			}
 			seats[key] = append(seats[key], name+" "+member.id)
+			if member.node != "-" && !slices.Contains(seats["holders"], member.node) {
+				seats["holders"] = append(seats["holders"], member.node)
+			}
 		}
 		for _, key := range []string{"room:" + name, "peers:" + name, "log:" + name, "rooms:" + room.App} {
 			found[key] = true

@@ -213,6 +213,35 @@ func (n *node) expire(room store.Room, notAfter time.Time) (expired, error) {
 	})
 }
 
+// held gives the seats that Redis has for a node in a room's partition, as "<app>/<room> <peer>" in order, and whether they
+// are listed.
+func (n *node) held(room store.Room, node string, believed int) (held, error) {
+	return wait(func(done func(held, error)) {
+		n.store.Held(n.store.Partition(room), node, believed, func(seats []store.HeldSeat, differs bool, err error) {
+			answer := held{differs: differs}
+			for _, seat := range seats {
+				answer.seats = append(answer.seats, seat.Room.App+"/"+seat.Room.Name+" "+seat.Peer)
+			}
+			slices.Sort(answer.seats)
+			done(answer, err)
+		})
+	})
+}
+
+type held struct {
+	seats   []string
+	differs bool
+}
+
+func (n *node) holders(room store.Room) ([]string, error) {
+	return wait(func(done func([]string, error)) {
+		n.store.Holders(n.store.Partition(room), func(nodes []string, err error) {
+			slices.Sort(nodes)
+			done(nodes, err)
+		})
+	})
+}
+
 func (n *node) send(m store.Send) (int64, error) {
 	return wait(func(done func(int64, error)) { n.store.Send(m, done) })
 }

@@ -123,7 +123,7 @@ func (d deployment) contents(tb rapid.TB) []string {
 					require.NoError(tb, err)
 				}
 				key = fmt.Sprint(key, " ", counts)
-			case "held", "away":
+			case "held", "away", "holders":
 				command := []string{"SMEMBERS", full}
 				if kind == "away" {
 					command = []string{"ZRANGE", full, "0", "-1"}
@@ -131,7 +131,9 @@ func (d deployment) contents(tb rapid.TB) []string {
 				list, err := s.Do(command...)
 				require.NoError(tb, err)
 				for _, seat := range list.([]any) {
-					seats[key] = append(seats[key], seat.(string))
+					if !slices.Contains(seats[key], seat.(string)) { // of another partition
+						seats[key] = append(seats[key], seat.(string))
+					}
 				}
 				continue
 			}

@@ -30,12 +30,17 @@ type Condemned struct {
 }
 
 // Condemn takes the nodes whose lease has ended off the roster, for good, and lists those whose seats are still to be
-// given up, the longest dead first. It condemns nobody before Redis has heard beats for a whole lease without a pause:
+// given up, the longest dead first. Suspects are nodes that hold seats and were on no roster for a lease: those of them that
+// still are on none are condemned, too. It condemns nobody before Redis has heard beats for a whole lease without a pause:
 // see condemn.lua. It waits for Redis.
-func (s *Store) Condemn(ctx context.Context, lease time.Duration) ([]Condemned, error) {
+func (s *Store) Condemn(ctx context.Context, lease time.Duration, suspects []string) ([]Condemned, error) {
+	args := []any{lease.Milliseconds(), maxCondemned, rosterDeadPrefix, tombstoneLife.Milliseconds()}
+	for _, suspect := range suspects {
+		args = append(args, suspect)
+	}
 	reply, err := s.roster.condemn.Run(ctx, s.client,
 		[]string{rosterNodesKey, rosterInfoKey, rosterCondemnedKey, rosterPulseKey},
-		lease.Milliseconds(), maxCondemned, rosterDeadPrefix, tombstoneLife.Milliseconds()).Slice()
+		args...).Slice()
 	if err != nil {
 		return nil, fmt.Errorf("store: condemn: %w", err)
 	}
@@ -65,20 +70,16 @@ func (s *Store) Claim(ctx context.Context, node, self string, forTime time.Durat
 // disconnected for those that are given up. From then on the node's joins in the partition are refused with [ErrLapsed]. It tells how many it gave
 // up, and how many are left to give up. done is called as for the other calls.
 func (s *Store) Reap(partition int, node string, done func(reaped, left int, err error)) {
-	if partition < 0 || partition >= len(s.partitions) {
-		done(0, 0, wire.Errorf(wire.CodeBadRequest, "a partition %d", partition))
+	p, err := s.ofNode(partition, node)
+	if err != nil {
+		done(0, 0, err)
 		return
 	}
-	if !validID(node) {
-		done(0, 0, wire.Errorf(wire.CodeBadRequest, "not a node id"))
-		return
-	}
-	p := &s.partitions[partition]
 	c := &call{script: s.scripts.reap, partition: partition, answer: func(reply []any, err error) {
 		done(int(integer(reply, 1)), int(integer(reply, 2)), err)
 	}}
 	c.args = append(make([]any, 0, 20), "evalsha", c.script.sha, c.script.keys)
-	c.add(p.heldPrefix+node, p.tombstone(node))
+	c.add(p.heldPrefix+node, p.tombstone(node), p.holders())
 	c.add("", p.prefix, node, "", "0", "0", strconv.Itoa(maxReap), milliseconds(tombstoneLife))
 	c.addBytes(wire.SplitLeft(wire.ReasonDisconnected))
 	c.addBytes(wire.SplitAway())

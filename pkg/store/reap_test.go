@@ -254,6 +254,16 @@ func testReapOthers(t *testing.T, d deployment) {
 	got, err := b.reap(b.store.Partition(lobby), "dead")
 	require.NoError(t, err)
 	require.Equal(t, reaped{1, 0}, got)
+	holders, err := b.holders(lobby)
+	require.NoError(t, err)
+	require.Equal(t, []string{"b"}, holders)
+	// Redis has lost the held set alone.
+	d.do(t, "SADD", d.prefix(b.store, lobby)+"holders", "dead")
+	_, err = b.reap(b.store.Partition(lobby), "dead")
+	require.NoError(t, err)
+	holders, err = b.holders(lobby)
+	require.NoError(t, err)
+	require.Equal(t, []string{"b"}, holders)
 	require.Equal(t, []string{
 		`3 left-peer to= except=mine {"type":"left-peer","room":"lobby","peer":"mine","reason":"disconnected"}`,
 	}, briefs(b.drain(t, lobby)))
@@ -284,14 +294,14 @@ func testCondemn(t *testing.T, d deployment) {
 	beat(t, s, self, lease, true)
 	beat(t, s, other, lease, true)
 	d.do(t, "ZADD", "sb:{cluster}:nodes", "1000", "other")
-	condemned, err := s.Condemn(ctx, lease)
+	condemned, err := s.Condemn(ctx, lease, nil)
 	require.NoError(t, err)
 	require.Empty(t, condemned, "Redis has not heard beats for a whole lease yet")
 	beat(t, s, other, lease, false)
 
 	d.do(t, "ZADD", "sb:{cluster}:nodes", "1000", "other")
 	d.do(t, "SET", "sb:{cluster}:pulse", "1", "KEEPTTL")
-	condemned, err = s.Condemn(ctx, lease)
+	condemned, err = s.Condemn(ctx, lease, nil)
 	require.NoError(t, err)
 	require.Len(t, condemned, 1)
 	require.Equal(t, "other", condemned[0].ID)
@@ -313,7 +323,7 @@ func testCondemn(t *testing.T, d deployment) {
 	claimed, err = s.Claim(ctx, "other", "m", lease)
 	require.NoError(t, err)
 	require.False(t, claimed)
-	again, err := s.Condemn(ctx, lease)
+	again, err := s.Condemn(ctx, lease, nil)
 	require.NoError(t, err)
 	require.Len(t, again, 1, "until its seats are given up")
 	for _, want := range []bool{true, false} {
@@ -321,18 +331,37 @@ func testCondemn(t *testing.T, d deployment) {
 		require.NoError(t, err)
 		require.Equal(t, want, buried)
 	}
-	condemned, err = s.Condemn(ctx, lease)
+	condemned, err = s.Condemn(ctx, lease, nil)
 	require.NoError(t, err)
 	require.Empty(t, condemned)
 	_, err = s.Beat(ctx, other, lease, true)
 	require.ErrorIs(t, err, store.ErrLapsed, "still")
 	beat(t, s, self, lease, false)
 
+	// Who holds seats and is on no roster is condemned, too, if others say so. Who is on it is not, nor twice.
+	for range 2 {
+		condemned, err = s.Condemn(ctx, lease, []string{"n", "stranger"})
+		require.NoError(t, err)
+		require.Len(t, condemned, 1)
+		require.Equal(t, "stranger", condemned[0].ID)
+	}
+	_, err = s.Beat(ctx, store.NodeInfo{ID: "stranger"}, lease, true)
+	require.ErrorIs(t, err, store.ErrLapsed)
+	_, err = s.Bury(ctx, "stranger")
+	require.NoError(t, err)
+	beat(t, s, self, lease, false)
+	d.do(t, "DEL", "sb:{cluster}:pulse")
+	condemned, err = s.Condemn(ctx, lease, []string{"stranger"})
+	require.NoError(t, err)
+	require.Empty(t, condemned, "Redis has not heard beats for a whole lease")
+	beat(t, s, self, lease, false)
+	d.do(t, "SET", "sb:{cluster}:pulse", "1", "KEEPTTL")
+
 	// Many at once are condemned in bounded steps.
 	for i := range 100 {
 		d.do(t, "ZADD", "sb:{cluster}:nodes", strconv.Itoa(i+1), "n"+strconv.Itoa(i))
 	}
-	condemned, err = s.Condemn(ctx, lease)
+	condemned, err = s.Condemn(ctx, lease, nil)
 	require.NoError(t, err)
 	require.Len(t, condemned, 64)
 	require.Equal(t, "n0", condemned[0].ID)
@@ -364,7 +393,7 @@ func testNoPulse(t *testing.T, d deployment) {
 	require.InDelta(t, lease.Milliseconds()/2, left, 5000)
 	d.do(t, "SET", "sb:{cluster}:pulse", "1", "KEEPTTL")
 	d.do(t, "DEL", "sb:{cluster}:pulse") // as when it has expired
-	condemned, err := s.Condemn(ctx, lease)
+	condemned, err := s.Condemn(ctx, lease, nil)
 	require.NoError(t, err)
 	require.Empty(t, condemned)
 	for _, id := range []string{"n", "other"} {

@@ -248,7 +248,7 @@ func (s *Store) Expire(partition int, notAfter time.Time, done func(expired, lef
 		done(int(integer(reply, 1)), int(integer(reply, 2)), err)
 	}}
 	c.args = append(make([]any, 0, 15), "evalsha", c.script.sha, c.script.keys)
-	c.add(p.away())
+	c.add(p.away(), p.holders())
 	c.add("", p.prefix, noPeer, "", "0", "0", strconv.Itoa(maxReap))
 	c.addBytes(wire.SplitLeft(wire.ReasonDisconnected))
 	c.add(strconv.FormatInt(notAfter.UnixMilli(), 10))

@@ -28,7 +28,7 @@ type script struct {
 // scripts are all scripts of a store.
 type scripts struct {
 	join, leave, lose, resume, send, state, room, control, snapshot *script // for a session
-	replay, rebirth, restore, reap, expire                          *script // for a node
+	replay, rebirth, restore, reap, expire, holders, held           *script // for a node
 	canary                                                          *script // for an inbox
 
 	all []*script
@@ -45,12 +45,12 @@ type scriptOptions struct {
 // The number of KEYS: scripts that neither take nor give up a seat touch the room's own four alone.
 const (
 	roomKeyCount   = 4
-	seatKeyCount   = 7
-	resumeKeyCount = 8 // and the node's tombstone
-	joinKeyCount   = 9 // and the partition's gate
-	reapKeyCount   = 2 // see reap.lua
-	expireKeyCount = 1 // see expire.lua
-	canaryKeyCount = 1 // see canary.lua
+	seatKeyCount   = 8
+	resumeKeyCount = 9  // and the node's tombstone
+	joinKeyCount   = 10 // and the partition's gate
+	reapKeyCount   = 3  // see reap.lua
+	expireKeyCount = 2  // see expire.lua
+	oneKeyCount    = 1  // see holders.lua, held.lua, canary.lua
 )
 
 func newScripts(opts scriptOptions) (*scripts, error) {
@@ -61,21 +61,23 @@ func newScripts(opts scriptOptions) (*scripts, error) {
 		keys  int
 		parts []string
 	}{
-		{&s.join, "join", joinKeyCount, []string{"look", "once", "take", "seat", "unseat"}},
-		{&s.leave, "leave", seatKeyCount, []string{"once", "unseat"}},
-		{&s.lose, "lose", seatKeyCount, []string{"unseat", "depart"}},
-		{&s.resume, "resume", resumeKeyCount, []string{"look", "take", "missed", "rebirth"}},
+		{&s.join, "join", joinKeyCount, []string{"look", "once", "held", "take", "seat", "unseat"}},
+		{&s.leave, "leave", seatKeyCount, []string{"once", "held", "unseat"}},
+		{&s.lose, "lose", seatKeyCount, []string{"held", "unseat", "depart"}},
+		{&s.resume, "resume", resumeKeyCount, []string{"look", "held", "take", "missed", "rebirth"}},
 		{&s.send, "send", roomKeyCount, []string{"once"}},
 		{&s.state, "state", roomKeyCount, []string{"once", "merge"}},
 		{&s.room, "room", roomKeyCount, []string{"once", "merge"}},
-		{&s.control, "control", seatKeyCount, []string{"once", "unseat"}},
+		{&s.control, "control", seatKeyCount, []string{"once", "held", "unseat"}},
 		{&s.snapshot, "snapshot", roomKeyCount, []string{"look"}},
 		{&s.replay, "replay", roomKeyCount, []string{"look", "missed"}},
 		{&s.rebirth, "rebirth", roomKeyCount, []string{"rebirth"}},
-		{&s.restore, "restore", joinKeyCount, []string{"look", "survey", "take", "seat", "unseat", "rebirth"}},
-		{&s.reap, "reap", reapKeyCount, []string{"visit", "unseat", "depart"}},
-		{&s.expire, "expire", expireKeyCount, []string{"visit", "unseat"}},
-		{&s.canary, "canary", canaryKeyCount, nil},
+		{&s.restore, "restore", joinKeyCount, []string{"look", "survey", "held", "take", "seat", "unseat", "rebirth"}},
+		{&s.reap, "reap", reapKeyCount, []string{"visit", "held", "unseat", "depart"}},
+		{&s.expire, "expire", expireKeyCount, []string{"visit", "held", "unseat"}},
+		{&s.holders, "holders", oneKeyCount, nil},
+		{&s.held, "held", oneKeyCount, nil},
+		{&s.canary, "canary", oneKeyCount, nil},
 	} {
 		text, err := opts.render(d.name, d.parts)
 		if err != nil {

@@ -5,7 +5,8 @@
 -- call may have waited for Redis through the outage.
 -- KEYS:  1 nodes, 2 nodeinfo, 3 condemned, 4 pulse
 -- ARGV:  1 lease in ms, 2 most nodes, 3 tombstone prefix, 4 life of a tombstone in ms. A tombstone's key is made here, of
---        the same hash tag: which leases have ended no caller can know.
+--        the same hash tag: which leases have ended no caller can know. 5 and on nodes that hold seats and were on no
+--        roster for a lease: Redis has lost their lease, or they took a seat after it was over
 -- Returns {'ok', ms since the end of the lease, node, ...}, pairs
 -- Caller: Store.Condemn
 local NODES, INFO, CONDEMNED, PULSE = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -22,6 +23,14 @@ if now - since >= lease then
     redis.call('HDEL', INFO, node)
     redis.call('ZADD', CONDEMNED, score, node)
     redis.call('SET', dead_prefix .. node, 1, 'PX', dead_life)
+  end
+  for i = 5, #ARGV do
+    local node = ARGV[i]
+    if not redis.call('ZSCORE', NODES, node) and not redis.call('ZSCORE', CONDEMNED, node) then
+      redis.call('ZREM', NODES, node) -- removes nothing, see beat
+      redis.call('ZADD', CONDEMNED, string.format('%d', now), node)
+      redis.call('SET', dead_prefix .. node, 1, 'PX', dead_life)
+    end
   end
 end
 local reply = {'ok'}

@@ -1,6 +1,6 @@
 -- expire: gives up some of a partition's away seats whose grace is over.
 -- Safe to send again, and by several at once: whoever finds a seat gone has nothing to tell.
--- KEYS:  1 away. The rooms are those that it names, see visit.
+-- KEYS:  1 away, 2 holders. The rooms are those that it names, see visit.
 -- ARGV:  1 unused, 2 key prefix of the partition, 3 '-', the node of away seats, 4 to 6 as in the prelude, 7 most seats,
 --        8 to 10 the left-peer event, cut where the room's name and the peer's id belong, 11 Redis' time in ms after
 --        which this call is void: it may have waited for Redis through an outage, in which nobody could come back
@@ -8,6 +8,7 @@
 -- Caller: Store.Expire
 local head, middle, tail = ARGV[8], ARGV[9], ARGV[10]
 local away, now = KEYS[1], now_ms()
+HOLDERS = KEYS[2]
 if now > tonumber(ARGV[11]) then return {'ok', 0, 0} end
 now = string.format('%d', now)
 

@@ -2,8 +2,8 @@
 -- earlier connection.
 -- Safe to send again: the connection that holds the seat gets the snapshot, and nothing changes or is told. A number is
 -- noted for a new seat, so that requests of an earlier one do not take effect again.
--- KEYS:  see the prelude; 8 tombstone of the calling node: once its seats were given up for it, it gets none any more;
---        9 gate of the partition: new seats are taken only once those that were lost with Redis' data had time to be
+-- KEYS:  see the prelude; 9 tombstone of the calling node: once its seats were given up for it, it gets none any more;
+--        10 gate of the partition: new seats are taken only once those that were lost with Redis' data had time to be
 --        put back
 -- ARGV:  7 profile, 8 state, 9 capacity of a new room, 10 moderator (0/1), 11 epoch of a new room,
 --        12 and 13 the joined-peer event, cut where the order belongs, 14 grace in ms, 15 the back-peer event,
@@ -16,14 +16,14 @@
 local profile, state, capacity, moderator, epoch = ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11]
 local head, tail, grace, back, same_user, before = ARGV[12], ARGV[13], ARGV[14], ARGV[15], ARGV[16], ARGV[20]
 
-if call('EXISTS', KEYS[8]) == 1 then return {'lapsed'} end
+if call('EXISTS', KEYS[9]) == 1 then return {'lapsed'} end
 local seat = call('HGET', PEERS, PEER)
 if seat then
   local refused = take(PEER, seat, GENERATION, back)
   if refused then return {refused} end
   return look(0, true)
 end
-if not gate_open(KEYS[9], ARGV[19]) then return {'recovering'} end
+if not gate_open(KEYS[10], ARGV[19]) then return {'recovering'} end
 
 local replaced, all = {}, {}
 if same_user ~= '' then

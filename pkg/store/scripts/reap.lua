@@ -1,21 +1,22 @@
 -- reap: ends a dead node's hold on some of its seats in one partition, as the node itself would have done when it lost
 -- their connections, and sees to it that the node gets none there any more.
 -- Safe to send again, and by several at once: whoever finds a seat gone has nothing to tell.
--- KEYS:  1 held set of the dead node, 2 its tombstone. The rooms are those that the held set names, see visit.
+-- KEYS:  1 held set of the dead node, 2 its tombstone, 3 holders. The rooms are those that the held set names, see visit.
 -- ARGV:  1 unused, 2 key prefix of the partition, 3 dead node, 4 to 6 as in the prelude, 7 most seats, 8 life of the
 --        tombstone in ms, 9 to 11 the left-peer event and 12 to 14 the away-peer event, cut where the room's name and the
 --        peer's id belong
 -- Returns {'ok', seats taken from the node, seats left}
 -- Caller: Store.Reap
 local held = KEYS[1]
+HOLDERS = KEYS[3]
 
-call('SREM', held, '') -- removes nothing: a write that needs no memory has the one that needs it pass at maxmemory
+let_go(NODE, '') -- removes no seat: a write that needs no memory has the one that needs it pass at maxmemory
 local reaped = 0
 for _, entry in ipairs(call('SRANDMEMBER', held, ARGV[7])) do
   local room, peer = visit(entry)
   local seat = room and call('HGET', PEERS, peer)
   if not seat or node_of(seat) ~= NODE then
-    call('SREM', held, entry) -- no seat, one that is gone, or another node's by now
+    let_go(NODE, entry) -- no seat, one that is gone, or another node's by now
   else
     depart(peer, seat, ARGV[12] .. room .. ARGV[13] .. peer .. ARGV[14], ARGV[9] .. room .. ARGV[10] .. peer .. ARGV[11])
     reaped = reaped + 1

@@ -1,7 +1,7 @@
 -- restore: brings a room in line with what the calling node knows of its own seats in it, after Redis has lost data:
 -- seats that are missing are put back, the room itself, too, and those that the node does not know are given up.
 -- Safe to send again.
--- KEYS:  see the prelude; 8 tombstone of the calling node, 9 gate of the partition; the calling peer is ''
+-- KEYS:  see the prelude; 9 tombstone of the calling node, 10 gate of the partition; the calling peer is ''
 -- ARGV:  7 epoch, 8 number of the last event that the node has seen, 9 an epoch for a room that was lost, 10 to 16
 --        capacity, locked, presenter, spotlight, properties, created (ms), version of a room that has to be made again,
 --        17 how long the gate stays shut in ms, 18 and 19 the left-peer event, cut where the peer's id belongs,
@@ -13,8 +13,8 @@
 -- Caller: Store.Restore
 local epoch, since, new_epoch = ARGV[7], tonumber(ARGV[8]), ARGV[9]
 
-if call('EXISTS', KEYS[8]) == 1 then return {'lapsed'} end
-gate_open(KEYS[9], ARGV[17])
+if call('EXISTS', KEYS[9]) == 1 then return {'lapsed'} end
+gate_open(KEYS[10], ARGV[17])
 local now, lost = call('HMGET', ROOM, 'epoch', 'seq'), 0
 local to_put, ghosts, orders = survey(21)
 if now[1] == epoch and since > tonumber(now[2]) then
@@ -39,6 +39,7 @@ for i = 21, #ARGV, 8 do
     local room = call('HMGET', ROOM, 'capacity', 'count', 'order')
     if seat then
       status = take(peer, seat, generation, back) or status
+      if status == 'held' then hold(peer) end -- Redis may have lost that alone
     elseif same and ARGV[20] == '0' then
       status = 'gone'
     elseif tonumber(room[2]) >= tonumber(room[1]) or orders[order] then

@@ -1,6 +1,6 @@
 -- resume: gives a session's seat to its new connection, and what the peer has missed in the room meanwhile.
 -- Safe to send again.
--- KEYS:  see the prelude; 8 tombstone of the calling node
+-- KEYS:  see the prelude; 9 tombstone of the calling node
 -- ARGV:  7 epoch and 8 number of the last event that the peer has seen, 9 the back-peer event, 10 an epoch for when
 --        Redis turns out to have gone back in time, 11 whether all peers are asked for (0/1)
 -- Returns {'ok', 0, {room fields}, {peers}, last request, 0} when it is not known what was missed, and otherwise
@@ -10,7 +10,7 @@
 local epoch, since = ARGV[7], tonumber(ARGV[8])
 local most_lost = 1000000 -- a client's word alone must not use the numbers up: a script writes 14 digits
 
-if call('EXISTS', KEYS[8]) == 1 then return {'lapsed'} end
+if call('EXISTS', KEYS[9]) == 1 then return {'lapsed'} end
 local found = call('HMGET', PEERS, PEER, 'r:' .. PEER)
 if not found[1] then return {'not_member'} end
 local now = call('HMGET', ROOM, 'epoch', 'seq')

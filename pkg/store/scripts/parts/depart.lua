@@ -5,7 +5,7 @@
 local function depart(peer, seat, away_body, left_body)
   local node, order, _, generation, grace, profile = string.match(seat, '^(%S+) (%S+) (%S+) (%S+) (%S+) (.*)$')
   if grace == '0' then return unseat(peer, seat, peer, left_body) end
-  call('SREM', PREFIX .. 'held:' .. node, NAME .. ' ' .. peer)
+  let_go(node, NAME .. ' ' .. peer)
   call('HSET', PEERS, peer, '- ' .. order .. ' a ' .. generation .. ' ' .. grace .. ' ' .. profile)
   call('ZADD', AWAY, string.format('%d', now_ms() + grace), NAME .. ' ' .. peer)
   local seq = emit('away-peer', '*', peer, away_body)

@@ -1,10 +1,11 @@
 -- Prelude: put in front of every script, with the parts that it uses after it.
 -- @PUBLISH@, @LOG_LENGTH@ and @WINDOW@ (ms) are filled in at load.
--- KEYS:  1 room, 2 peers, 3 nodes, 4 log, 5 held of the calling node, 6 rooms of the app, 7 away; 5 to 7 only in
---        scripts that take or give up seats
+-- KEYS:  1 room, 2 peers, 3 nodes, 4 log, 5 held of the calling node, 6 rooms of the app, 7 away,
+--        8 holders; 5 to 8 only in scripts that take or give up seats
 -- ARGV:  1 <app>/<room>, 2 key prefix of the partition, 3 calling node, 4 calling peer, 5 the seat's generation,
 --        6 number of the client's request, 0 for none; then the script's own
-local ROOM, PEERS, NODES, LOG, HELD, ROOMS, AWAY = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
+local ROOM, PEERS, NODES, LOG = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local HELD, ROOMS, AWAY, HOLDERS = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local NAME, PREFIX, NODE, PEER, GENERATION, REQUEST = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local call, INBOX = redis.call, PREFIX .. 'inbox:'
 

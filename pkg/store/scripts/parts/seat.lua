@@ -1,4 +1,4 @@
--- Part of join and restore, after the prelude.
+-- Part of join and restore, after held.
 
 -- Tells whether new seats may be taken in the partition. A gate that is missing was lost with Redis' data, with all that
 -- was there: it is shut for a time, in which the nodes put their seats back.
@@ -22,6 +22,6 @@ end
 local function sit(peer, order, generation, grace, profile, state, body)
   call('HSET', PEERS, peer, NODE .. ' ' .. order .. ' c ' .. generation .. ' ' .. grace .. ' ' .. profile, 's:' .. peer, state)
   call('HINCRBY', NODES, NODE, 1)
-  call('SADD', HELD, NAME .. ' ' .. peer)
+  hold(peer)
   return emit('joined-peer', '*', peer, body)
 end

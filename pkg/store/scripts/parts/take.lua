@@ -1,4 +1,4 @@
--- Part of join, resume and restore, after the prelude.
+-- Part of join, resume and restore, after held.
 
 -- Gives a seat that is taken to the calling connection, unless a later one of the same session has it. The node that
 -- held it is told, without a number. Returns nil or the status of a refusal.
@@ -9,10 +9,10 @@ local function take(peer, seat, generation, back_body)
   if status == 'a' then
     call('ZREM', AWAY, NAME .. ' ' .. peer)
   else
-    call('SREM', PREFIX .. 'held:' .. node, NAME .. ' ' .. peer)
+    let_go(node, NAME .. ' ' .. peer)
   end
   call('HSET', PEERS, peer, NODE .. ' ' .. order .. ' c ' .. generation .. ' ' .. grace .. ' ' .. profile)
-  call('SADD', HELD, NAME .. ' ' .. peer)
+  hold(peer)
   if node ~= NODE then
     call('HINCRBY', NODES, NODE, 1)
     if status ~= 'a' then

@@ -1,4 +1,4 @@
--- Part of the scripts that give up seats, after the prelude.
+-- Part of the scripts that give up seats, after held.
 
 -- Takes a seat out of what is kept of its node; with the last one the node hears of the room no more. Called after what
 -- the seat's end tells, so that the node is told, too.
@@ -15,7 +15,7 @@ local function unseat(peer, seat, except, body)
   if node == '-' then
     call('ZREM', AWAY, NAME .. ' ' .. peer)
   else
-    call('SREM', PREFIX .. 'held:' .. node, NAME .. ' ' .. peer)
+    let_go(node, NAME .. ' ' .. peer)
   end
   local count = call('HINCRBY', ROOM, 'count', -1)
   local seq = count == 0 and except == peer and tonumber(call('HGET', ROOM, 'seq'))

@@ -1,0 +1,182 @@
+package room
+
+import (
+	"slices"
+	"time"
+
+	"github.com/signalbox-rtc/signalbox/pkg/store"
+	"github.com/signalbox-rtc/signalbox/pkg/wire"
+)
+
+const (
+	// auditPause is between two looks at whether Redis and this node agree about the node's seats.
+	auditPause = 10 * time.Second
+	// auditTurn is how many looks it takes until every partition was compared seat by seat, and not by numbers alone.
+	auditTurn = 6
+)
+
+// audits compare the seats that Redis holds for this node with those that the node believes to have. Where calls are carried
+// out in the order in which they were made, and Redis keeps its data, both are the same. But a call whose connection broke may
+// be carried out late: a join after the leave that followed it has a seat that nobody gives up, as its node lives. And an old
+// state of Redis may lack a seat in a room in which nothing happens that would tell. Only what two looks in a row have
+// found is acted upon: what is under way during one is over at the next.
+//
+// All of it is done in [Service.Run].
+type audits struct {
+	looks  int
+	doubts []seats // of the last look, by partition
+}
+
+// seats is a set.
+type seats map[store.HeldSeat]struct{}
+
+// audit looks at all partitions, and again after a pause.
+func (s *Service) audit() {
+	s.audits.looks++
+	for partition, number := range s.believed() {
+		if s.audits.doubts[partition] != nil || partition%auditTurn == s.audits.looks%auditTurn {
+			s.compare(partition)
+			continue
+		}
+		s.opts.Store.Held(partition, s.opts.Node, number, func(_ []store.HeldSeat, differs bool, err error) {
+			s.agenda.add(0, func() {
+				if differs && err == nil {
+					s.compare(partition)
+				} else {
+					s.audits.doubts[partition] = nil
+				}
+			})
+		})
+	}
+	s.agenda.add(auditPause, s.audit)
+}
+
+// believed counts the seats that this node believes to have, by partition.
+func (s *Service) believed() []int {
+	numbers := make([]int, len(s.broken))
+	s.eachSeat(func(l *local, _ *seat) { numbers[l.partition]++ })
+	return numbers
+}
+
+// eachSeat does something with every seat that this node believes to have, with its shard locked.
+func (s *Service) eachSeat(do func(*local, *seat)) {
+	for i := range s.table.shards {
+		sh := &s.table.shards[i]
+		sh.mu.Lock()
+		for _, l := range sh.rooms {
+			for _, st := range l.seats {
+				if st.firm() {
+					do(l, st)
+				}
+			}
+		}
+		sh.mu.Unlock()
+	}
+}
+
+// compare looks at one partition seat by seat.
+func (s *Service) compare(partition int) {
+	believed := make(seats)
+	s.eachSeat(func(l *local, st *seat) {
+		if l.partition == partition {
+			believed[store.HeldSeat{Room: l.room, Peer: st.member.id}] = struct{}{}
+		}
+	})
+	s.opts.Store.Held(partition, s.opts.Node, -1, func(held []store.HeldSeat, _ bool, err error) {
+		s.agenda.add(0, func() { s.compared(partition, believed, held, err) })
+	})
+}
+
+// compared takes what Redis holds, and what the node believed when it asked.
+func (s *Service) compared(partition int, believed seats, held []store.HeldSeat, err error) {
+	before := s.audits.doubts[partition]
+	s.audits.doubts[partition] = nil
+	if err != nil {
+		return
+	}
+	doubts := make(seats)
+	doubt := func(seat store.HeldSeat, act func(store.HeldSeat)) {
+		if _, twice := before[seat]; twice {
+			act(seat)
+		} else {
+			doubts[seat] = struct{}{}
+		}
+	}
+	there := make(seats, len(held))
+	for _, seat := range held {
+		there[seat] = struct{}{}
+		if _, known := believed[seat]; !known && s.nobodys(seat) {
+			doubt(seat, s.exorcise)
+		}
+	}
+	for seat := range believed {
+		if _, ok := there[seat]; !ok {
+			doubt(seat, s.missing)
+		}
+	}
+	if len(doubts) > 0 {
+		s.audits.doubts[partition] = doubts
+	}
+}
+
+// nobodys reports whether nobody has a seat, asks for it, or is about to give it up.
+func (s *Service) nobodys(of store.HeldSeat) bool {
+	sh := s.table.shard(of.Room)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return s.isGhost(sh, of)
+}
+
+// isGhost is nobodys with the shard locked.
+func (s *Service) isGhost(sh *shard, of store.HeldSeat) bool {
+	if l := sh.rooms[of.Room]; l != nil && l.seats[of.Peer] != nil {
+		return false
+	}
+	return !slices.Contains(s.leaves.in(of.Room), of.Peer)
+}
+
+// missing looks into a seat that Redis does not hold for the node.
+func (s *Service) missing(of store.HeldSeat) {
+	sh := s.table.shard(of.Room)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	l := sh.rooms[of.Room]
+	if l == nil || l.state != whole || l.epoch == "" {
+		return
+	}
+	if st := l.seats[of.Peer]; st != nil && st.firm() {
+		s.catch(l)
+	}
+}
+
+// exorcise gives up a seat that nobody has. The room tells of which connection it is.
+func (s *Service) exorcise(ghost store.HeldSeat) {
+	s.opts.Store.Snapshot(store.Look{Room: ghost.Room, Members: true}, func(snapshot *store.Snapshot, err error) {
+		if err != nil {
+			return // the next looks find it again
+		}
+		for i := range snapshot.Members {
+			if m := &snapshot.Members[i]; m.ID == ghost.Peer && m.Node == s.opts.Node {
+				generation := m.Generation
+				s.agenda.add(0, func() { s.giveUp(ghost, generation) })
+			}
+		}
+	})
+}
+
+// giveUp gives up a seat of a connection that has none. Whoever asks for it from now on is heard after that: the lock keeps a
+// join from coming in between.
+func (s *Service) giveUp(ghost store.HeldSeat, generation int64) {
+	sh := s.table.shard(ghost.Room)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if !s.isGhost(sh, ghost) {
+		return
+	}
+	s.metrics.ghosts.Inc()
+	s.opts.Logger.Warn("a seat that nobody has is given up", "app", ghost.Room.App)
+	s.depart(departure{
+		seat: store.Seat{Room: ghost.Room, Peer: ghost.Peer, Node: s.opts.Node, Generation: generation},
+		left: wire.AppendEventBody(nil, ghost.Room.Name, &wire.LeftPeer{Peer: ghost.Peer, Reason: wire.ReasonDisconnected}),
+	})
+}
