@@ -2,9 +2,11 @@ package room_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/signalbox-rtc/signalbox/pkg/store"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
 
@@ -37,5 +39,70 @@ func TestGivenUpNode(t *testing.T) {
 		require.NoError(t, zombie.rooms.Settled(t.Context()), "its leaves are refused, not repeated for ever")
 		require.Equal(t, []string{"witness"}, members(t, other, "r"))
 		zombie.emptied(t)
+	})
+}
+
+// A gateway that others gave up while it was frozen hears of it in order with all the rest. What came after the end of a
+// peer's seat is not for that peer.
+func TestGivenUpPeersHearNoMore(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		zombie, other := w.node(t, "zombie", nodeOptions{}), w.node(t, "other", nodeOptions{})
+		kept, fleeting, witness := connect(t, zombie, "kept", 1), newPeer(t, zombie, "fleeting"), newPeer(t, other, "witness")
+		kept.mustJoin(t, "r")
+		fleeting.mustJoin(t, "r")
+		witness.mustJoin(t, "r")
+		for partition := range other.store.Partitions() {
+			done := make(chan error, 1)
+			other.store.Reap(partition, "zombie", func(_, _ int, err error) { done <- err })
+			require.NoError(t, <-done)
+		}
+		witness.await(t, wire.TypeLeftPeer)
+		before := append(kept.record(), fleeting.record()...)
+		// Beside what tells of the end itself: which of the two was first is Redis' choice.
+		seq, err := witness.publish("r", "not for them")
+		require.NoError(t, err)
+		time.Sleep(10 * time.Second)
+		require.Empty(t, kept.eventsFrom(seq))
+		require.Empty(t, fleeting.eventsFrom(seq))
+		require.LessOrEqual(t, len(kept.record())+len(fleeting.record()), len(before)+1)
+		_, err = kept.publish("r", "nor from them")
+		requireCode(t, wire.CodeUnavailable, err)
+	})
+}
+
+// eventsFrom gives the events from a number on.
+func (p *peer) eventsFrom(seq int64) (events []*wire.Event) {
+	for _, event := range p.events() {
+		if event.Seq >= seq {
+			events = append(events, event)
+		}
+	}
+	return events
+}
+
+// A leave that was given up for lost is carried out late. The peer is told that its seat is gone, and the others go on.
+func TestLateLeave(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		n, other := w.node(t, "n", nodeOptions{}), w.node(t, "other", nodeOptions{})
+		ada, bob, witness := connect(t, n, "ada", 1), newPeer(t, n, "bob"), newPeer(t, other, "witness")
+		ada.mustJoin(t, "r")
+		bob.mustJoin(t, "r")
+		witness.mustJoin(t, "r")
+		done := make(chan error, 1)
+		n.store.Leave(store.Leave{
+			Seat:  store.Seat{Room: store.Room{App: app, Name: "r"}, Peer: "ada", Node: "n", Generation: 1},
+			Event: []byte(`{"type":"left-peer","room":"r","peer":"ada","reason":"left"}`),
+		}, func(_ int64, err error) { done <- err })
+		require.NoError(t, <-done)
+		ada.await(t, wire.TypeClosed)
+		witness.await(t, wire.TypeLeftPeer)
+		seq, err := witness.publish("r", "goes on")
+		require.NoError(t, err)
+		bob.awaitSeq(t, seq)
+		time.Sleep(10 * time.Second)
+		require.Equal(t, wire.TypeClosed, ada.events()[len(ada.events())-1].Body.Type())
+		require.Equal(t, []string{"bob", "witness"}, members(t, other, "r"))
+		_, err = ada.publish("r", "I am here")
+		requireCode(t, wire.CodeNotMember, err)
 	})
 }

@@ -105,6 +105,9 @@ func (s *Service) arrive(sh *shard, l *local, event store.Event) {
 		l.hold(event)
 		l.forked = true
 		s.repair(l, "rewound")
+	case event.Epoch == l.epoch && l.bereaves(&event):
+		l.hold(event)
+		s.repair(l, "seat")
 	case event.Epoch == l.epoch:
 		l.note(&event)
 		s.dispatch(sh, l, event)
@@ -118,6 +121,17 @@ func (s *Service) arrive(sh *shard, l *local, event store.Event) {
 		l.hold(event)
 		s.repair(l, "epoch")
 	}
+}
+
+// bereaves reports whether an event says that a peer of this node has left or is away which asked for no such thing, and has its
+// seat, for all that is known here. It is told to everybody but the peer, as if this node had caused it: others have taken the
+// node for dead, or a leave that was given up for lost was carried out late. What comes after it is not for the peer.
+func (l *local) bereaves(event *store.Event) bool {
+	if event.Except == "" || event.Type != string(wire.TypeLeftPeer) && event.Type != string(wire.TypeAwayPeer) {
+		return false
+	}
+	st := l.seats[event.Except]
+	return st != nil && st.firm() && st.epoch == event.Epoch && event.Seq > max(st.since, st.last)
 }
 
 // dispatch gives an event to the seats that it is meant for. The shard is locked.
