@@ -1,6 +1,7 @@
 package room_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -47,37 +48,41 @@ func TestGivenUpNode(t *testing.T) {
 func TestGivenUpPeersHearNoMore(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		zombie, other := w.node(t, "zombie", nodeOptions{}), w.node(t, "other", nodeOptions{})
-		kept, fleeting, witness := connect(t, zombie, "kept", 1), newPeer(t, zombie, "fleeting"), newPeer(t, other, "witness")
-		kept.mustJoin(t, "r")
-		fleeting.mustJoin(t, "r")
+		witness := newPeer(t, other, "witness")
 		witness.mustJoin(t, "r")
+		peers := make(map[string]*peer)
+		for i := range 6 {
+			p := newPeer(t, zombie, fmt.Sprint("p", i))
+			if i%2 == 0 { // its seat is kept for its grace
+				p = connect(t, zombie, p.id, 1).peer
+			}
+			p.mustJoin(t, "r")
+			peers[p.id] = p
+		}
 		for partition := range other.store.Partitions() {
 			done := make(chan error, 1)
 			other.store.Reap(partition, "zombie", func(_, _ int, err error) { done <- err })
 			require.NoError(t, <-done)
 		}
-		witness.await(t, wire.TypeLeftPeer)
-		before := append(kept.record(), fleeting.record()...)
-		// Beside what tells of the end itself: which of the two was first is Redis' choice.
-		seq, err := witness.publish("r", "not for them")
-		require.NoError(t, err)
 		time.Sleep(10 * time.Second)
-		require.Empty(t, kept.eventsFrom(seq))
-		require.Empty(t, fleeting.eventsFrom(seq))
-		require.LessOrEqual(t, len(kept.record())+len(fleeting.record()), len(before)+1)
-		_, err = kept.publish("r", "nor from them")
-		requireCode(t, wire.CodeUnavailable, err)
-	})
-}
-
-// eventsFrom gives the events from a number on.
-func (p *peer) eventsFrom(seq int64) (events []*wire.Event) {
-	for _, event := range p.events() {
-		if event.Seq >= seq {
-			events = append(events, event)
+		ends := make(map[string]int64)
+		for _, event := range witness.events() {
+			switch body := event.Body.(type) {
+			case *wire.LeftPeer:
+				ends[body.Peer] = event.Seq
+			case *wire.AwayPeer:
+				ends[body.Peer] = event.Seq
+			}
 		}
-	}
-	return events
+		require.Len(t, ends, len(peers))
+		for id, p := range peers {
+			for _, event := range p.events() {
+				require.Less(t, event.Seq, ends[id], "%s: %v", id, p.record())
+			}
+			_, err := p.publish("r", "nor is it heard")
+			requireCode(t, wire.CodeUnavailable, err)
+		}
+	})
 }
 
 // A leave that was given up for lost is carried out late. The peer is told that its seat is gone, and the others go on.
