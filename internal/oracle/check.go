@@ -28,13 +28,31 @@ func (r *replay) bind() {
 			continue
 		}
 		if other := e.facts[f.seq]; other != nil {
-			r.find(Finding{Rule: RuleOrder, Room: f.room, Epoch: e.id, Seq: f.seq, Client: f.client.name,
-				Text: fmt.Sprintf("%s was acknowledged with this number, and %s saw %s", f.what(), other.by, other.what)})
+			if !r.opts.Rewinds || r.goesOn(e, f.seq) {
+				r.find(Finding{Rule: RuleOrder, Room: f.room, Epoch: e.id, Seq: f.seq, Client: f.client.name,
+					Text: fmt.Sprintf("%s was acknowledged with this number, and %s saw %s", f.what(), other.by, other.what)})
+			}
 			continue
 		}
 		f.at = &fact{epoch: e, what: f.what(), seq: f.seq, to: f.kind.to, volatile: f.kind.volatile, msg: f, by: "its sender"}
 		e.facts[f.seq] = f.at
 	}
+}
+
+// checkForks looks at the numbers that stand for two events.
+func (r *replay) checkForks() {
+	for _, f := range r.forks {
+		if !r.opts.Rewinds || r.goesOn(f.stay.epoch, f.seq) {
+			r.breach(RuleOrder, f.stay, f.seq, "%s", f.text)
+		}
+	}
+}
+
+// goesOn reports whether anybody is still there who has seen a number of an epoch: it was not told to start over.
+func (r *replay) goesOn(e *epoch, seq int64) bool {
+	return slices.ContainsFunc(r.stays, func(s *stay) bool {
+		return s.epoch == e && s.horizon() >= seq && r.client(s.client).rooms[s.room].stay == s
+	})
 }
 
 // fates gives the messages in the order of sending.

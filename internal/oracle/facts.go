@@ -107,7 +107,7 @@ func (r *replay) fact(s *stay, rec *record, f fact) {
 	case other == nil:
 		s.epoch.facts[f.seq] = &f
 	case other.what != f.what:
-		r.breach(RuleOrder, s, f.seq, "it got %s, and %s got %s", f.what, other.by, other.what)
+		r.forks = append(r.forks, fork{stay: s, seq: f.seq, text: fmt.Sprintf("it got %s, and %s got %s", f.what, other.by, other.what)})
 		return
 	default:
 		return

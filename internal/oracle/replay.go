@@ -21,6 +21,7 @@ type replay struct {
 	stays    []*stay
 	shots    []shot
 	epochs   map[epochName]*epoch
+	forks    []fork
 	findings []Finding
 	known    map[string]bool // findings, to tell each once
 }
@@ -79,6 +80,13 @@ func (s *stay) horizon() int64 {
 	return max(s.last, s.vouched)
 }
 
+// fork is a number that stands for two events.
+type fork struct {
+	stay *stay
+	seq  int64
+	text string
+}
+
 // fate is what became of a message.
 type fate struct {
 	*Message
@@ -112,6 +120,7 @@ func (o *Oracle) Check() []Finding {
 		r.step(&records[r.at])
 	}
 	r.bind()
+	r.checkForks()
 	r.checkLost()
 	r.checkAnswers()
 	r.checkCapacity()

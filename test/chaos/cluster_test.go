@@ -24,6 +24,8 @@ type options struct {
 	capacity int
 	// lead gives the settings that lead gateway i to Redis, where it is not the way straight on.
 	lead func(c *cluster, i int) []string
+	// rewinds says that Redis may go back in time.
+	rewinds bool
 }
 
 // cluster is what a fault is injected into: gateways, Redis, a load balancer, and clients with their record.
@@ -48,7 +50,7 @@ func newCluster(t *testing.T, figures *figures, o options) *cluster {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &cluster{
 		t: t, ctx: ctx, figures: figures, watch: newWatch(),
-		oracle: oracle.New(oracle.Options{Blocking: true, GhostAfter: graceMost}),
+		oracle: oracle.New(oracle.Options{Blocking: true, GhostAfter: graceMost, Rewinds: o.rewinds}),
 	}
 	if o.redis == nil {
 		o.redis = func(tb testing.TB) *redis { return singleRedis(tb) }

@@ -50,7 +50,7 @@ func failoverFaults() []*fault {
 // failover is an outage of which the new primary is the end.
 func failover(t *testing.T, f *figures, servers func(testing.TB) *redis, begin, restore func(*cluster)) {
 	outage{
-		options: options{redis: servers}, begin: begin, within: 10 * time.Second, after: restore,
+		options: options{redis: servers, rewinds: true}, begin: begin, within: 10 * time.Second, after: restore,
 		settled: func(c *cluster) { f.count("errors_seen", c.watch.failureCount()) },
 	}.run(t, f)
 }

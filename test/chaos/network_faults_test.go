@@ -166,15 +166,16 @@ func subscriptionSlow(t *testing.T, f *figures) {
 			victim := c.gateways[0]
 			others := without(on(victim, c.all()), c.all())
 			before := victim.metric(metricReconnects)
-			for range 3 {
+			cut := func() int { return int(victim.metric(metricReconnects) - before) }
+			for round := 0; round < 3 || cut() == 0 && round < 10; round++ { // how much the sockets hold is the kernel's to say
 				victim.freeze()
 				burst(others, 45, 40_000)
 				c.hold(time.Second)
 				victim.thaw()
 				c.hold(3 * time.Second)
 			}
-			f.count("cut_off", int(victim.metric(metricReconnects)-before))
-			require.NotZero(t, victim.metric(metricReconnects)-before)
+			f.count("cut_off", cut())
+			require.NotZero(t, cut())
 		},
 	}.run(t, f)
 }

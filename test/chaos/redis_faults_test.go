@@ -199,7 +199,7 @@ func redisRestartKept(t *testing.T, f *figures) {
 
 func redisRewind(t *testing.T, f *figures) {
 	outage{
-		for_: 3 * time.Second, within: 5 * time.Second,
+		options: options{rewinds: true}, for_: 3 * time.Second, within: 5 * time.Second,
 		begin: func(c *cluster) { c.redis.single.Save() },
 		end:   func(c *cluster) { c.redis.single.Restart() },
 		settled: func(c *cluster) {
@@ -210,7 +210,7 @@ func redisRewind(t *testing.T, f *figures) {
 
 func redisRewindAnswers(t *testing.T, f *figures) {
 	outage{
-		calls: 30, every: 100 * time.Millisecond, within: 5 * time.Second,
+		options: options{rewinds: true}, calls: 30, every: 100 * time.Millisecond, within: 5 * time.Second,
 		begin: func(c *cluster) {
 			for range 5 {
 				c.redis.single.Save()
