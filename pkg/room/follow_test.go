@@ -219,6 +219,53 @@ func TestLogWithOtherEvents(t *testing.T) {
 	})
 }
 
+// A connection was lost together with Redis' last events. That Redis has answered one of them came to be known only after that
+// the subscription was lost, too; no node has got the event itself, and its sender was told that it is in order.
+func TestAnswersOfAGapAreWitnesses(t *testing.T) {
+	for name, tc := range map[string]struct{ rewinds, goesOn bool }{
+		"nothing was lost": {}, "it was lost": {rewinds: true}, "another has its number": {rewinds: true, goesOn: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, w *world) {
+				n := w.node(t, "n", nodeOptions{deaf: true})
+				p, q := newPeer(t, n, "p"), newPeer(t, n, "q")
+				p.mustJoin(t, "r")
+				joined := q.mustJoin(t, "r")
+				n.gap("r", func() {
+					seq, err := p.publish("r", "acknowledged")
+					require.NoError(t, err)
+					if !tc.rewinds {
+						return
+					}
+					log := w.key(t, "log:")
+					entries, err := w.redis.Stream(log)
+					require.NoError(t, err)
+					w.redis.Del(log)
+					for _, entry := range entries[:len(entries)-1] {
+						_, err := w.redis.XAdd(log, entry.ID, entry.Values)
+						require.NoError(t, err)
+					}
+					w.redis.HIncrBy(w.key(t, "room:"), "seq", -1)
+					if tc.goesOn {
+						again, err := q.publish("r", "of the new past")
+						require.NoError(t, err)
+						require.Equal(t, seq, again)
+					}
+				})
+				time.Sleep(10 * time.Second)
+				if tc.rewinds {
+					require.NotEqual(t, joined.Epoch, q.await(t, wire.TypeResync).Body.(*wire.Resync).Epoch)
+					require.Equal(t, 1, p.seen(wire.TypeResync))
+					require.Equal(t, 1.0, n.metric(t, "signalbox_room_replays_total", "rewound"))
+					return
+				}
+				require.Equal(t, 1, q.seen(wire.TypeMessage))
+				require.Zero(t, q.seen(wire.TypeResync))
+			})
+		})
+	}
+}
+
 // Redis went back to before a join, and others went on: it has no seat for the peer, which would hear nothing for ever.
 func TestSeatIsMissing(t *testing.T) {
 	for name, notice := range map[string]func(*testing.T, *node, *peer){

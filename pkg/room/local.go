@@ -79,7 +79,13 @@ func hashOfBody(body []byte) uint64 { return maphash.Bytes(markSeed, body) }
 type answers struct {
 	mu   sync.Mutex
 	last mark
+	// doubted are those that came while events were missing, the earliest maxDoubted of them: some may be of a Redis that
+	// has gone back in time, and so none takes the place of what is known from before.
+	doubted []mark
 }
+
+// maxDoubted is more than a node's peers are answered in one room until Redis has answered the question what is missing.
+const maxDoubted = 256
 
 func (a *answers) add(seq int64, hash uint64) {
 	a.mu.Lock()
@@ -87,6 +93,29 @@ func (a *answers) add(seq int64, hash uint64) {
 	if seq > a.last.seq {
 		a.last = mark{seq: seq, hash: hash}
 	}
+}
+
+func (a *answers) doubt(seq int64, hash uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.doubted) < maxDoubted {
+		a.doubted = append(a.doubted, mark{seq: seq, hash: hash})
+	}
+}
+
+// takeDoubted gives the doubted ones, which are to be compared with the log.
+func (a *answers) takeDoubted() []mark {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	doubted := a.doubted
+	a.doubted = nil
+	return doubted
+}
+
+// forget is called when the room has another epoch, in which the numbers stand for something else.
+func (a *answers) forget() {
+	a.take()
+	a.takeDoubted()
 }
 
 func (a *answers) take() mark {
@@ -199,7 +228,7 @@ func (l *local) learn(snapshot *store.Snapshot) {
 		l.before, l.epoch = l.epoch, snapshot.Epoch
 		l.last, l.mark, l.view = snapshot.Seq, mark{}, view{}
 		l.first, l.behind = snapshot.Seq, 0
-		l.answers.take()
+		l.answers.forget()
 	}
 	if snapshot.Version >= l.view.version {
 		l.view = view{

@@ -1,7 +1,9 @@
 package room
 
 import (
+	"cmp"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/signalbox-rtc/signalbox/pkg/store"
@@ -134,7 +136,7 @@ func (s *Service) replayed(sh *shard, l *local, replayed *store.Replayed, err er
 	switch {
 	case err != nil:
 		s.later(l, retryPause, s.replay)
-	case l.differs(replayed):
+	case l.differs(replayed) || replayed.Known && l.belies(replayed):
 		l.forked = true
 		s.repair(l, "rewound")
 	case !replayed.Known:
@@ -156,6 +158,23 @@ func (l *local) differs(replayed *store.Replayed) bool {
 		return false
 	}
 	return replayed.Mark == nil || hashOf(replayed.Mark) != l.mark.hash
+}
+
+// belies reports whether the log lacks an event that Redis had answered while events were missing. All of these answers are
+// earlier than this one, as calls of a partition are answered in order.
+func (l *local) belies(replayed *store.Replayed) bool {
+	for _, said := range l.answers.takeDoubted() {
+		if said.seq <= l.last || l.behind > 0 && said.seq <= l.behind {
+			continue // it is known, or was before what is asked for
+		}
+		i, found := slices.BinarySearchFunc(replayed.Missed, said.seq, func(event store.Event, seq int64) int {
+			return cmp.Compare(event.Seq, seq)
+		})
+		if !found || hashOf(&replayed.Missed[i]) != said.hash {
+			return true
+		}
+	}
+	return false
 }
 
 // held counts the seats that this node believes to have after the events that it has missed.
@@ -244,11 +263,13 @@ func (s *Service) suspect(st *seat) bool {
 	return true
 }
 
-// answered takes the number that Redis gave to an event of a peer of this node: see mark. Answers that come while the room is
-// not followed may be those of a Redis that knows less already.
+// answered takes the number that Redis gave to an event of a peer of this node: see mark.
 func (st *seat) answered(seq int64, hash uint64) {
-	if following(st.local.now.Load()) == whole {
+	switch following(st.local.now.Load()) {
+	case whole:
 		st.local.answers.add(seq, hash)
+	case broken, catching:
+		st.local.answers.doubt(seq, hash)
 	}
 }
 

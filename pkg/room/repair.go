@@ -206,7 +206,7 @@ func (s *Service) startOver(sh *shard, l *local, snapshot *store.Snapshot) {
 	l.learn(snapshot)
 	l.last, l.mark = snapshot.Seq, mark{}
 	l.first, l.behind = snapshot.Seq, 0
-	l.answers.take()
+	l.answers.forget()
 	for _, st := range l.seats {
 		if !st.seated || st.removed {
 			continue // its own answer is still to come
