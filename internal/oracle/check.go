@@ -34,10 +34,13 @@ func (r *replay) bind() {
 			}
 			continue
 		}
-		f.at = &fact{epoch: e, what: f.what(), seq: f.seq, to: f.kind.to, volatile: f.kind.volatile, msg: f, by: "its sender"}
+		f.at = &fact{epoch: e, what: f.what(), seq: f.seq, to: f.kind.to, volatile: f.kind.volatile, msg: f, by: itsSender}
 		e.facts[f.seq] = f.at
 	}
 }
+
+// itsSender is who knows a message that was acknowledged and that nobody got.
+const itsSender = "its sender"
 
 // checkForks looks at the numbers that stand for two events.
 func (r *replay) checkForks() {
@@ -82,13 +85,24 @@ func (r *replay) checkLost() {
 			seen[s.events[i].seq] = true
 		}
 		for _, f := range sorted[s.epoch] {
-			if f.seq <= s.first || f.seq > s.horizon() || seen[f.seq] || !f.entitles(s) {
+			if f.seq <= s.first || f.seq > s.horizon() || seen[f.seq] || !f.entitles(s) || r.tookBack(f) {
 				continue
 			}
 			r.breach(RuleLost, s, f.seq, "it did not get %s (known from %s), and was there from seq %d to %d",
 				f.what, f.by, s.first, s.horizon())
 		}
 	}
+}
+
+// tookBack reports whether an event was lost with the end of Redis' memory, and others have its number and the next ones: it, or
+// one before it, is known to have had another meaning, or nobody but its sender knows of it, and all who were there were told.
+func (r *replay) tookBack(f *fact) bool {
+	if !r.opts.Rewinds || r.goesOn(f.epoch, f.seq) {
+		return false
+	}
+	return f.by == itsSender || slices.ContainsFunc(r.forks, func(fork fork) bool {
+		return fork.stay.epoch == f.epoch && fork.seq <= f.seq
+	})
 }
 
 // entitles reports whether a member must be told.

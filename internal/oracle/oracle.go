@@ -36,8 +36,8 @@ type Options struct {
 	// TwiceAfterLoss lets a message come again in another epoch: Redis lost its data, and with it what it knew of requests
 	// that are sent again.
 	TwiceAfterLoss bool
-	// Rewinds lets a number of an epoch stand for two events, as Redis went back in time and nobody knew yet, if all who
-	// were there from then on start over in another epoch.
+	// Rewinds lets a number of an epoch stand for two events, as Redis went back in time and nobody knew yet, and lets the first
+	// of the two be lost, if all who were there from then on start over in another epoch.
 	Rewinds bool
 	// Now is the clock; [time.Now] if nil.
 	Now func() time.Time

@@ -291,6 +291,43 @@ func TestRewinds(t *testing.T) {
 	}
 }
 
+// A message was acknowledged and went with the end of Redis' memory. Others got its number, and the next one, before its
+// sender's gateway compared.
+func TestLostWithARewind(t *testing.T) {
+	for _, tc := range []struct{ rewinds, told, seen, want bool }{
+		{true, true, false, true}, {true, false, false, false}, {false, true, false, false}, {true, true, true, false},
+	} {
+		o := oracle.New(oracle.Options{Rewinds: tc.rewinds})
+		ada, bob, eve := o.Client("ada"), o.Client("bob"), o.Client("eve")
+		clients := map[string]*oracle.Client{"a": ada, "b": bob, "c": eve}
+		shot := func(epoch string, seq int64) *wire.Snapshot {
+			return &wire.Snapshot{Room: "r", Epoch: epoch, Seq: seq, Capacity: 3, Count: 3, Peers: []wire.Peer{
+				{ID: "a", Order: 1}, {ID: "b", Order: 2}, {ID: "c", Order: 3}}}
+		}
+		for id, c := range clients {
+			c.Session(id)
+			c.Joining("r")
+		}
+		for _, c := range clients {
+			c.Joined("r", shot("e", 3), nil)
+		}
+		m := ada.Sending(oracle.Send{Room: "r"})
+		m.Sent(4, nil)
+		if tc.seen { // so it was published, and bob's gateway is to blame
+			eve.Event(wire.Event{Room: "r", Seq: 4, Body: &wire.Message{From: "a", Data: m.Data(0)}})
+		}
+		next := eve.Sending(oracle.Send{Room: "r"})
+		bob.Event(wire.Event{Room: "r", Seq: 5, Body: &wire.Message{From: "c", Data: next.Data(0)}})
+		next.Sent(5, nil)
+		for _, c := range clients {
+			if tc.told || c != bob {
+				c.Event(wire.Event{Room: "r", Seq: 9, Body: &wire.Resync{Snapshot: *shot("f", 9)}})
+			}
+		}
+		require.Equal(t, tc.want, len(o.Check()) == 0, "%+v: %v", tc, o.Check())
+	}
+}
+
 // Clients record from goroutines of their own.
 func TestConcurrentRecording(t *testing.T) {
 	o := oracle.New(oracle.Options{})
