@@ -129,6 +129,7 @@ func (m *Member) Join(id int64, request *wire.Join, done func(*wire.Snapshot, er
 		Back:     wire.AppendEventBody(nil, request.Room, &wire.BackPeer{Peer: m.id}),
 		SameUser: m.sameUser, Before: m.before, ReplacedHead: replacedHead, ReplacedTail: replacedTail,
 	}, func(snapshot *store.Snapshot, err error) { m.joined(st, snapshot, err, done) })
+	m.service.displace(st)
 }
 
 // checkJoin refuses what the token does not allow, or no room can be.

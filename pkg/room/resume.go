@@ -32,23 +32,39 @@ func (m *Member) Resume(positions map[string]wire.Position, done func(map[string
 		return
 	}
 	r := &resume{member: m, done: done, left: len(positions), rooms: make(map[string]wire.ResumedRoom, len(positions))}
+	seats := make([]*seat, 0, len(positions))
 	for name, position := range positions {
-		m.resume(r, name, position)
+		if st := m.resume(r, name, position); st != nil {
+			seats = append(seats, st)
+		}
+	}
+	for _, st := range seats {
+		m.service.displace(st)
+	}
+}
+
+// displace closes the connection of this node whose seat another one of its session takes. It comes after all that is asked of
+// Redis for the new one: the end of the old one, which loses its seats in all rooms, is to find them taken.
+func (s *Service) displace(st *seat) {
+	if st.displaced != nil {
+		s.detach(st.displaced, true)
+		st.displaced = nil
 	}
 }
 
 // resume takes over the seat in one room.
-func (m *Member) resume(r *resume, name string, position wire.Position) {
+func (m *Member) resume(r *resume, name string, position wire.Position) *seat {
 	st, refusal := m.reserve(m.room(name))
 	if refusal != nil {
 		r.answered(name, wire.ResumedRoom{}, refusal)
-		return
+		return nil
 	}
 	st.position = position
 	m.service.opts.Store.Resume(store.Resume{
 		Seat: m.seat(st.room), Epoch: position.Epoch, Seq: position.Seq,
 		Back: wire.AppendEventBody(nil, name, &wire.BackPeer{Peer: m.id}), Members: m.whole,
 	}, func(resumed *store.Resumed, err error) { m.resumed(r, st, resumed, err) })
+	return st
 }
 
 // resumed takes the answer for one room.

@@ -347,6 +347,36 @@ func TestResumeLimits(t *testing.T) {
 	n.emptied(t)
 }
 
+// A session that moves to another connection of the same gateway takes all its seats before the old one is closed. The end of
+// that one would have made those away, for all to see, that were not asked for yet.
+func TestTakeoverIsNotSeen(t *testing.T) {
+	n := startNode(t, redistest.Single(t).Addr(), "n", nodeOptions{})
+	connects := func(generation int64) (p *peer) {
+		identity := room.Identity{
+			ID: "ada", App: app, User: "ada", Grant: everything, Generation: generation, Grace: time.Minute}
+		identity.Detached = func(bool) { p.Lose() } // as the end of its connection does
+		p = newPeerAs(t, n, identity)
+		return p
+	}
+	witness, first := newPeer(t, n, "witness"), connects(1)
+	positions := make(map[string]wire.Position)
+	for i := range 8 {
+		name := "r" + strconv.Itoa(i)
+		witness.mustJoin(t, name)
+		positions[name] = at(first.mustJoin(t, name), 2)
+	}
+	const moves = 50
+	for i := range int64(moves) {
+		next := connects(i + 2)
+		_, err := wait(func(done func(map[string]wire.ResumedRoom, error)) { next.Resume(positions, done) })
+		require.NoError(t, err)
+		next.Begin()
+		n.settle(t)
+	}
+	witness.mustPublish(t, "r0", 1)
+	require.Zero(t, witness.seen(wire.TypeAwayPeer))
+}
+
 // A user's next session takes the place of the earlier one, also of one that is away, and nobody else's.
 func TestSameUserIsReplaced(t *testing.T) {
 	deployments(t, func(t *testing.T, addr string) {

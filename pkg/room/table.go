@@ -57,6 +57,9 @@ type seat struct {
 	resumed  *store.Resumed
 	frames   []*wire.Frame
 	position wire.Position
+	// displaced is the member of the earlier connection whose place the seat has taken, until that one is told: owned by the
+	// session.
+	displaced *Member
 }
 
 func (t *table) init() {
@@ -253,7 +256,8 @@ func (s *Service) takeAway(sh *shard, st *seat, seq int64, left *wire.LeftPeer) 
 	st.member.subscriber.Deliver(wire.EventFrame(seq, body))
 }
 
-// add puts a new seat into the table, in place of one that is leaving or of an earlier connection's. The shard is locked.
+// add puts a new seat into the table, in place of one that is leaving or of an earlier connection's, which [Service.displace]
+// closes. The shard is locked.
 func (s *Service) add(sh *shard, st *seat) {
 	l := sh.rooms[st.room]
 	if l == nil {
@@ -267,7 +271,7 @@ func (s *Service) add(sh *shard, st *seat) {
 	if old := l.seats[st.member.id]; old != nil {
 		old.removed = true
 		if old.member != st.member {
-			s.detach(old.member, true)
+			st.displaced = old.member
 		}
 	} else {
 		s.metrics.seats.Inc()
