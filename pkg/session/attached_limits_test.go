@@ -135,7 +135,6 @@ func TestAttachedInFlightBound(t *testing.T) {
 	inBubbleFarFromRedis(t, session.Options{InFlight: 3}, 100*time.Millisecond, func(t *testing.T, g *gateway) {
 		c := g.enterAttached()
 		accepted[wire.Snapshot](c, `{"id":2,"type":"join","room":"r"}`)
-		synctest.Wait() // the join counts until a moment after its answer
 		const requests = 20
 		var handling sync.WaitGroup
 		handling.Go(func() {
@@ -151,6 +150,26 @@ func TestAttachedInFlightBound(t *testing.T) {
 		}
 		handling.Wait()
 		require.Greater(t, g.metric("signalbox_requests_in_flight_limited_total"), 1.0)
+	})
+}
+
+// A client that sends its next request as soon as it is answered keeps to the bound: it was held back when the answer was
+// told before the place was free.
+func TestAnsweredRequestIsNotInFlight(t *testing.T) {
+	inBubble(t, session.Options{InFlight: 1}, func(t *testing.T, g *gateway) {
+		c := g.enterAttached()
+		c.set(func() { c.held = true })
+		c.say(`{"id":2,"type":"join","room":"r"}`)
+		c.until(func() bool { return c.waiting })
+		var next sync.WaitGroup
+		next.Go(func() { c.say(`{"id":3,"type":"join","room":"s"}`) })
+		synctest.Wait() // the answer is being told
+		limited := g.metric("signalbox_requests_in_flight_limited_total")
+		c.set(func() { c.held = false })
+		next.Wait()
+		require.Zero(t, limited)
+		c.answer(2)
+		c.answer(3)
 	})
 }
 

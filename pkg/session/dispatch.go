@@ -186,8 +186,10 @@ func (c *core) snapshotReply(id int64) func(*wire.Snapshot, error) {
 	return func(snapshot *wire.Snapshot, err error) { c.answer(id, snapshot, err) }
 }
 
-// answer ends a request that was begun. It runs on the store's goroutine and does not block.
+// answer ends a request that was begun. It runs on the store's goroutine and does not block. The request's place is free
+// before its client can know: one that keeps to the bound is never held back.
 func (c *core) answer(id int64, body wire.ReplyBody, err error) {
+	c.done()
 	var refusal *wire.Error
 	switch {
 	case err == nil:
@@ -197,7 +199,6 @@ func (c *core) answer(id int64, body wire.ReplyBody, err error) {
 	default:
 		c.refuse(id, wire.Errorf(wire.CodeInternal, "internal error"))
 	}
-	c.done()
 }
 
 func (c *core) handlePeers(id int64, request *wire.Peers) {
