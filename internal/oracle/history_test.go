@@ -192,6 +192,13 @@ func (h *history) kick(by, a *actor, name string) {
 	h.deliver(a, name, r.seq, &wire.Closed{Reason: wire.ReasonKicked, By: by.id})
 }
 
+// closeSeat has a gateway close a seat that it could not put back.
+func (h *history) closeSeat(a *actor, name string, seq int64) {
+	delete(h.rooms[name].seats, a)
+	h.deliver(a, name, seq, &wire.Closed{Reason: wire.ReasonClosed})
+	h.tell(name, &wire.LeftPeer{Peer: a.id, Reason: wire.ReasonDisconnected}, []*actor{a})
+}
+
 // away loses a connection, or brings it back.
 func (h *history) away(a *actor, name string) {
 	seat := h.rooms[name].seats[a]

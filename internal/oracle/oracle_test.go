@@ -159,6 +159,14 @@ func TestFindings(t *testing.T) {
 		{"a seat for a while after the end", func(h *history, ada, bob, cy *actor) {
 			h.step(bob, "ends", func(c *oracle.Client) { c.Ending(); c.Ended() })
 		}, ""},
+		{"a seat closed by the gateway", func(h *history, ada, bob, cy *actor) {
+			h.closeSeat(bob, "r", 0)
+			h.publish(ada, "r", sent{})
+		}, ""},
+		{"a seat closed under the number of another event", func(h *history, ada, bob, cy *actor) {
+			h.publish(ada, "r", sent{dropFor: []*actor{bob}})
+			h.closeSeat(bob, "r", h.rooms["r"].seq)
+		}, oracle.RuleOrder},
 		{"a seat of nobody", func(h *history, ada, bob, cy *actor) {
 			h.rooms["r"].take(&actor{name: "?", id: "nobody"})
 		}, oracle.RuleGhost},

@@ -381,12 +381,11 @@ func (r *replay) resync(c *clientState, p *place, rec *record) {
 	r.begin(c, p, rec, order)
 }
 
-// closed is the end of the client's own seat; without a number it comes from the client itself.
+// closed is the end of the client's own seat; without a number it comes from the gateway itself, or the client.
 func (r *replay) closed(c *clientState, p *place, rec *record, body *wire.Closed) {
 	switch {
 	case p.stay != nil:
-		// With the reason closed it is the gateway's own word, whose number is that of no event.
-		if rec.seq > 0 && r.rises(p.stay, rec, "left "+c.session.id) && body.Reason != wire.ReasonClosed {
+		if rec.seq > 0 && r.rises(p.stay, rec, "left "+c.session.id) {
 			p.stay.last = rec.seq
 			p.stay.events = append(p.stay.events, *rec)
 			r.fact(p.stay, rec, fact{what: "left " + c.session.id, subject: c.session.id})

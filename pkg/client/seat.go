@@ -118,7 +118,7 @@ func (c *Client) advance(event *wire.Event) bool {
 		s.position = wire.Position{Epoch: resync.Epoch, Seq: resync.Seq}
 		return true
 	case event.Seq == 0:
-		return true // of the client's own making
+		return true // the gateway's own word, or the client's, about the seat
 	case event.Seq <= s.position.Seq:
 		return false
 	}

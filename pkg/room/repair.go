@@ -148,11 +148,11 @@ func (s *Service) restored(sh *shard, l *local, restored *store.Restored, err er
 	s.later(l, pause, s.lookAgain)
 }
 
-// closeSeat takes a seat from its peer, which is told. The shard is locked.
+// closeSeat takes a seat from its peer, which is told, without a number: this is no event of the room. The shard is locked.
 func (s *Service) closeSeat(sh *shard, st *seat) {
 	s.remove(sh, st)
 	body := wire.AppendEventBody(nil, st.room.Name, &wire.Closed{Reason: wire.ReasonClosed})
-	st.member.subscriber.Deliver(wire.EventFrame(st.last+1, body))
+	st.member.subscriber.Deliver(wire.EventFrame(0, body))
 }
 
 // lookAgain asks for the snapshot from which all start over.

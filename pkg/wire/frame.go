@@ -44,9 +44,12 @@ var kindNumbers = func() map[string]uint8 {
 // frameHeader is the room for the longest frame header without mask: 2 bytes and a length of 8.
 const frameHeader = 10
 
-// EventFrame frames an event body under its number.
+// EventFrame frames an event body under its number; 0 is none.
 func EventFrame(seq int64, body []byte) *Frame {
 	b := make([]byte, frameHeader, frameHeader+len(`{"seq":,`)+20+len(body))
+	if seq == 0 {
+		return newFrame(eventKind(body), append(b, body...))
+	}
 	return newFrame(eventKind(body), AppendNumbered(b, seq, body))
 }
 

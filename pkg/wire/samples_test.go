@@ -151,6 +151,7 @@ var eventSamples = []eventSample{
 	{"event-control", wire.Event{Room: "lobby", Seq: 10, Body: &wire.Controlling{Action: wire.ActionMute, Kind: wire.KindAudio, To: "a81x", By: "k3vq"}}},
 	{"event-control-all", wire.Event{Room: "lobby", Seq: 10, Body: &wire.Controlling{Action: wire.ActionUnmute, Kind: wire.KindVideo, By: "k3vq"}}},
 	{"event-closed", wire.Event{Room: "lobby", Seq: 11, Body: &wire.Closed{Reason: wire.ReasonKicked, By: "k3vq"}}},
+	{"event-closed-by-gateway", wire.Event{Room: "lobby", Body: &wire.Closed{Reason: wire.ReasonClosed}}},
 	{"event-closed-replaced", wire.Event{Room: "lobby", Seq: 11, Body: &wire.Closed{Reason: wire.ReasonReplaced}}},
 	{"event-resync", wire.Event{Room: "lobby", Seq: 12, Body: &wire.Resync{Snapshot: wire.Snapshot{
 		Room: "lobby", Self: "k3vq", Epoch: "9f2c", Seq: 12, Version: 4, Capacity: 4, Count: 1, Created: 1790000000000,

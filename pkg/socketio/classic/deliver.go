@@ -81,7 +81,9 @@ func (p *Peer) behind() []json.RawMessage {
 // take notes in a seat what an event changes, and reports whether the client is to hear of it. mu is held.
 func (p *Peer) take(f *facts, s *seat) bool {
 	seq := f.event.Seq
-	s.place.seq = seq
+	if seq > 0 { // else it is the gateway's own word, which changes nothing of what the client has heard
+		s.place.seq = seq
+	}
 	known, noted := seq <= s.place.since, seq <= s.replay
 	switch body := f.event.Body.(type) {
 	case *wire.JoinedPeer:

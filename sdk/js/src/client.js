@@ -651,7 +651,7 @@ export class Signalbox extends TypedTarget {
     } else if (event.room !== undefined) {
       const room = this.#rooms.get(event.room);
       if (room) room._event(/** @type {any} */ (event));
-      else this.#joining.get(event.room)?.events.push(event);
+      else if (event.seq !== undefined) this.#joining.get(event.room)?.events.push(event);
     }
   }
 

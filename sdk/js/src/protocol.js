@@ -105,7 +105,7 @@ export const CLOSE_LOST = 4000;
  * @typedef {object} RoomEvent
  * @property {string} type
  * @property {string} room
- * @property {number} seq
+ * @property {number} seq  undefined where the gateway itself has closed the seat
  *
  * @typedef {{type: string, [field: string]: any}} ServerEvent
  *

@@ -263,6 +263,8 @@ export class Room extends TypedTarget {
    * @param {RoomEvent} event
    */
   _event(event) {
+    // What the gateway says of a seat before it has given this one is about an earlier seat.
+    if (this.#unseated && event.seq === undefined) return;
     if (this.#early) this.#early.push(event);
     else this.#handle(event);
   }
@@ -363,6 +365,10 @@ export class Room extends TypedTarget {
       this.#seen = event.seq;
       this.#setStatus('joined');
       this.emit('resync', { snapshot, newSeat });
+      return;
+    }
+    if (event.type === 'closed' && event.seq === undefined) {
+      this.#change(event); // by the gateway itself, not by an event of the room
       return;
     }
     if (!(event.seq > this.#seen)) return;

@@ -117,6 +117,15 @@ test('a seat that is taken away closes the room', async (t) => {
   }
 });
 
+test('a seat that the gateway itself has closed', async (t) => {
+  const { room, me, tell } = await joined(t);
+  const closings = record(room, 'closed');
+  await tell({ type: 'closed', reason: 'closed' }).catch(() => {});
+  await until(() => closings.length === 1);
+  assert.deepEqual(closings[0][1], { reason: 'closed', by: undefined });
+  assert.equal(me.rooms.size, 0);
+});
+
 test('order and numbers', async (t) => {
   await t.test('what is at or below the last event is dropped', async (t) => {
     const { room, tell } = await joined(t);
