@@ -45,8 +45,11 @@ type Options struct {
 	// OnEvent gets every event, in order, from the one goroutine that reads: it must not wait for the client's own
 	// calls ([Client.Go] is fine), and the longer it takes the later comes what follows. After a reconnect the events
 	// go on; where what was missed is not known any more, or the room had to be joined again, a [wire.Resync] stands in
-	// front of its new events, and a [wire.Closed] with [wire.ReasonClosed] for a room that could not be joined again.
+	// front of its new events, and a [wire.Closed] with [ReasonLost] for a room that could not be joined again.
 	OnEvent func(wire.Event)
+	// OnSeatLost gets why a room could not be joined again, from the same goroutine, in front of that event: mostly a
+	// [*wire.Error], as one with [wire.CodeRoomFull] where somebody else has the seat by now.
+	OnSeatLost func(room string, err error)
 	// OnState gets every change of state, from the same goroutine; the first comes from within [Dial]. It gets
 	// StateConnected again when leaving a draining gateway has ended in a new session.
 	OnState func(State)
@@ -97,6 +100,9 @@ func (o *Options) validate() error {
 	}
 	if o.OnState == nil {
 		o.OnState = func(State) {}
+	}
+	if o.OnSeatLost == nil {
+		o.OnSeatLost = func(string, error) {}
 	}
 	if o.OnResumed == nil {
 		o.OnResumed = func(*wire.Welcome) {}

@@ -19,6 +19,8 @@ type request struct {
 	again bool
 	// abandoned is set when nobody waits any more. The body may then be somebody else's, and is not written again.
 	abandoned bool
+	// written is set when it was written, and again when it was before, on an earlier connection.
+	written, rewritten bool
 }
 
 // requests are those of a session: they are numbered over all its connections, and outlive each. All of it is guarded
@@ -87,6 +89,7 @@ func (c *Client) expect(l *link, r request) (id int64, queued bool, err error) {
 	case c.link != l:
 		return 0, false, errNotConnected
 	}
+	r.written = !c.requests.queued
 	return c.requests.put(r), c.requests.queued, nil
 }
 
@@ -96,9 +99,18 @@ func (c *Client) replied(reply *wire.Reply) {
 	r, ok := c.requests.pending[reply.Re]
 	delete(c.requests.pending, reply.Re)
 	c.mu.Unlock()
-	if ok {
+	switch {
+	case !ok:
+	case r.rewritten && mayHaveActed(r) && reply.Err != nil && reply.Err.Code == wire.CodeNotMember:
+		doubt(reply.Re, r) // the seat that it was for may have been there when it was written first
+	default:
 		r.done(reply, nil)
 	}
+}
+
+// doubt answers a request that may have taken effect on an earlier connection, and whose seat is no more.
+func doubt(id int64, r request) {
+	r.done(&wire.Reply{Re: id, Err: wire.Errorf(wire.CodeOutcomeUnknown, "the seat was lost meanwhile")}, nil)
 }
 
 // abandon replaces what is called with the reply. It does nothing and gives false when the reply is here already.
@@ -115,17 +127,22 @@ func (c *Client) abandon(id int64, done func(*wire.Reply, error)) bool {
 
 // lose ends the requests that are lost with a connection or a session, in order. It is asked for each with mu held.
 func (c *Client) lose(err error, lost func(request) bool) {
+	c.finish(lost, func(_ int64, r request) { r.done(nil, err) })
+}
+
+// finish ends some of the requests that wait.
+func (c *Client) finish(which func(request) bool, end func(int64, request)) {
 	c.mu.Lock()
 	ended := make(map[int64]request)
 	for id, r := range c.requests.pending {
-		if lost(r) {
+		if which(r) {
 			ended[id] = r
 			delete(c.requests.pending, id)
 		}
 	}
 	c.mu.Unlock()
 	for _, id := range slices.Sorted(maps.Keys(ended)) {
-		ended[id].done(nil, err)
+		end(id, ended[id])
 	}
 }
 
@@ -161,6 +178,14 @@ func bound(r request) (room string, ok bool) {
 		return body.Room, true
 	}
 	return "", false
+}
+
+// mayHaveActed reports whether it matters that a request of which the gateway says that there is no seat may have had one
+// before. Who leaves is right to be told that there is none.
+func mayHaveActed(r request) bool {
+	_, bound := bound(r)
+	_, leaves := r.body.(*wire.Leave)
+	return bound && !leaves
 }
 
 // pace is how fast requests are written again: within what the gateway allows, since to it they are a flood.
@@ -233,6 +258,8 @@ func (c *Client) appendAgain(b []byte, id int64) []byte {
 		}
 		return b
 	}
+	r.rewritten, r.written = r.written, true
+	c.requests.pending[id] = r
 	return wire.AppendRequest(b, wire.Request{ID: id, Body: r.body})
 }
 

@@ -12,8 +12,8 @@ import (
 // what ended the client, or that of the context. A request whose context ends may still take effect.
 //
 // Where a session can be resumed, a request outlives the connection: it is sent again on the next one, and takes effect
-// once. It is lost only with its seat, with the client, or, for a volatile message, at once; and where the gateway cannot
-// tell any more whether it took effect, the error has [wire.CodeOutcomeUnknown].
+// once. It is lost only with the session, with the client, or, for a volatile message, at once; and where nobody can tell any
+// more whether it took effect, as when its seat was lost meanwhile, the error has [wire.CodeOutcomeUnknown].
 
 // Join takes a seat in a room, and keeps it: after a reconnect it is taken again with the state that it had. Events
 // of the room may reach OnEvent before Join has returned; those at or below the snapshot's Seq are within it. A seat

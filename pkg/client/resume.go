@@ -69,11 +69,14 @@ func (c *Client) nextID() int64 {
 func (c *Client) adopt(l *link, welcome *wire.Welcome) {
 	l.happened, l.replied = c.happened, c.replied
 	c.refusals = 0
-	c.lose(&LostError{Cause: errSeatGone}, func(r request) bool {
+	gone := func(r request) bool {
 		room, bound := bound(r)
-		gone := !welcome.Resumed || c.seats[room] != nil && !keeps(welcome, room)
-		return passing(r) || bound && gone
-	})
+		return bound && (!welcome.Resumed || c.seats[room] != nil && !keeps(welcome, room))
+	}
+	c.finish(func(r request) bool {
+		return welcome.Resumed && r.written && !passing(r) && mayHaveActed(r) && gone(r)
+	}, doubt)
+	c.lose(&LostError{Cause: errSeatGone}, func(r request) bool { return passing(r) || gone(r) })
 	c.mu.Lock()
 	closed := c.err != nil
 	c.welcome = welcome

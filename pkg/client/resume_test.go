@@ -2,7 +2,6 @@ package client_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -181,9 +180,7 @@ func TestGoneSeatIsTakenAgain(t *testing.T) {
 		rooms := replayed("team-1") // the gateway says nothing of the third
 		rooms["lobby"] = wire.ResumedRoom{Result: wire.ResumeGone}
 		p, _ = g.resume("token-1", 2, resumedWelcome("token-2", rooms))
-		lost := next(t, in).err
-		require.ErrorAs(t, lost, new(*client.LostError))
-		require.True(t, client.Retryable(lost))
+		requireOutcomeUnknown(t, next(t, in).err)
 		id, again := readAs[*wire.Publish](p)
 		require.Equal(t, "team-1", again.Room)
 		p.answer(wire.Request{ID: id}, &wire.Done{Seq: 2})
@@ -191,7 +188,7 @@ func TestGoneSeatIsTakenAgain(t *testing.T) {
 		id, again = readAs[*wire.Publish](p)
 		require.Equal(t, "no-seat", again.Room)
 		p.refuse(id, wire.Errorf(wire.CodeNotMember, "no seat"))
-		require.Error(t, next(t, elsewhere).err)
+		requireOutcomeUnknown(t, next(t, elsewhere).err)
 		id, _ = readAs[*wire.Peers](p)
 		p.answer(wire.Request{ID: id}, &wire.HeadCount{Room: "lobby", Count: 1})
 		require.NoError(t, next(t, count).err)
@@ -299,28 +296,6 @@ func TestUnavailableResumeIsTriedAgain(t *testing.T) {
 		require.Equal(t, id, again)
 		p.answer(wire.Request{ID: id}, &wire.Done{Seq: 2})
 		require.NoError(t, next(t, waiting).err)
-	})
-}
-
-func TestOutcomeUnknownIsTold(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := newMemGateway(t)
-		opts, _ := returning(g)
-		c, p := g.dialResumable(opts)
-		joined(c, p, wire.Join{Room: "lobby"})
-		waiting := start(func() error {
-			_, err := c.Publish(t.Context(), *publish("a"))
-			return err
-		})
-		readAs[*wire.Publish](p)
-		p.cut()
-		p, _ = g.resume("token-1", 2, resumedWelcome("token-2", replayed("lobby")))
-		id, _ := readAs[*wire.Publish](p)
-		p.refuse(id, wire.Errorf(wire.CodeOutcomeUnknown, "a later request took effect"))
-		refusal, ok := errors.AsType[*wire.Error](<-waiting)
-		require.True(t, ok)
-		require.Equal(t, wire.CodeOutcomeUnknown, refusal.Code)
-		require.False(t, client.Retryable(refusal))
 	})
 }
 

@@ -10,9 +10,13 @@ import (
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
 
-// oldSeatPatience is how long a full room is not believed when a seat is taken again: until its gateway has noticed
-// that the lost connection is dead, it may be the client's own old seat that fills the room.
+// oldSeatPatience is how long a full room is not believed when a new session takes a seat again: until the gateway has
+// noticed that the lost connection is dead, it may be the client's own old seat that fills the room. A session that goes on
+// has no other seat than that of which it was told that it is gone.
 const oldSeatPatience = 90 * time.Second
+
+// ReasonLost is the reason of a [wire.Closed] of the client's own making: the seat was lost, and could not be taken again.
+const ReasonLost = "lost"
 
 // seat is a room that the client is in, and how to get in again.
 type seat struct {
@@ -163,7 +167,10 @@ func (s *seat) merge(change wire.Object) {
 // for the snapshots, which tell what they build on. The caller holds mu.
 func (c *Client) rejoin(l *link, welcome *wire.Welcome) {
 	clear(c.held)
-	patience := time.Now().Add(oldSeatPatience)
+	var patience time.Time
+	if !welcome.Resumed {
+		patience = time.Now().Add(oldSeatPatience)
+	}
 	for _, room := range slices.Sorted(maps.Keys(c.seats)) {
 		if keeps(welcome, room) {
 			continue
@@ -214,7 +221,9 @@ func (c *Client) takenAgain(l *link, s *seat, room string, reply *wire.Reply) {
 	default:
 		c.opts.Logger.Warn("seat lost", "room", room, "error", err)
 		delete(c.held, room)
-		c.deliver(wire.Event{Room: room, Body: &wire.Closed{Reason: wire.ReasonClosed}})
+		c.forgetSeat(room)
+		c.opts.OnSeatLost(room, err)
+		c.deliver(wire.Event{Room: room, Body: &wire.Closed{Reason: ReasonLost}})
 	}
 }
 

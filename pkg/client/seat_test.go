@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/signalbox-rtc/signalbox/pkg/client"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
 
@@ -92,9 +93,40 @@ func TestFullRoomIsTriedForAWhile(t *testing.T) {
 			}
 		}
 		require.Equal(t, 90750*time.Millisecond, time.Since(began))
-		require.Equal(t, wire.Event{Room: "lobby", Body: &wire.Closed{Reason: wire.ReasonClosed}}, got.all()[1])
+		require.Equal(t, wire.Event{Room: "lobby", Body: &wire.Closed{Reason: client.ReasonLost}}, got.all()[1])
 		p.cut()
 		p = g.greet()
+		pinged(t, c, p) // and no join
+	})
+}
+
+// A session that goes on has no other seat: it is somebody else's by which the room is full, and the application hears of
+// it at once.
+func TestFullRoomIsBelievedAfterAResume(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newMemGateway(t)
+		opts, _ := returning(g)
+		var got recorder
+		opts.OnEvent = got.add
+		var told []string
+		opts.OnSeatLost = func(room string, err error) {
+			require.Empty(t, got.all(), "the event comes behind it")
+			told = append(told, room+": "+err.Error())
+		}
+		c, p := g.dialResumable(opts)
+		joined(c, p, wire.Join{Room: "lobby", Capacity: 2})
+		synctest.Wait()
+		p.cut()
+		p, _ = g.resume("token-1", 2, resumedWelcome("token-2", map[string]wire.ResumedRoom{"lobby": {Result: wire.ResumeGone}}))
+		began := time.Now()
+		id, _ := readAs[*wire.Join](p)
+		full := wire.Errorf(wire.CodeRoomFull, "every seat is taken")
+		p.refuse(id, full)
+		synctest.Wait()
+		require.Zero(t, time.Since(began))
+		require.Equal(t, []string{"lobby: " + full.Error()}, told)
+		require.Equal(t, []wire.Event{{Room: "lobby", Body: &wire.Closed{Reason: client.ReasonLost}}}, got.all())
+		time.Sleep(20 * time.Second)
 		pinged(t, c, p) // and no join
 	})
 }
@@ -114,7 +146,7 @@ func TestSeatThatIsRefusedIsClosed(t *testing.T) {
 				id, _ := readAs[*wire.Join](p)
 				p.refuse(id, wire.Errorf(code, "no"))
 				synctest.Wait()
-				require.Equal(t, []wire.Event{{Room: "lobby", Body: &wire.Closed{Reason: wire.ReasonClosed}}}, got.all())
+				require.Equal(t, []wire.Event{{Room: "lobby", Body: &wire.Closed{Reason: client.ReasonLost}}}, got.all())
 				p.cut()
 				p = g.greet()
 				pinged(t, c, p)

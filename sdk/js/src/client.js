@@ -4,7 +4,7 @@ import { TypedTarget } from './events.js';
 import { Gate } from './gate.js';
 import { Link, disconnected } from './link.js';
 import { CLIENT, CLOSE_EXPIRED, CLOSE_LOST, CLOSE_MOVED, CLOSE_TAKEN_OVER, CLOSE_UNAUTHORIZED, isFinalClose } from './protocol.js';
-import { Request } from './request.js';
+import { Request, outcomeUnknown } from './request.js';
 import { Room } from './room.js';
 
 /** @import { End, WebSocketConstructor } from './link.js' */
@@ -401,7 +401,8 @@ export class Signalbox extends TypedTarget {
       const { id, room } = request;
       const lost = room ? !isKept(room) : !resumed;
       // What was sent may have taken effect; what was not waits for the room's next seat, if there is to be one.
-      if (lost && (id > 0 || room?.status === 'closed')) request.fail(disconnected());
+      if (lost && id > 0 && resumed && request.leavesOpen) request.fail(outcomeUnknown());
+      else if (lost && (id > 0 || room?.status === 'closed')) request.fail(disconnected());
       else if (!this.#waitsForSeat(request)) link.submit(request);
     }
     for (const room of unseated) {

@@ -4,7 +4,7 @@
  *
  * | code | retryable | meaning |
  * |---|---|---|
- * | `disconnected` | yes | the connection was lost, and the session or the seat with it; the request may or may not have taken effect |
+ * | `disconnected` | yes | the connection was lost, and the session with it; the request may or may not have taken effect |
  * | `timeout` | yes | no reply in time; the request may or may not have taken effect |
  * | `closed` | no | the client was closed, the room was left, or the gateway refused the connection for good |
  * | `taken_over` | no | the session goes on elsewhere |

@@ -192,6 +192,7 @@ export class Link {
     for (const request of this.#queue) {
       if (this.#sent.size >= inFlight || this.#tokens < 1) break;
       request.waitIn();
+      request.again = request.id > 0;
       request.id ||= this.#nextID();
       const { text } = request;
       if (tooLong(text, messageBytes)) {
@@ -231,7 +232,7 @@ export class Link {
       const request = this.#sent.get(message.re);
       if (request === undefined) return;
       this.#sent.delete(message.re);
-      if (message.error) request.fail(SignalboxError.fromReply(message.error));
+      if (message.error) request.refuse(message.error);
       else request.succeed(message.ok);
       this.#pump();
     } else if (typeof message.type === 'string') {

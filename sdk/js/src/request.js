@@ -2,6 +2,9 @@ import { SignalboxError } from './errors.js';
 
 /** @import { Room } from './room.js' */
 
+/** What may have taken effect, and cannot without a seat. Who leaves has no seat either way. */
+const SEATED = new Set(['signal', 'publish', 'state', 'room', 'control']);
+
 /**
  * @typedef {object} RequestOptions
  * @property {AbortSignal} [signal]  gives the request up
@@ -18,6 +21,8 @@ import { SignalboxError } from './errors.js';
 export class Request {
   /** Given when it is sent for the first time. */
   id = 0;
+  /** Whether it was sent before, on an earlier connection. */
+  again = false;
   /** Whether the caller has been answered, or has given it up. */
   settled = false;
   #body;
@@ -84,6 +89,22 @@ export class Request {
     this.#place?.add(this);
   }
 
+  /** Whether, once sent, it leaves open what became of it when its seat is no more. */
+  get leavesOpen() {
+    return SEATED.has(this.type);
+  }
+
+  /**
+   * The gateway has refused it.
+   *
+   * @param {{code: string}} error
+   */
+  refuse(error) {
+    // The seat that it was for may have been there when it was sent first.
+    if (error.code === 'not_member' && this.again && this.leavesOpen) this.fail(outcomeUnknown());
+    else this.fail(SignalboxError.fromReply(error));
+  }
+
   /** @param {any} ok */
   succeed(ok) {
     if (this.settled) {
@@ -100,4 +121,8 @@ export class Request {
     this.#settle();
     this.#reject(reason);
   }
+}
+
+export function outcomeUnknown() {
+  return new SignalboxError('outcome_unknown', 'the seat was lost meanwhile: the request may or may not have taken effect');
 }

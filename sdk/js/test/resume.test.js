@@ -131,6 +131,17 @@ test('requests without a reply', async (t) => {
     await reply;
   });
 
+  await t.test('whose seat was lost after the resume, too', async (t) => {
+    const { gateway, me, room, cut } = await joined(t);
+    gateway.handlers.publish = (_, { number }) => (number === 1 ? undefined : new Refusal('not_member'));
+    const first = assert.rejects(room.publish('?'), { code: 'outcome_unknown', retryable: false });
+    await until(() => gateway.of('publish').length === 1);
+    await cut();
+    await first;
+    await until(() => me.state === 'connected');
+    await assert.rejects(room.publish('new'), { code: 'not_member' });
+  });
+
   await t.test('join and leave, too', async (t) => {
     const { gateway, sessions, me, room, cut } = await joined(t);
     const kitchen = await me.join('kitchen');
@@ -337,7 +348,7 @@ test('a seat that is no more', async (t) => {
     const { gateway, sessions, me, room, cut } = await joined(t);
     const { publish } = gateway.handlers;
     gateway.handlers.publish = () => undefined;
-    const sent = assert.rejects(room.publish('sent'), { code: 'disconnected' });
+    const sent = assert.rejects(room.publish('sent'), { code: 'outcome_unknown', retryable: false });
     await until(() => gateway.of('publish').length === 1);
     gateway.handlers.publish = publish;
     const kitchen = await me.join('kitchen');
