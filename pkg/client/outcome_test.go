@@ -58,6 +58,35 @@ func TestLostSeatLeavesTheOutcomeUnknown(t *testing.T) {
 	})
 }
 
+// Redis has lost its data, and with it that the first request took effect: the peer that it reached has gone since. Where the
+// log reaches back, the gateway knows better.
+func TestLostDataLeavesTheOutcomeUnknown(t *testing.T) {
+	for result, unknown := range map[string]bool{wire.ResumeResync: true, wire.ResumeReplayed: false} {
+		for _, code := range []wire.Code{wire.CodePeerGone, wire.CodeConflict} {
+			synctest.Test(t, func(t *testing.T) {
+				g := newMemGateway(t)
+				opts, _ := returning(g)
+				c, p := g.dialResumable(opts)
+				joined(c, p, wire.Join{Room: "lobby"})
+				first := launch(c, publish("a"))
+				synctest.Wait()
+				p.cut()
+				p, _ = g.resume("token-1", 2, resumedWelcome("token-2", map[string]wire.ResumedRoom{"lobby": {Result: result}}))
+				refuse := func() { p.refuse(p.read().ID, wire.Errorf(code, "no")) }
+				refuse()
+				if err := next(t, first).err; unknown {
+					requireOutcomeUnknown(t, err)
+				} else {
+					require.Equal(t, wire.Errorf(code, "no"), err)
+				}
+				last := launch(c, publish("b"))
+				refuse()
+				require.Equal(t, wire.Errorf(code, "no"), next(t, last).err)
+			})
+		}
+	}
+}
+
 func requireOutcomeUnknown(t *testing.T, err error) {
 	t.Helper()
 	refusal, ok := errors.AsType[*wire.Error](err)

@@ -21,6 +21,9 @@ type request struct {
 	abandoned bool
 	// written is set when it was written, and again when it was before, on an earlier connection.
 	written, rewritten bool
+	// resynced is set when it was written again where the log did not reach back: Redis may have lost its data, and with it
+	// that the request took effect before.
+	resynced bool
 }
 
 // requests are those of a session: they are numbered over all its connections, and outlive each. All of it is guarded
@@ -101,16 +104,22 @@ func (c *Client) replied(reply *wire.Reply) {
 	c.mu.Unlock()
 	switch {
 	case !ok:
-	case r.rewritten && mayHaveActed(r) && reply.Err != nil && reply.Err.Code == wire.CodeNotMember:
-		doubt(reply.Re, r) // the seat that it was for may have been there when it was written first
+	case r.rewritten && mayHaveActed(r) && reply.Err != nil && r.doubts(reply.Err.Code):
+		doubt(reply.Re, r)
 	default:
 		r.done(reply, nil)
 	}
 }
 
-// doubt answers a request that may have taken effect on an earlier connection, and whose seat is no more.
+// doubt answers a request that may have taken effect on an earlier connection.
 func doubt(id int64, r request) {
-	r.done(&wire.Reply{Re: id, Err: wire.Errorf(wire.CodeOutcomeUnknown, "the seat was lost meanwhile")}, nil)
+	r.done(&wire.Reply{Re: id, Err: wire.Errorf(wire.CodeOutcomeUnknown, "the seat, or what is known of it, was lost meanwhile")}, nil)
+}
+
+// doubts reports whether a request that was written again and is refused may have taken effect before: its seat, the peer
+// that it was for, or the version that it names may have been there then.
+func (r *request) doubts(code wire.Code) bool {
+	return code == wire.CodeNotMember || r.resynced && (code == wire.CodePeerGone || code == wire.CodeConflict)
 }
 
 // abandon replaces what is called with the reply. It does nothing and gives false when the reply is here already.
@@ -259,6 +268,9 @@ func (c *Client) appendAgain(b []byte, id int64) []byte {
 		return b
 	}
 	r.rewritten, r.written = r.written, true
+	if room, ok := bound(r); ok {
+		r.resynced = c.welcome.Rooms[room].Result == wire.ResumeResync
+	}
 	c.requests.pending[id] = r
 	return wire.AppendRequest(b, wire.Request{ID: id, Body: r.body})
 }

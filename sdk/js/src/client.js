@@ -400,6 +400,7 @@ export class Signalbox extends TypedTarget {
     for (const request of [...this.#held]) {
       const { id, room } = request;
       const lost = room ? !isKept(room) : !resumed;
+      request.resynced = room !== undefined && results[room.name]?.result === 'resync';
       // What was sent may have taken effect; what was not waits for the room's next seat, if there is to be one.
       if (lost && id > 0 && resumed && request.leavesOpen) request.fail(outcomeUnknown());
       else if (lost && (id > 0 || room?.status === 'closed')) request.fail(disconnected());

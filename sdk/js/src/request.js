@@ -5,6 +5,9 @@ import { SignalboxError } from './errors.js';
 /** What may have taken effect, and cannot without a seat. Who leaves has no seat either way. */
 const SEATED = new Set(['signal', 'publish', 'state', 'room', 'control']);
 
+/** How a request may be refused that had taken effect before Redis lost its data. */
+const LOST_WITH_DATA = new Set(['peer_gone', 'conflict']);
+
 /**
  * @typedef {object} RequestOptions
  * @property {AbortSignal} [signal]  gives the request up
@@ -23,6 +26,8 @@ export class Request {
   id = 0;
   /** Whether it was sent before, on an earlier connection. */
   again = false;
+  /** Whether it was sent again where the log did not reach back: Redis may have lost that it took effect before. */
+  resynced = false;
   /** Whether the caller has been answered, or has given it up. */
   settled = false;
   #body;
@@ -100,8 +105,9 @@ export class Request {
    * @param {{code: string}} error
    */
   refuse(error) {
-    // The seat that it was for may have been there when it was sent first.
-    if (error.code === 'not_member' && this.again && this.leavesOpen) this.fail(outcomeUnknown());
+    // The seat, the peer that it was for, or the version that it names may have been there when it was sent first.
+    const lost = error.code === 'not_member' || (this.resynced && LOST_WITH_DATA.has(error.code));
+    if (lost && this.again && this.leavesOpen) this.fail(outcomeUnknown());
     else this.fail(SignalboxError.fromReply(error));
   }
 
@@ -124,5 +130,5 @@ export class Request {
 }
 
 export function outcomeUnknown() {
-  return new SignalboxError('outcome_unknown', 'the seat was lost meanwhile: the request may or may not have taken effect');
+  return new SignalboxError('outcome_unknown', 'the seat, or what is known of it, was lost meanwhile: the request may or may not have taken effect');
 }

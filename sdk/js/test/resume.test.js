@@ -142,6 +142,20 @@ test('requests without a reply', async (t) => {
     await assert.rejects(room.publish('new'), { code: 'not_member' });
   });
 
+  await t.test('of which Redis may have lost what it knew, too', async (t) => {
+    for (const [result, code] of /** @type {const} */ ([['resync', 'outcome_unknown'], ['replayed', 'peer_gone']])) {
+      const { gateway, me, room, sessions, cut } = await joined(t);
+      gateway.handlers.publish = (_, { number }) => (number === 1 ? undefined : new Refusal('peer_gone'));
+      const first = assert.rejects(room.publish('?'), { code });
+      await until(() => gateway.of('publish').length === 1);
+      if (result === 'resync') sessions.forget('lobby', 'e2');
+      await cut();
+      await first;
+      await until(() => me.state === 'connected');
+      await assert.rejects(room.publish('new'), { code: 'peer_gone' });
+    }
+  });
+
   await t.test('join and leave, too', async (t) => {
     const { gateway, sessions, me, room, cut } = await joined(t);
     const kitchen = await me.join('kitchen');
