@@ -217,7 +217,7 @@ func (c *Cluster) beat(ctx context.Context, first bool) error {
 	defer cancel()
 	now, err := c.opts.Store.Beat(asking, store.NodeInfo{ID: c.opts.Self.ID, Info: c.info}, c.opts.Lease, first)
 	if err == nil {
-		c.sweeper.offset.Store(int64(now.Sub(time.Now())))
+		c.sweeper.offset.Store(int64(time.Until(now)))
 		err = c.readRoster(asking)
 	}
 	if err != nil && ctx.Err() == nil {

@@ -250,8 +250,8 @@ func (s *subscription) canaryKey() string {
 }
 
 // wipe removes the canaries' keys when the inbox has ended, as far as Redis does it at once.
-func (i *Inbox) wipe() {
-	ctx, cancel := context.WithTimeout(context.Background(), wipeTimeout)
+func (i *Inbox) wipe(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, wipeTimeout)
 	defer cancel()
 	pipe := i.store.client.Pipeline()
 	for _, sub := range i.subscriptions {

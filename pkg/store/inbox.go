@@ -116,7 +116,7 @@ func (i *Inbox) Run(ctx context.Context) error {
 		running.Go(func() { sub.run(ctx) })
 	}
 	running.Wait()
-	i.wipe()
+	i.wipe(context.WithoutCancel(ctx))
 	return nil
 }
 

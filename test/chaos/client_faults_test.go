@@ -257,7 +257,10 @@ func slowReceiver(t *testing.T, f *figures) {
 	var gate sync.Mutex // held while the slow one does not read
 	l := c.newLoad(loadOptions{calls: 1, size: 8, still: true, party: func(_, member int) partyOptions {
 		if member == 0 {
-			return partyOptions{slow: func() { gate.Lock(); gate.Unlock() }}
+			return partyOptions{slow: func() {
+				gate.Lock()
+				defer gate.Unlock()
+			}}
 		}
 		return partyOptions{}
 	}})

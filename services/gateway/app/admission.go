@@ -109,5 +109,5 @@ func (a *admission) later(now time.Time) time.Duration {
 
 // within draws from the whole seconds up to a limit.
 func within(most time.Duration) time.Duration {
-	return leastRetryAfter + rand.N(most/time.Second)*time.Second
+	return leastRetryAfter + time.Duration(rand.Int64N(int64(most/time.Second)))*time.Second
 }
