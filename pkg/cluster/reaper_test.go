@@ -153,9 +153,9 @@ func total(t *testing.T, members []*member, name string) (sum float64) {
 
 // The seats of a node that has died are given up by the others, however many these are, and each is told once.
 func TestDeadNodesSeatsAreGivenUp(t *testing.T) {
-	forEachRedis(t, func(t *testing.T, opts store.Options, do func(...string) any) {
-		for _, living := range []int{1, 5} {
-			t.Run(fmt.Sprint(living), func(t *testing.T) {
+	for _, living := range []int{1, 5} {
+		t.Run(fmt.Sprint(living), func(t *testing.T) {
+			forEachRedis(t, func(t *testing.T, opts store.Options, do func(...string) any) {
 				const beat, lease = 100 * time.Millisecond, 600 * time.Millisecond
 				var members []*member
 				for i := range living {
@@ -194,8 +194,8 @@ func TestDeadNodesSeatsAreGivenUp(t *testing.T) {
 					m.stop()
 				}
 			})
-		}
-	})
+		})
+	}
 }
 
 // A node that others gave up ends, and does not go on the roster again.

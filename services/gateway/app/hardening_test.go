@@ -398,6 +398,7 @@ func TestHardeningRoomNames(t *testing.T) {
 	require.Equal(t, before, g.scripts(t), "Redis was asked")
 	s.tb = t
 	s.ok(`"type":"join","room":"A-z0.9_~`+strings.Repeat("r", 120)+`"`, new(wire.Snapshot))
+	require.Greater(t, g.scripts(t), before)
 	g.stillServes(t)
 }
 
