@@ -4,7 +4,7 @@ import { holds, launch, people, plays, receives, sees } from './browser.js';
 import { startCluster, startRoad } from './cluster.js';
 
 /** What a browser says of a connection that the test cut. */
-const CUT = /WebSocket connection to .* failed|ERR_(EMPTY_RESPONSE|CONNECTION_)/;
+const CUT = /WebSocket connection to .* failed|ERR_(EMPTY_RESPONSE|CONNECTION_|SOCKET_NOT_CONNECTED)/;
 
 let cluster;
 let browser;

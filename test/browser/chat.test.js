@@ -3,7 +3,7 @@ import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { holds, launch, people, sees } from './browser.js';
 import { startCluster, startRoad } from './cluster.js';
 
-const CUT = /WebSocket connection to .* failed|ERR_(EMPTY_RESPONSE|CONNECTION_)/;
+const CUT = /WebSocket connection to .* failed|ERR_(EMPTY_RESPONSE|CONNECTION_|SOCKET_NOT_CONNECTED)/;
 
 let cluster;
 let browser;
