@@ -12,6 +12,11 @@ SEEDS     ?= 200
 FIRST     ?= 1
 FAULT     ?= all
 SECONDS   ?= 60
+SCENARIO  ?= call-saturated
+TARGET    ?= signalbox
+PEER      ?= centrifugo
+ROWS      ?=
+ROUNDS    ?= 5
 # Raised together with the slowest package: the clusters of real Redis servers take their seconds.
 TIMEOUT   ?= 15m
 # As many packages at a time as two cores bear while each starts servers of its own.
@@ -120,6 +125,19 @@ bench: ## benchmarks with allocations (BENCH=Fanout PKG=./pkg/room)
 .PHONY: bench-docs
 bench-docs: ## measure anew what docs/benchmarks.md shows (minutes; leave the machine alone meanwhile)
 	scripts/benchmarks.sh
+
+.PHONY: loadtest-build
+loadtest-build: build ## the load tool in bin/, beside the gateway that it starts
+	go build -trimpath -o bin/loadtest ./loadtest
+
+.PHONY: loadtest
+loadtest: loadtest-build ## a load on servers of its own (SCENARIO=name or file, TARGET=signalbox, ARGS="-duration 30s")
+	LOADTEST_GATEWAY=bin/gateway bin/loadtest run $(SCENARIO) -target $(TARGET) $(ARGS)
+
+.PHONY: loadtest-compare
+loadtest-compare: loadtest-build ## us and a peer in turns, with ratios (PEER=centrifugo|centrifugo-history|socketio|self, ROWS=a,b ROUNDS=5 ARGS=)
+	@case "$(PEER)" in socketio*) [ -d loadtest/peers/node_modules ] || npm ci --prefix loadtest/peers --no-audit --no-fund;; esac
+	LOADTEST_GATEWAY=bin/gateway bin/loadtest compare -peer $(PEER) -rows "$(ROWS)" -rounds $(ROUNDS) $(ARGS)
 
 .PHONY: cover
 cover: ## test coverage of all packages together, as coverage/index.html

@@ -43,7 +43,11 @@ var mayImport = map[string][]string{
 	"sdk/js": nil,
 	"web":    {"sdk/js"},
 
-	// Test support; nothing but tests imports it.
+	// The load tool speaks to servers as strangers do, in their protocols: it shares no code with them.
+	"loadtest":           {"internal/childproc", "loadtest/scenarios"},
+	"loadtest/scenarios": nil,
+
+	// Test support; nothing but tests imports it, save what the load tool starts its servers with.
 	"internal/archtest":   nil,
 	"internal/childproc":  nil,
 	"internal/faultproxy": nil,
@@ -85,7 +89,7 @@ var reserved = []struct {
 	{"pgregory.net/rapid", nil, anyTest, "test library"},
 	{"go.uber.org/goleak", nil, anyTest, "test library"},
 	{"testing", []string{"internal/redistest", "internal/memredis", "internal/memuse", "internal/testnames"}, anyTest, "package testing belongs in tests and in internal test support"},
-	{module + "internal/", []string{"internal/memredis", "internal/redistest"}, anyTest, "test support"},
+	{module + "internal/", []string{"internal/memredis", "internal/redistest", "loadtest"}, anyTest, "test support"},
 }
 
 // anyTest lets every package's tests in.

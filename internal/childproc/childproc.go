@@ -1,4 +1,5 @@
-// Package childproc runs other programs for tests so that none of them outlives the test, however the test ends.
+// Package childproc runs other programs for tests and for the load tool so that none of them outlives its parent, however
+// that ends.
 package childproc
 
 import (

@@ -1,0 +1,221 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/signalbox-rtc/signalbox/loadtest/internal/report"
+	"github.com/signalbox-rtc/signalbox/loadtest/internal/scenario"
+	"github.com/signalbox-rtc/signalbox/loadtest/internal/target"
+	"github.com/signalbox-rtc/signalbox/loadtest/scenarios"
+)
+
+// self is the peer of rows that compare our servers with our servers.
+const self = "self"
+
+// row is one scenario that is run against both sides in turns.
+type row struct {
+	Name       string          `yaml:"name"`
+	Scenario   string          `yaml:"scenario"`
+	Peers      []string        `yaml:"peers"`       // all if empty
+	NeedsFlags bool            `yaml:"needs_flags"` // of the gateways
+	Self       *selfRow        `yaml:"self"`
+	Figures    []report.Figure `yaml:"figures"`
+}
+
+// selfRow is for our servers in two sizes.
+type selfRow struct {
+	Nodes     int `yaml:"nodes"`
+	BaseNodes int `yaml:"base_nodes"`
+}
+
+func readRows(text []byte) ([]row, error) {
+	var rows []row
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(&rows); err != nil {
+		return nil, fmt.Errorf("rows of comparisons: %w", err)
+	}
+	return rows, nil
+}
+
+// comparison is what compare is asked for.
+type comparison struct {
+	peer, us  string
+	rows      string
+	rounds    int
+	durations time.Duration
+	warmup    time.Duration
+	clients   int
+	raceTimes int
+	results   string
+	html      string
+	rowsFile  string
+	options   options
+}
+
+func (p *program) parseComparison(args []string) (*comparison, error) {
+	c := new(comparison)
+	flags := flag.NewFlagSet("loadtest compare", flag.ContinueOnError)
+	flags.SetOutput(p.stderr)
+	flags.StringVar(&c.peer, "peer", target.Centrifugo, "the other side: a target, or "+self+" for the rows that compare us with us")
+	flags.StringVar(&c.us, "us", target.Signalbox, "our side: a target")
+	flags.StringVar(&c.rows, "rows", "", "rows to run, separated by commas; all that there are for the peer if empty")
+	flags.StringVar(&c.rowsFile, "rows-file", "", "file with rows in place of those that are built in")
+	flags.IntVar(&c.rounds, "rounds", 5, "runs of each side, in turns")
+	flags.DurationVar(&c.durations, "duration", 0, "length of each measurement in place of the scenario's")
+	flags.DurationVar(&c.warmup, "warmup", 0, "length of each warm-up in place of the scenario's")
+	flags.IntVar(&c.clients, "clients", 0, "connections in place of the scenario's")
+	flags.IntVar(&c.raceTimes, "race-rounds", 0, "rounds of each race in place of the scenario's")
+	flags.StringVar(&c.results, "results", "", "folder for the results of all runs")
+	flags.StringVar(&c.html, "html", "", "file for a report with plots, of the last round")
+	binaryFlags(flags, &c.options.target.Binaries)
+	flags.Var(&c.options.flags, "gateway-flag", "flag for our gateways, as --key=value; may come several times")
+	if err := flags.Parse(args); err != nil {
+		return nil, err
+	}
+	if flags.NArg() > 0 {
+		return nil, &UsageError{"what is " + strings.Join(flags.Args(), " ") + "?"}
+	}
+	for _, name := range []string{c.us, c.peer} {
+		if name != self && !slices.Contains(target.Names(), name) {
+			return nil, &UsageError{fmt.Sprintf("there is no target %q; there are %s", name, strings.Join(target.Names(), ", "))}
+		}
+	}
+	if c.rounds < 1 {
+		return nil, &UsageError{"rounds: 1 or more"}
+	}
+	return c, nil
+}
+
+// wants reports whether a row is asked for.
+func (c *comparison) wants(r row) bool {
+	if c.rows != "" {
+		return slices.Contains(strings.Split(c.rows, ","), r.Name)
+	}
+	switch {
+	case (r.Self != nil) != (c.peer == self):
+		return false
+	case r.NeedsFlags && len(c.options.flags) == 0:
+		return false
+	}
+	return len(r.Peers) == 0 || slices.Contains(r.Peers, c.peer)
+}
+
+// compare runs rows and prints ratios. It fails when a run of ours has not passed, and when a bound is missed.
+func (p *program) compare(ctx context.Context, args []string) error {
+	c, err := p.parseComparison(args)
+	if err != nil {
+		return helpOr(err)
+	}
+	text := scenarios.Comparison
+	if c.rowsFile != "" {
+		if text, err = os.ReadFile(c.rowsFile); err != nil {
+			return err
+		}
+	}
+	rows, err := readRows(text)
+	if err != nil {
+		return err
+	}
+	var page report.Comparison
+	for _, r := range rows {
+		if !c.wants(r) {
+			continue
+		}
+		outcome, err := p.alternate(ctx, c, r)
+		if err != nil {
+			return fmt.Errorf("row %s: %w", r.Name, err)
+		}
+		page = append(page, outcome)
+	}
+	if len(page) == 0 {
+		return &UsageError{fmt.Sprintf("no row is for %s with %q; `loadtest list` names them", c.peer, c.rows)}
+	}
+	if c.html != "" {
+		if err := toFile(c.html, func(w io.Writer) error { return report.WriteHTML(w, page.LastRound()) }); err != nil {
+			return err
+		}
+	}
+	if err := page.WriteText(p.stdout); err != nil {
+		return err
+	}
+	if !page.Met() {
+		return ErrNotPassed
+	}
+	return nil
+}
+
+// alternate runs one row in turns: ours, theirs, ours, theirs.
+func (p *program) alternate(ctx context.Context, c *comparison, r row) (*report.Outcome, error) {
+	settings, err := scenarioFile(r.Scenario)
+	if err != nil {
+		return nil, err
+	}
+	c.adjust(&settings)
+	outcome := &report.Outcome{Row: r.Name, Peer: c.peer, Figures: r.Figures}
+	for round := range c.rounds {
+		for side, runs := range []*[]*scenario.Result{&outcome.Ours, &outcome.Theirs} {
+			theirs := side == 1
+			settings, o := settings, c.options
+			o.target.Name = c.us
+			switch {
+			case r.Self != nil && theirs:
+				settings.Nodes = r.Self.BaseNodes
+			case r.Self != nil:
+				settings.Nodes = r.Self.Nodes
+			case theirs:
+				o.target.Name, o.flags = c.peer, nil
+			}
+			result, err := p.carryOut(ctx, settings, o)
+			if err != nil {
+				return nil, fmt.Errorf("round %d on %s: %w", round+1, o.target.Name, err)
+			}
+			*runs = append(*runs, result)
+			if err := c.keep(r.Name, round, side, result); err != nil {
+				return nil, err
+			}
+			_, _ = fmt.Fprintf(p.stderr, "%s, round %d of %d, %s: %s\n", r.Name, round+1, c.rounds, result.Target, outcome.Line(result))
+		}
+	}
+	return outcome, nil
+}
+
+// adjust makes a row smaller or larger, as the flags say.
+func (c *comparison) adjust(s *scenario.Settings) {
+	if c.durations > 0 {
+		s.Duration = c.durations
+	}
+	if c.warmup > 0 {
+		s.WarmUp = c.warmup
+	}
+	if c.clients > 0 {
+		s.Clients = c.clients
+	}
+	if c.raceTimes > 0 && s.Rounds > 0 {
+		s.Rounds = c.raceTimes
+	}
+}
+
+// keep writes a run's result into the folder for them.
+func (c *comparison) keep(row string, round, side int, result *scenario.Result) error {
+	if c.results == "" {
+		return nil
+	}
+	if err := os.MkdirAll(c.results, 0o755); err != nil {
+		return err
+	}
+	name := fmt.Sprintf("%s-%d-%s-%s.json", row, round+1, []string{"ours", "theirs"}[side], result.Target)
+	file := filepath.Join(c.results, name)
+	return toFile(file, func(w io.Writer) error { return report.WriteJSON(w, result) })
+}

@@ -1,0 +1,187 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/signalbox-rtc/signalbox/loadtest/internal/scenario"
+)
+
+// Figure is one figure that is compared, as ours over theirs, with the bounds by the name of the peer.
+type Figure struct {
+	Title   string             `yaml:"title"`
+	Figure  string             `yaml:"figure"`
+	AtMost  map[string]float64 `yaml:"at_most"`
+	AtLeast map[string]float64 `yaml:"at_least"`
+	// OursAtMost bounds our figure itself.
+	OursAtMost *float64 `yaml:"ours_at_most"`
+}
+
+// Outcome is one row of a comparison.
+type Outcome struct {
+	Row, Peer    string
+	Figures      []Figure
+	Ours, Theirs []*scenario.Result // of the same rounds
+}
+
+// Comparison is all rows.
+type Comparison []*Outcome
+
+// Ratio is a figure's medians, ours over theirs, and the ratios of the rounds.
+type Ratio struct {
+	Ours, Theirs, Of float64
+	Least, Greatest  float64
+	Known            bool // both sides have the figure, and theirs is not 0
+}
+
+// Ratio works one figure out.
+func (o *Outcome) Ratio(figure string) Ratio {
+	values := func(results []*scenario.Result) []float64 {
+		var all []float64
+		for _, result := range results {
+			if value, ok := result.Figures[figure]; ok {
+				all = append(all, value)
+			}
+		}
+		return all
+	}
+	ours, theirs := values(o.Ours), values(o.Theirs)
+	ratio := Ratio{Ours: median(ours), Theirs: median(theirs)}
+	if len(ours) == 0 || len(ours) != len(theirs) || ratio.Theirs == 0 {
+		return ratio
+	}
+	ratio.Known, ratio.Of = true, ratio.Ours/ratio.Theirs
+	for i := range ours {
+		if theirs[i] == 0 {
+			continue
+		}
+		of := ours[i] / theirs[i]
+		if ratio.Least == 0 || of < ratio.Least {
+			ratio.Least = of
+		}
+		ratio.Greatest = max(ratio.Greatest, of)
+	}
+	return ratio
+}
+
+func median(values []float64) float64 {
+	if len(values) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	middle := len(sorted) / 2
+	if len(sorted)%2 == 1 {
+		return sorted[middle]
+	}
+	return (sorted[middle-1] + sorted[middle]) / 2
+}
+
+// judge says what is wanted of a figure, and whether it is reached.
+func (o *Outcome) judge(f Figure, ratio Ratio) (wanted string, met bool) {
+	switch {
+	case f.OursAtMost != nil:
+		return "ours at most " + number(*f.OursAtMost), len(o.Ours) > 0 && o.most(f.Figure) <= *f.OursAtMost
+	case f.AtMost[o.Peer] > 0:
+		return fmt.Sprintf("at most %.2f", f.AtMost[o.Peer]), ratio.Known && ratio.Of <= f.AtMost[o.Peer]
+	case f.AtLeast[o.Peer] > 0:
+		return fmt.Sprintf("at least %.1f", f.AtLeast[o.Peer]), ratio.Known && ratio.Of >= f.AtLeast[o.Peer]
+	}
+	return "", true
+}
+
+// most is the worst of our runs: a bound on a figure of its own holds for each of them.
+func (o *Outcome) most(figure string) float64 {
+	worst := 0.0
+	for _, result := range o.Ours {
+		worst = max(worst, result.Figures[figure])
+	}
+	return worst
+}
+
+// Line is one run's figures in one line.
+func (o *Outcome) Line(result *scenario.Result) string {
+	var parts []string
+	for _, f := range o.Figures {
+		parts = append(parts, words(f.Figure)+" "+number(result.Figures[f.Figure]))
+	}
+	if !result.Passed {
+		parts = append(parts, "NOT PASSED: "+strings.Join(result.Reasons, "; "))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Met reports whether all bounds are met and all of our runs have passed. What a peer breaks is told and is no failure of
+// ours.
+func (c Comparison) Met() bool {
+	for _, o := range c {
+		for _, result := range o.Ours {
+			if !result.Passed {
+				return false
+			}
+		}
+		for _, f := range o.Figures {
+			if _, met := o.judge(f, o.Ratio(f.Figure)); !met {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// LastRound gives the results of the last round of each row.
+func (c Comparison) LastRound() []*scenario.Result {
+	var results []*scenario.Result
+	for _, o := range c {
+		for _, side := range [][]*scenario.Result{o.Ours, o.Theirs} {
+			if len(side) > 0 {
+				results = append(results, side[len(side)-1])
+			}
+		}
+	}
+	return results
+}
+
+// WriteText writes the table of ratios, as Markdown, so that it can be kept.
+func (c Comparison) WriteText(to io.Writer) error {
+	var text strings.Builder
+	table := tabwriter.NewWriter(&text, 0, 0, 1, ' ', 0)
+	line := func(cells ...string) { _, _ = fmt.Fprintln(table, "| "+strings.Join(cells, "\t| ")+"\t|") }
+	line("figure", "peer", "rounds", "ours", "theirs", "ours over theirs", "of single rounds", "wanted", "")
+	line("---", "---", "---:", "---:", "---:", "---:", "---", "---", "---")
+	var notes []string
+	for _, o := range c {
+		for _, f := range o.Figures {
+			ratio := o.Ratio(f.Figure)
+			wanted, met := o.judge(f, ratio)
+			verdict, of, spread := "", "", ""
+			if ratio.Known {
+				of, spread = fmt.Sprintf("%.2f", ratio.Of), fmt.Sprintf("%.2f to %.2f", ratio.Least, ratio.Greatest)
+			}
+			if wanted != "" {
+				verdict = "met"
+				if !met {
+					verdict = "MISSED"
+				}
+			}
+			line(f.Title, o.Peer, fmt.Sprint(len(o.Ours)), number(ratio.Ours), number(ratio.Theirs), of, spread, wanted, verdict)
+		}
+		for i, side := range [][]*scenario.Result{o.Ours, o.Theirs} {
+			for round, result := range side {
+				if !result.Passed {
+					notes = append(notes, fmt.Sprintf("%s, round %d, %s: %s", o.Row, round+1, []string{"ours", "theirs"}[i], strings.Join(result.Reasons, "; ")))
+				}
+			}
+		}
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	for _, note := range notes {
+		fmt.Fprintln(&text, "\nnot passed:", note)
+	}
+	_, err := io.WriteString(to, text.String())
+	return err
+}

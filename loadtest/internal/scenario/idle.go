@@ -1,0 +1,157 @@
+package scenario
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/signalbox-rtc/signalbox/loadtest/internal/driver"
+	"github.com/signalbox-rtc/signalbox/loadtest/internal/measure"
+)
+
+// sitter is a client that does nothing but be there.
+type sitter struct {
+	peer driver.Peer
+	room string // "" for none
+}
+
+// sit connects client i by a gateway, with a seat in a room of two if the settings say so.
+func (r *run) sit(ctx context.Context, i, endpoint int) (sitter, error) {
+	peer, err := r.connect(ctx, endpoint, driver.Events{
+		Message: func(driver.Message) {}, Arrived: func(string, string) {}, Refused: r.rec.Fail, Lost: r.rec.Fail,
+	})
+	if err != nil {
+		return sitter{}, err
+	}
+	if !r.s.Seats {
+		return sitter{peer: peer}, nil
+	}
+	room := fmt.Sprintf("%s-pair-%d", r.tag, i/2)
+	if err := peer.Join(ctx, room); err != nil {
+		peer.Cut()
+		return sitter{}, fmt.Errorf("join: %w", err)
+	}
+	r.orc.Seated(room, r.s.Capacity)
+	return sitter{peer: peer, room: room}, nil
+}
+
+// idle is the scenario: connections that stay.
+func (r *run) idle(ctx context.Context) error {
+	sitters := make([]sitter, r.s.Clients)
+	defer func() { r.leaveAll(sitters) }()
+	err := r.connectAll(ctx, r.s.Clients, func(ctx context.Context, i int) (err error) {
+		sitters[i], err = r.sit(ctx, i, i)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	r.enter("hold", r.s.Duration)
+	if err := r.beginMeasuring(ctx); err != nil {
+		return err
+	}
+	if !sleep(ctx, r.s.Duration) {
+		return ctx.Err()
+	}
+	return r.endMeasuring()
+}
+
+func (r *run) leaveAll(sitters []sitter) {
+	peers := make([]driver.Peer, 0, len(sitters))
+	for _, s := range sitters {
+		peers = append(peers, s.peer)
+	}
+	closeAll(peers)
+}
+
+// Of a herd: how long a client waits at most before it tries for the first time, and how long all may take.
+const (
+	herdSpread  = 500 * time.Millisecond
+	herdTimeout = 10 * time.Minute
+)
+
+// herd is the scenario: all connections end at once, and all clients come back, as clients do: at first after a random part
+// of half a second, later when the server says so or with a backoff.
+func (r *run) herd(ctx context.Context) error {
+	sitters := make([]sitter, r.s.Clients)
+	defer func() { r.leaveAll(sitters) }()
+	err := r.connectAll(ctx, r.s.Clients, func(ctx context.Context, i int) (err error) {
+		sitters[i], err = r.sit(ctx, i, i)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	back, took, retries := r.rec.Counter("back"), r.rec.Histogram("back"), r.rec.Counter("retries")
+	r.enter("herd", r.s.Duration)
+	if err := r.beginMeasuring(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, max(herdTimeout, r.s.Duration))
+	defer cancel()
+	cut := time.Now()
+	for _, s := range sitters {
+		s.peer.Cut()
+	}
+	var returning sync.WaitGroup
+	for i := range sitters {
+		returning.Go(func() {
+			s, err := r.comeBack(ctx, i, sitters[i], retries)
+			if err != nil {
+				r.rec.Fail(err)
+				return
+			}
+			sitters[i] = s
+			back.Add(1)
+			took.Record(time.Since(cut))
+		})
+	}
+	returning.Wait()
+	r.figures["all_back_seconds"] = time.Since(cut).Seconds()
+	if err := r.endMeasuring(); err != nil {
+		return err
+	}
+	if total := back.Total(); total < int64(len(sitters)) {
+		r.fail(fmt.Sprintf("%d of %d clients have come back", total, len(sitters)))
+	}
+	if r.s.Duration < time.Since(cut) {
+		r.fail(fmt.Sprintf("the last client was back after %v, more than %v", time.Since(cut).Round(time.Millisecond), r.s.Duration))
+	}
+	return nil
+}
+
+// backoffMost is the longest pause between two tries of a client.
+const backoffMost = 30 * time.Second
+
+// comeBack tries until the client is connected again and has its seat: the session that it had, where the protocol can.
+func (r *run) comeBack(ctx context.Context, i int, was sitter, retries *measure.Counter) (sitter, error) {
+	if _, resumes := was.peer.(driver.Resumer); !resumes && was.room != "" {
+		r.orc.Leaving(was.room) // it is lost with its connection
+	}
+	pause := randomPart(herdSpread)
+	for backoff := time.Second; ; backoff = min(2*backoff, backoffMost) {
+		if !sleep(ctx, pause) {
+			return sitter{}, fmt.Errorf("not back: %w", ctx.Err())
+		}
+		is, err := r.again(ctx, i, was)
+		if err == nil {
+			return is, nil
+		}
+		retries.Add(1)
+		pause = randomPart(backoff)
+		var busy *driver.BusyError
+		if errors.As(err, &busy) && busy.RetryAfter > 0 {
+			pause = busy.RetryAfter
+		}
+	}
+}
+
+func (r *run) again(ctx context.Context, i int, was sitter) (sitter, error) {
+	if resumer, ok := was.peer.(driver.Resumer); ok {
+		peer, err := resumer.Resume(ctx, r.endpoint(i+1)) // on another gateway
+		return sitter{peer: peer, room: was.room}, err
+	}
+	return r.sit(ctx, i, i+1)
+}

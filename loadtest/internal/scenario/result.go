@@ -1,0 +1,167 @@
+package scenario
+
+import (
+	"fmt"
+	"maps"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/signalbox-rtc/signalbox/loadtest/internal/measure"
+	"github.com/signalbox-rtc/signalbox/loadtest/internal/oracle"
+)
+
+// Result is what a run has shown. It is what is written as JSON.
+type Result struct {
+	Target   string    `json:"target"`
+	Driver   string    `json:"driver"`
+	Settings Settings  `json:"settings"`
+	Started  time.Time `json:"started"`
+	Seconds  float64   `json:"seconds"` // of the measurement
+	Cores    int       `json:"cores"`
+
+	// Counts are of the measurement alone, Figures what follows from them and from what processes have used.
+	Counts    map[string]int64           `json:"counts"`
+	Figures   map[string]float64         `json:"figures"`
+	Latencies map[string]measure.Latency `json:"latencies"`
+	Processes []ProcessUse               `json:"processes"`
+	Samples   []measure.Sample           `json:"samples"`
+
+	Passed     bool                  `json:"passed"`
+	Reasons    []string              `json:"reasons,omitempty"`
+	Violations map[oracle.Rule]int64 `json:"violations"`
+	Examples   []oracle.Violation    `json:"examples,omitempty"`
+	Errors     map[string]int64      `json:"errors,omitempty"`
+}
+
+// ProcessUse is what one process has used while it was measured, and held.
+type ProcessUse struct {
+	Name      string       `json:"name"`
+	Kind      measure.Kind `json:"kind"`
+	CPU       float64      `json:"cpu_seconds"`
+	BaseMiB   float64      `json:"base_mib"`  // before anything was connected
+	BeginMiB  float64      `json:"begin_mib"` // when the measurement began
+	EndMiB    float64      `json:"end_mib"`
+	CoresUsed float64      `json:"cores"`
+}
+
+// The figures that runs can have; which, depends on the scenario.
+const (
+	FigureCallsPerSecond      = "calls_per_second"
+	FigureCPUPerCall          = "cpu_ms_per_call"
+	FigureCPUPerMessage       = "cpu_us_per_message"
+	FigureDeliveriesPerSecond = "deliveries_per_second"
+	FigureCPUPerDelivery      = "cpu_us_per_delivery"
+	FigureJoinsPerSecond      = "joins_per_second"
+	FigureCPUPerJoin          = "cpu_us_per_join"
+	FigureWrongRounds         = "wrong_rounds"
+	FigureConnectionKiB       = "kib_per_connection"
+	FigureBaseMiB             = "base_mib_per_node"
+	FigureHopP50              = "hop_p50_ms"
+	FigureHopP99              = "hop_p99_ms"
+	FigureServerCores         = "server_and_redis_cores"
+	FigureDriverCores         = "driver_cores"
+)
+
+func (r *run) result(started time.Time) *Result {
+	if r.s.Kind == Soak {
+		r.growth()
+	}
+	result := &Result{
+		Target: "", Driver: r.opts.Driver, Settings: r.s, Started: started, Seconds: r.took.Seconds(), Cores: runtime.NumCPU(),
+		Counts: r.rec.Counts(), Figures: r.figures, Latencies: r.rec.Latencies(), Samples: r.smp.Samples(),
+		Violations: r.orc.Counts(), Examples: r.orc.Examples(), Errors: r.rec.Failures(),
+	}
+	r.weigh(result)
+	r.derive(result)
+	r.judge(result)
+	return result
+}
+
+const mib = 1 << 20
+
+// weigh fills in what processes have used.
+func (r *run) weigh(result *Result) {
+	for _, p := range r.smp.Processes() {
+		first, begin, end := r.first[p.Name], r.begin[p.Name], r.end[p.Name]
+		used := (end.CPU - begin.CPU).Seconds()
+		result.Processes = append(result.Processes, ProcessUse{
+			Name: p.Name, Kind: p.Kind, CPU: used, CoresUsed: used / max(result.Seconds, 1e-9),
+			BaseMiB: float64(first.Memory) / mib, BeginMiB: float64(begin.Memory) / mib, EndMiB: float64(end.Memory) / mib,
+		})
+	}
+}
+
+// derive works out the figures.
+func (r *run) derive(result *Result) {
+	var cpu, driver, base, grown float64
+	servers := 0
+	for _, p := range result.Processes {
+		switch p.Kind {
+		case measure.Load:
+			driver = p.CPU
+		case measure.Server:
+			servers++
+			base += p.BaseMiB
+			grown += p.EndMiB - p.BaseMiB
+			cpu += p.CPU
+		case measure.Redis:
+			cpu += p.CPU
+		}
+	}
+	figures := result.Figures
+	figures[FigureDriverCores] = driver / max(result.Seconds, 1e-9)
+	if servers > 0 {
+		figures[FigureServerCores] = cpu / max(result.Seconds, 1e-9)
+		figures[FigureBaseMiB] = base / float64(servers)
+	}
+	per := func(count, rate, use string, unit float64) {
+		n := float64(result.Counts[count])
+		if n == 0 {
+			return
+		}
+		if rate != "" {
+			figures[rate] = n / result.Seconds
+		}
+		if servers > 0 {
+			figures[use] = cpu / n * unit
+		}
+	}
+	per("calls", FigureCallsPerSecond, FigureCPUPerCall, 1e3)
+	per("messages", "", FigureCPUPerMessage, 1e6)
+	per("deliveries", FigureDeliveriesPerSecond, FigureCPUPerDelivery, 1e6)
+	per("joins", FigureJoinsPerSecond, FigureCPUPerJoin, 1e6)
+	if hop, ok := result.Latencies["hop"]; ok {
+		figures[FigureHopP50], figures[FigureHopP99] = hop.P50, hop.P99
+	}
+	if r.s.Kind == Idle && servers > 0 {
+		figures[FigureConnectionKiB] = grown * 1024 / float64(r.s.Clients)
+	}
+}
+
+// judge says whether the run has passed.
+func (r *run) judge(result *Result) {
+	r.mu.Lock()
+	result.Reasons = append(result.Reasons, r.reasons...)
+	r.mu.Unlock()
+	for _, rule := range slices.Sorted(maps.Keys(result.Violations)) {
+		result.Reasons = append(result.Reasons, fmt.Sprintf("%d violations: %s", result.Violations[rule], rule))
+	}
+	if n := r.rec.Counter(measure.Errors).Total(); n > 0 {
+		result.Reasons = append(result.Reasons, fmt.Sprintf("%d errors", n))
+	}
+	result.Passed = len(result.Reasons) == 0
+}
+
+// Summary says in a line what was done.
+func (r *Result) Summary() string {
+	s := r.Settings
+	text := fmt.Sprintf("%d nodes", s.Nodes)
+	if s.Clients > 0 {
+		text += fmt.Sprintf(", %d clients", s.Clients)
+	}
+	if s.Rate > 0 {
+		text += fmt.Sprintf(", %g a second", s.Rate)
+	}
+	return text + fmt.Sprintf(", warm-up %v, %.1f s measured", s.WarmUp, r.Seconds)
+}

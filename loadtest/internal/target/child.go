@@ -1,0 +1,200 @@
+package target
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/signalbox-rtc/signalbox/internal/childproc"
+	"github.com/signalbox-rtc/signalbox/loadtest/internal/measure"
+)
+
+const (
+	host         = "127.0.0.1"
+	startTimeout = 30 * time.Second
+	pollInterval = 20 * time.Millisecond
+	pollTimeout  = time.Second
+)
+
+// EndedError is a server that ended while it was waited for.
+type EndedError struct{ Name, Output string }
+
+func (e *EndedError) Error() string {
+	return fmt.Sprintf("%s ended at once; the end of what it said:\n%s", e.Name, e.Output)
+}
+
+// run starts a program as a child that dies with this program, and notes it as a process to measure.
+func (b *builder) run(name string, kind measure.Kind, cmd *exec.Cmd) (*childproc.Process, error) {
+	log, err := b.logFile(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = log.Close() }() // the child has its own descriptor
+	cmd.Stdout, cmd.Stderr = log, log
+	child, err := childproc.Start(cmd)
+	if err != nil {
+		return nil, err
+	}
+	b.children = append(b.children, child)
+	b.Processes = append(b.Processes, measure.Process{Name: name, Kind: kind, Source: measure.PID(child.PID())})
+	return child, nil
+}
+
+// await waits until a child serves.
+func (b *builder) await(name string, child *childproc.Process, ready func() bool) error {
+	deadline := time.NewTimer(startTimeout)
+	defer deadline.Stop()
+	tick := time.NewTicker(pollInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-child.Exited():
+			return &EndedError{Name: name, Output: b.logTail(name)}
+		case <-deadline.C:
+			return fmt.Errorf("%s does not serve within %v; the end of what it said:\n%s", name, startTimeout, b.logTail(name))
+		case <-tick.C:
+			if ready() {
+				return nil
+			}
+		}
+	}
+}
+
+// freePort finds a port on which nothing listens. Another program may take it before it is used: then the server that was
+// to have it says so and ends.
+func freePort() (int, error) {
+	listener, err := net.Listen("tcp", host+":0")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().(*net.TCPAddr).Port, nil
+}
+
+// path finds a program.
+func path(given, usual, how string) (string, error) {
+	if given == "" {
+		given = usual
+	}
+	found, err := exec.LookPath(given)
+	if err != nil {
+		return "", fmt.Errorf("%s is not installed: %s (%w)", usual, how, err)
+	}
+	return found, nil
+}
+
+// startRedis starts a Redis that keeps nothing on disk.
+func (b *builder) startRedis(ctx context.Context) error {
+	binary, err := path(b.spec.Binaries.Redis, "redis-server", "install the package redis-server, or name the program with -redis-server")
+	if err != nil {
+		return err
+	}
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	b.redis = net.JoinHostPort(host, strconv.Itoa(port))
+	cmd := exec.Command(binary, "--port", strconv.Itoa(port), "--bind", host, "--dir", b.dir,
+		"--save", "", "--appendonly", "no", "--daemonize", "no")
+	child, err := b.run("redis", measure.Redis, cmd)
+	if err != nil {
+		return err
+	}
+	return b.await("redis", child, func() bool {
+		usage, err := measure.RedisInfo(b.redis).Read(ctx)
+		return err == nil && usage.Memory > 0
+	})
+}
+
+// signalbox starts gateways.
+func (b *builder) signalbox() error {
+	binary, err := b.gatewayBinary()
+	if err != nil {
+		return err
+	}
+	args := []string{
+		"--redis.url=redis://" + b.redis, "--demo.enabled", "--demo.capacity=" + strconv.Itoa(b.spec.Capacity),
+		"--socketio.call_capacity=0", // as the app says
+		"--listen.public=" + host + ":0", "--listen.operations=" + host + ":0", "--listen.cluster=" + host + ":0",
+		// How fast one client may be is for a deployment to say: no peer has such a limit. The same holds for new connections.
+		"--limits.requests_per_second=100000", "--limits.requests_burst=1000000",
+	}
+	if !b.spec.Guarded {
+		args = append(args, "--limits.accepts_per_second=0")
+	}
+	args = append(args, b.spec.Flags...)
+	for i := range b.spec.Nodes {
+		name := fmt.Sprint("gateway-", i+1)
+		cmd := exec.Command(binary, append([]string{"--node.name=" + name}, args...)...)
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH")} // no settings of the shell's
+		child, err := b.run(name, measure.Server, cmd)
+		if err != nil {
+			return err
+		}
+		var addr string
+		err = b.await(name, child, func() bool {
+			addr = readyAddress(b.logTail(name))
+			return addr != ""
+		})
+		if err != nil {
+			return err
+		}
+		b.Gateways = append(b.Gateways, addr)
+	}
+	return nil
+}
+
+// readyAddress finds the public address in the line with which a gateway says that it serves.
+func readyAddress(log string) string {
+	_, rest, ok := strings.Cut(log, `"gateway is ready"`)
+	if !ok {
+		return ""
+	}
+	line, _, whole := strings.Cut(rest, "\n")
+	_, rest, ok = strings.Cut(line, `"public":"`)
+	addr, _, _ := strings.Cut(rest, `"`)
+	if !ok || !whole {
+		return ""
+	}
+	return addr
+}
+
+// gatewayBinary builds the gateway unless one is named.
+func (b *builder) gatewayBinary() (string, error) {
+	if given := b.spec.Binaries.Gateway; given != "" {
+		return path(given, "gateway", "build it with `make build`")
+	}
+	binary := b.dir + "/gateway"
+	cmd := exec.Command("go", "build", "-o", binary, "github.com/signalbox-rtc/signalbox/services/gateway")
+	if output, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the gateway, or name one with -gateway: %w\n%s", err, output)
+	}
+	return binary, nil
+}
+
+// answers reports whether a GET is answered at all with one of these codes.
+func answers(url string, codes ...int) bool {
+	client := http.Client{Timeout: pollTimeout, Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Get(url)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = response.Body.Close() }()
+	if _, err := io.Copy(io.Discard, response.Body); err != nil && !errors.Is(err, io.EOF) {
+		return false
+	}
+	for _, code := range codes {
+		if response.StatusCode == code {
+			return true
+		}
+	}
+	return false
+}
