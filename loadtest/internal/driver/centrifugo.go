@@ -50,6 +50,8 @@ func (r *centrifugoReply) err(request string) error {
 	return &RefusedError{Request: request, Answer: fmt.Sprint(r.Error.Code, " ", r.Error.Message)}
 }
 
+func (*centrifugoDriver) Close() error { return nil }
+
 func (d *centrifugoDriver) Connect(ctx context.Context, to Endpoint, events Events) (Peer, error) {
 	s, err := open(ctx, to, "/connection/websocket", "")
 	if err != nil {
@@ -183,7 +185,7 @@ func (p *centrifugoPeer) take(line []byte) error {
 		}
 		return nil
 	}
-	if stamp, ok := stampIn(line); ok {
+	if stamp, ok := StampIn(line); ok {
 		p.events.Message(Message{Stamp: stamp})
 		return nil
 	}

@@ -69,6 +69,8 @@ type Options struct {
 // Driver makes peers of one protocol.
 type Driver interface {
 	Connect(ctx context.Context, to Endpoint, events Events) (Peer, error)
+	// Close gives up what the driver itself holds, once its peers are closed.
+	Close() error
 }
 
 // The protocols.

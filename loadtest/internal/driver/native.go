@@ -55,6 +55,8 @@ type welcome struct {
 	} `json:"error"`
 }
 
+func (*nativeDriver) Close() error { return nil }
+
 func (*nativeDriver) Connect(ctx context.Context, to Endpoint, events Events) (Peer, error) {
 	p := &nativePeer{
 		waiter: newWaiter(), events: events, gone: make(chan struct{}), attempt: 1, rooms: map[string]nativePos{},
@@ -251,7 +253,7 @@ func (p *nativePeer) take(text []byte) {
 	}
 	switch kind := rest[:end]; {
 	case bytes.Equal(kind, nativeSignal), bytes.Equal(kind, nativeMessage):
-		stamp, ok := stampIn(text)
+		stamp, ok := StampIn(text)
 		if !ok {
 			p.events.Refused(fmt.Errorf("a message of nobody: %.80s", text))
 			return

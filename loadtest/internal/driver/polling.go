@@ -61,6 +61,16 @@ func (d *pollingDriver) clientFor(source net.IP) *http.Client {
 	return client
 }
 
+// Close gives up the connections that no request uses.
+func (d *pollingDriver) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, client := range d.clients {
+		client.CloseIdleConnections()
+	}
+	return nil
+}
+
 func (d *pollingDriver) Connect(ctx context.Context, to Endpoint, events Events) (Peer, error) {
 	p := &pollingPeer{socketIOPackets: newPackets(d.namespace, events), client: d.clientFor(to.Source)}
 	p.ctx, p.cancel = context.WithCancel(context.WithoutCancel(ctx))

@@ -43,6 +43,8 @@ func newPackets(namespace string, events Events) socketIOPackets {
 	return p
 }
 
+func (*socketIODriver) Close() error { return nil }
+
 func (d *socketIODriver) Connect(ctx context.Context, to Endpoint, events Events) (Peer, error) {
 	s, err := open(ctx, to, "/socket.io/?EIO=4&transport=websocket", "")
 	if err != nil {
@@ -229,7 +231,7 @@ func (p *socketIOPackets) take(packet []byte) (ping bool, err error) {
 	rest = bytes.TrimPrefix(rest, []byte(p.prefix))
 	switch {
 	case bytes.HasPrefix(rest, socketIOMessage):
-		if stamp, ok := stampIn(rest); ok {
+		if stamp, ok := StampIn(rest); ok {
 			p.events.Message(Message{Stamp: stamp})
 		} else {
 			p.events.Refused(fmt.Errorf("a message of nobody: %.80s", rest))

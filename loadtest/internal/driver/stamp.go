@@ -69,8 +69,8 @@ func (p *Payload) Size() int { return len(p.text) }
 
 var stampMark = []byte(stampHead[1:])
 
-// stampIn finds the stamp in a frame.
-func stampIn(frame []byte) (Stamp, bool) {
+// StampIn finds the stamp in a frame.
+func StampIn(frame []byte) (Stamp, bool) {
 	at := bytes.Index(frame, stampMark)
 	if at < 0 || len(frame) < at+len(stampMark)+stampSize {
 		return Stamp{}, false

@@ -95,7 +95,8 @@ func (a Arrivals) Open(ctx context.Context, work Work) (begun, shed int) {
 			case <-ctx.Done():
 				return begun, shed
 			}
-		} else if ctx.Err() != nil {
+		}
+		if ctx.Err() != nil {
 			return begun, shed
 		}
 		if rate <= 0 {

@@ -12,9 +12,6 @@ import (
 	"github.com/signalbox-rtc/signalbox/loadtest/internal/pace"
 )
 
-// callTimeout is how long a set-up may take before it counts as failed.
-const callTimeout = 20 * time.Second
-
 // caller makes calls: what all of a run have in common.
 type caller struct {
 	*run
@@ -95,8 +92,8 @@ func (r *run) calls(ctx context.Context) error {
 		var pair [2]*party
 		select {
 		case pair = <-free:
-		case <-time.After(callTimeout):
-			r.rec.Fail(fmt.Errorf("no pair of parties was free for %v", callTimeout))
+		case <-time.After(r.s.Patience):
+			r.rec.Fail(fmt.Errorf("no pair of parties was free for %v", r.s.Patience))
 			return
 		}
 		c.carryOut(context.WithoutCancel(ctx), pair, intended)
@@ -144,7 +141,9 @@ func (c *caller) carryOut(ctx context.Context, pair [2]*party, intended time.Tim
 	for side := range pair {
 		k.streams[side] = c.stream.Add(1)
 		k.inboxes[side] = c.orc.Inbox(k.room)
-		pair[side].call.Store(k)
+	}
+	for _, p := range pair {
+		p.call.Store(k) // whole: what is left of an earlier call may come at any time
 	}
 	defer func() {
 		for _, p := range pair {
@@ -161,14 +160,14 @@ func (c *caller) carryOut(ctx context.Context, pair [2]*party, intended time.Tim
 		}
 		c.orc.Seated(k.room, c.s.Capacity)
 	}
-	timer := time.NewTimer(callTimeout)
+	timer := time.NewTimer(c.s.Patience)
 	defer timer.Stop()
 	select {
 	case <-k.done:
 		c.done.Add(1)
 		c.setup.Record(time.Since(intended))
 	case <-timer.C:
-		c.rec.Fail(fmt.Errorf("a call was not set up within %v", callTimeout))
+		c.rec.Fail(fmt.Errorf("a call was not set up within %v", c.s.Patience))
 		for _, inbox := range k.inboxes {
 			inbox.End(uint32(perParty))
 		}

@@ -161,7 +161,7 @@ func (c *crowd) publish(ctx context.Context, p *publisher, intended time.Time) {
 		c.rec.Fail(fmt.Errorf("publish: %w", err))
 		return
 	}
-	timer := time.NewTimer(settleTimeout)
+	timer := time.NewTimer(c.s.Patience)
 	defer timer.Stop()
 	select {
 	case <-slot.all:
@@ -169,7 +169,7 @@ func (c *crowd) publish(ctx context.Context, p *publisher, intended time.Time) {
 		c.toAll.Record(time.Since(intended))
 		slot.seq.Store(-1)
 	case <-timer.C:
-		c.rec.Fail(fmt.Errorf("a message did not reach everybody within %v", settleTimeout))
+		c.rec.Fail(fmt.Errorf("a message did not reach everybody within %v", c.s.Patience))
 	case <-ctx.Done():
 	}
 }
@@ -209,7 +209,7 @@ func (c *crowd) settle(ctx context.Context) {
 		}
 		return true
 	}
-	await(ctx, settleTimeout, complete)
+	await(ctx, c.s.Patience, complete)
 	for _, m := range c.members {
 		for i, p := range c.publishers {
 			m.inboxes[i].End(p.next)

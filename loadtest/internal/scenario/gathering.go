@@ -121,7 +121,7 @@ func (g *gathering) settle(ctx context.Context) {
 		}
 		return true
 	}
-	await(ctx, settleTimeout, func() bool {
+	await(ctx, g.p.s.Patience, func() bool {
 		return each(func(inbox *oracle.Inbox, said uint32) bool { return inbox.Count() >= int64(said) })
 	})
 	each(func(inbox *oracle.Inbox, said uint32) bool {

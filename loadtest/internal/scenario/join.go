@@ -50,8 +50,8 @@ func (r *run) comeAndGo(ctx context.Context, peers []driver.Peer) error {
 		var seat seatOf
 		select {
 		case seat = <-free:
-		case <-time.After(callTimeout):
-			r.rec.Fail(fmt.Errorf("no client was free for %v", callTimeout))
+		case <-time.After(r.s.Patience):
+			r.rec.Fail(fmt.Errorf("no client was free for %v", r.s.Patience))
 			return
 		}
 		defer func() { free <- seat }()

@@ -72,6 +72,18 @@ func Run(ctx context.Context, opts Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	result, err := carryOut(ctx, opts, drv)
+	if closing := drv.Close(); err == nil {
+		err = closing
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", opts.Settings.Kind, err)
+	}
+	return result, nil
+}
+
+// carryOut is Run with a driver.
+func carryOut(ctx context.Context, opts Options, drv driver.Driver) (*Result, error) {
 	r := &run{
 		opts: opts, s: opts.Settings, drv: drv, rec: measure.NewRecorder(), orc: oracle.New(),
 		tag: fmt.Sprintf("lt%x", rand.Uint32()), figures: map[string]float64{},
@@ -81,16 +93,16 @@ func Run(ctx context.Context, opts Options) (*Result, error) {
 	var sampler sync.WaitGroup
 	sampler.Go(func() { r.smp.Run(sampling) })
 	started := time.Now()
-	err = r.carryOut(ctx)
+	err := r.do(ctx)
 	stop()
 	sampler.Wait()
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", r.s.Kind, err)
+		return nil, err
 	}
 	return r.result(started), nil
 }
 
-func (r *run) carryOut(ctx context.Context) (err error) {
+func (r *run) do(ctx context.Context) (err error) {
 	if r.first, err = r.smp.Weigh(ctx); err != nil {
 		return err
 	}
@@ -212,9 +224,6 @@ func (r *run) endpoint(n int) driver.Endpoint {
 	}
 	return to
 }
-
-// settleTimeout is how long the last messages may need after the end of the work.
-const settleTimeout = 20 * time.Second
 
 // busyRetries are for connections that a server refuses for now.
 const busyRetries = 50

@@ -60,6 +60,7 @@ type Settings struct {
 	PayloadBytes int           `yaml:"payload_bytes" json:"payload_bytes"` // fanout, mixed
 	Rounds       int           `yaml:"rounds" json:"rounds"`               // join: races of all clients for one room; 0: join and leave
 	GrowthLimit  float64       `yaml:"growth_limit" json:"growth_limit"`   // soak: memory at the end over that after a quarter
+	Patience     time.Duration `yaml:"patience" json:"patience"`           // for one unit of work, and for the last messages
 }
 
 // defaults of each kind.
@@ -92,7 +93,7 @@ func Defaults(kind string) (Settings, error) {
 		return Settings{}, fmt.Errorf("there is no scenario of kind %q; there are %s", kind, strings.Join(Kinds, ", "))
 	}
 	s.Kind, s.Name = kind, kind
-	s.Nodes, s.Sources, s.Seed = 2, 1, 1
+	s.Nodes, s.Sources, s.Seed, s.Patience = 2, 1, 1, 20*time.Second
 	if s.Capacity == 0 {
 		s.Capacity = 2
 	}
@@ -147,6 +148,7 @@ func (s *Settings) Flags(flags *flag.FlagSet) {
 	flags.IntVar(&s.Window, "window", s.Window, "fanout: messages of a publisher under way")
 	flags.IntVar(&s.PayloadBytes, "payload-bytes", s.PayloadBytes, "fanout, mixed, soak: size of a message")
 	flags.IntVar(&s.Rounds, "rounds", s.Rounds, "join: races of all clients for one room; 0: join and leave")
+	flags.DurationVar(&s.Patience, "patience", s.Patience, "how long one unit of work, or the last messages, may take before they count as lost")
 	flags.Float64Var(&s.GrowthLimit, "growth-limit", s.GrowthLimit, "soak: greatest memory at the end over that after a quarter; 0: any")
 }
 
@@ -171,6 +173,7 @@ func (s *Settings) Validate() error {
 	check(s.Duration > 0 && s.Duration <= mostTime, "duration: from above 0 to %v", mostTime)
 	check(s.WarmUp >= 0 && s.WarmUp <= mostTime, "warmup: from 0 to %v", mostTime)
 	check(s.Rate >= 0 && s.Rate <= mostRate, "rate: from 0 to %d", mostRate)
+	check(s.Patience > 0 && s.Patience <= time.Hour, "patience: from above 0 to 1h")
 	check(s.Nodes >= 1 && s.Nodes <= mostNodes, "nodes: from 1 to %d", mostNodes)
 	check(s.Clients >= 0 && s.Clients <= mostClients, "clients: from 0 to %d", mostClients)
 	check(s.Sources >= 1 && s.Sources <= 250, "sources: from 1 to 250")

@@ -131,23 +131,46 @@ func (b *builder) signalbox() error {
 		args = append(args, "--limits.accepts_per_second=0")
 	}
 	args = append(args, b.spec.Flags...)
-	for i := range b.spec.Nodes {
-		name := fmt.Sprint("gateway-", i+1)
+	return b.nodes("gateway-", func(_ int, name string) (node, error) {
 		cmd := exec.Command(binary, append([]string{"--node.name=" + name}, args...)...)
 		cmd.Env = []string{"PATH=" + os.Getenv("PATH")} // no settings of the shell's
-		child, err := b.run(name, measure.Server, cmd)
+		return node{cmd: cmd, ready: func() string { return readyAddress(b.logTail(name)) }}, nil
+	})
+}
+
+// node is one server to start, and how to find out at which address it serves, "" for not yet.
+type node struct {
+	cmd   *exec.Cmd
+	ready func() string
+}
+
+// nodes starts as many servers as the spec says, and waits for all of them.
+func (b *builder) nodes(prefix string, prepare func(i int, name string) (node, error)) error {
+	var started []func() error
+	for i := range b.spec.Nodes {
+		name := fmt.Sprint(prefix, i+1)
+		n, err := prepare(i, name)
 		if err != nil {
 			return err
 		}
-		var addr string
-		err = b.await(name, child, func() bool {
-			addr = readyAddress(b.logTail(name))
-			return addr != ""
+		child, err := b.run(name, measure.Server, n.cmd)
+		if err != nil {
+			return err
+		}
+		started = append(started, func() error {
+			return b.await(name, child, func() bool {
+				addr := n.ready()
+				if addr != "" {
+					b.Gateways = append(b.Gateways, addr)
+				}
+				return addr != ""
+			})
 		})
-		if err != nil {
+	}
+	for _, wait := range started {
+		if err := wait(); err != nil {
 			return err
 		}
-		b.Gateways = append(b.Gateways, addr)
 	}
 	return nil
 }

@@ -9,12 +9,10 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-
-	"github.com/signalbox-rtc/signalbox/loadtest/internal/measure"
 )
 
-// centrifugoConfig is Centrifugo's file. Rooms have join and leave events and presence, because a member of a room has to
-// know who is in it; peers listen on channels of their own. Anybody may come in without a token, as at the gateways.
+// centrifugoConfig is Centrifugo's file. Rooms have join and leave events, because the first party of a call has to know
+// when the second has come; peers listen on channels of their own. Anybody may come in without a token, as at the gateways.
 const centrifugoConfig = `
 http_server: {address: "%s", port: %d}
 log: {level: warn}
@@ -29,7 +27,6 @@ health: {enabled: true}
 channel:
   namespaces:
     - name: room
-      presence: true
       join_leave: true
       force_push_join_leave: true
 %[4]s
@@ -43,6 +40,9 @@ const centrifugoAccess = `      allow_subscribe_for_client: true
       allow_publish_for_client: true
       allow_publish_for_anonymous: true`
 
+const centrifugoPresence = `
+      presence: true`
+
 // centrifugoHistory keeps as many messages for as long as a gateway does by default, and lets clients recover them.
 const centrifugoHistory = `
       history_size: 256
@@ -55,36 +55,29 @@ func (b *builder) centrifugo() error {
 	if err != nil {
 		return err
 	}
-	access := centrifugoAccess
-	if b.kind.history {
-		access += centrifugoHistory
-	}
-	for i := range b.spec.Nodes {
-		name := fmt.Sprint("centrifugo-", i+1)
+	access := centrifugoAccess + b.kind.extras
+	return b.nodes("centrifugo-", func(_ int, name string) (node, error) {
 		port, err := freePort()
 		if err != nil {
-			return err
+			return node{}, err
 		}
 		file := filepath.Join(b.dir, name+".yaml")
 		if err := os.WriteFile(file, fmt.Appendf(nil, centrifugoConfig, host, port, b.redis, access), 0o600); err != nil {
-			return err
-		}
-		child, err := b.run(name, measure.Server, exec.Command(binary, "--config", file))
-		if err != nil {
-			return err
+			return node{}, err
 		}
 		addr := net.JoinHostPort(host, strconv.Itoa(port))
-		if err := b.await(name, child, func() bool { return answers("http://"+addr+"/health", http.StatusOK) }); err != nil {
-			return err
-		}
-		b.Gateways = append(b.Gateways, addr)
-	}
-	return nil
+		return node{cmd: exec.Command(binary, "--config", file), ready: func() string {
+			if !answers("http://"+addr+"/health", http.StatusOK) {
+				return ""
+			}
+			return addr
+		}}, nil
+	})
 }
 
 // socketIO starts processes of the socket.io server in loadtest/peers.
 func (b *builder) socketIO() error {
-	node, err := path(b.spec.Binaries.Node, "node", "install Node.js 20 or newer, or name the program with -node")
+	binary, err := path(b.spec.Binaries.Node, "node", "install Node.js 20 or newer, or name the program with -node")
 	if err != nil {
 		return err
 	}
@@ -95,23 +88,19 @@ func (b *builder) socketIO() error {
 	if _, err := os.Stat(filepath.Join(folder, "node_modules")); err != nil {
 		return fmt.Errorf("its npm packages are not installed: run `npm ci --prefix %s` (%w)", folder, err)
 	}
-	for i := range b.spec.Nodes {
-		name := fmt.Sprint("socketio-", i+1)
+	return b.nodes("socketio-", func(_ int, name string) (node, error) {
 		port, err := freePort()
 		if err != nil {
-			return err
+			return node{}, err
 		}
-		cmd := exec.Command(node, "socketio.js", strconv.Itoa(port), "redis://"+b.redis, strconv.Itoa(b.spec.Capacity))
+		cmd := exec.Command(binary, "socketio.js", strconv.Itoa(port), "redis://"+b.redis, strconv.Itoa(b.spec.Capacity))
 		cmd.Dir = folder
 		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "NODE_ENV=production"}
-		child, err := b.run(name, measure.Server, cmd)
-		if err != nil {
-			return err
-		}
-		if err := b.await(name, child, func() bool { return strings.Contains(b.logTail(name), "ready") }); err != nil {
-			return err
-		}
-		b.Gateways = append(b.Gateways, net.JoinHostPort(host, strconv.Itoa(port)))
-	}
-	return nil
+		return node{cmd: cmd, ready: func() string {
+			if !strings.Contains(b.logTail(name), "ready") {
+				return ""
+			}
+			return net.JoinHostPort(host, strconv.Itoa(port))
+		}}, nil
+	})
 }

@@ -23,6 +23,9 @@ const (
 	SignalboxSocketIO = "signalbox-socketio"
 	SignalboxPolling  = "signalbox-polling"
 	Centrifugo        = "centrifugo"
+	// CentrifugoPresence also keeps who is in a channel, as our rooms do.
+	CentrifugoPresence = "centrifugo-presence"
+	// CentrifugoHistory also keeps messages and lets clients recover them, as our rooms do.
 	CentrifugoHistory = "centrifugo-history"
 	SocketIO          = "socketio"
 	SocketIOPolling   = "socketio-polling"
@@ -30,19 +33,20 @@ const (
 
 // kind is what a target's name says: which server, and in which protocol it is spoken to.
 type kind struct {
-	server  func(*builder) error
-	driver  string
-	history bool // with history and recovery on
+	server func(*builder) error
+	driver string
+	extras string // further options of each of Centrifugo's namespaces
 }
 
 var kinds = map[string]kind{
-	Signalbox:         {server: (*builder).signalbox, driver: driver.Native},
-	SignalboxSocketIO: {server: (*builder).signalbox, driver: driver.SocketIO},
-	SignalboxPolling:  {server: (*builder).signalbox, driver: driver.Polling},
-	Centrifugo:        {server: (*builder).centrifugo, driver: driver.Centrifugo},
-	CentrifugoHistory: {server: (*builder).centrifugo, driver: driver.Centrifugo, history: true},
-	SocketIO:          {server: (*builder).socketIO, driver: driver.SocketIO},
-	SocketIOPolling:   {server: (*builder).socketIO, driver: driver.Polling},
+	Signalbox:          {server: (*builder).signalbox, driver: driver.Native},
+	SignalboxSocketIO:  {server: (*builder).signalbox, driver: driver.SocketIO},
+	SignalboxPolling:   {server: (*builder).signalbox, driver: driver.Polling},
+	Centrifugo:         {server: (*builder).centrifugo, driver: driver.Centrifugo},
+	CentrifugoPresence: {server: (*builder).centrifugo, driver: driver.Centrifugo, extras: centrifugoPresence},
+	CentrifugoHistory:  {server: (*builder).centrifugo, driver: driver.Centrifugo, extras: centrifugoHistory},
+	SocketIO:           {server: (*builder).socketIO, driver: driver.SocketIO},
+	SocketIOPolling:    {server: (*builder).socketIO, driver: driver.Polling},
 }
 
 // Names lists the targets that can be started.

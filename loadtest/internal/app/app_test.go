@@ -1,0 +1,246 @@
+package app_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/signalbox-rtc/signalbox/loadtest/internal/app"
+	"github.com/signalbox-rtc/signalbox/loadtest/internal/report"
+	"github.com/signalbox-rtc/signalbox/loadtest/internal/scenario"
+)
+
+// TestMain builds the gateway once: without the race detector, as it is loaded in use.
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "loadtest-app-")
+	if err != nil {
+		panic(err)
+	}
+	binary := filepath.Join(dir, "gateway")
+	build := exec.Command("go", "build", "-o", binary, "github.com/signalbox-rtc/signalbox/services/gateway")
+	if output, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build the gateway: %v\n%s", err, output)
+		os.Exit(1)
+	}
+	if err := os.Setenv("LOADTEST_GATEWAY", binary); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		_ = os.RemoveAll(dir) // it is in the folder for temporary files
+		os.Exit(code)
+	}))
+}
+
+// loadtest runs the tool as from a shell, and gives what it wrote as its result.
+func loadtest(t *testing.T, args ...string) (*scenario.Result, error) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "result.json")
+	var stdout, stderr bytes.Buffer
+	err := app.Run(t.Context(), append(args, "-json", file), &stdout, &stderr)
+	text, reading := os.ReadFile(file)
+	if reading != nil {
+		require.NoError(t, err, stderr.String())
+		require.NoError(t, reading)
+	}
+	results, reading := report.ReadJSON(bytes.NewReader(text))
+	require.NoError(t, reading)
+	require.Len(t, results, 1)
+	return results[0], err
+}
+
+// quick are flags that make a load small.
+func quick(args ...string) []string {
+	return append(args, "-duration", "500ms", "-warmup", "100ms")
+}
+
+// loads are one small run of each kind, and what it has to have counted.
+var loads = []struct {
+	name string
+	args []string
+	want []string // counts
+}{
+	{"Idle", quick("idle", "-clients", "50", "-seats", "-sources", "2"), nil},
+	{"Call", quick("call", "-clients", "8", "-workers", "4"), []string{"calls", "messages"}},
+	{"CallSteady", quick("call", "-clients", "16", "-rate", "20", "-gap", "1ms"), []string{"calls", "messages"}},
+	{"CallFresh", quick("call", "-fresh", "-workers", "4", "-sources", "3"), []string{"calls", "messages"}},
+	{"Fanout", quick("fanout", "-clients", "20", "-capacity", "20"), []string{"deliveries", "published"}},
+	{"FanoutSteady", quick("fanout", "-clients", "20", "-capacity", "20", "-rate", "50"), []string{"deliveries", "published"}},
+	{"Join", quick("join", "-clients", "16", "-workers", "8"), []string{"joins"}},
+	{"Race", quick("join", "-clients", "20", "-rounds", "3"), []string{"rounds", "seated"}},
+	{"Mixed", quick("mixed", "-rate", "40"), []string{"calls", "deliveries"}},
+	{"Herd", quick("herd", "-clients", "40"), []string{"back"}},
+	{"Soak", quick("soak", "-rate", "30"), []string{"calls", "deliveries"}},
+}
+
+// Each kind of load passes on two real gateways and a real Redis, in our protocol.
+func TestLoadsOnGateways(t *testing.T) {
+	for _, load := range loads {
+		t.Run(load.name, func(t *testing.T) {
+			t.Parallel()
+			if load.name == "Herd" { // 500 ms is how long all may take
+				load.args = append(load.args, "-duration", "30s")
+			}
+			checkLoad(t, load.want, load.args)
+		})
+	}
+}
+
+// A few of them pass in the protocols of stock socket.io clients.
+func TestLoadsOfSocketIOClients(t *testing.T) {
+	for _, target := range []string{"signalbox-socketio", "signalbox-polling"} {
+		for _, load := range loads {
+			if load.name == "Call" || load.name == "Fanout" || load.name == "Mixed" {
+				t.Run(target+load.name, func(t *testing.T) {
+					t.Parallel()
+					checkLoad(t, load.want, append(load.args, "-target", target))
+				})
+			}
+		}
+	}
+}
+
+// The peers are loaded where they are given: LOADTEST_CENTRIFUGO is a program, LOADTEST_PEERS the folder loadtest/peers with
+// its npm packages.
+func TestLoadsOnPeers(t *testing.T) {
+	for _, peer := range []struct{ environment, target string }{
+		{"LOADTEST_CENTRIFUGO", "centrifugo"},
+		{"LOADTEST_CENTRIFUGO", "centrifugo-history"},
+		{"LOADTEST_CENTRIFUGO", "centrifugo-presence"},
+		{"LOADTEST_PEERS", "socketio"},
+		{"LOADTEST_PEERS", "socketio-polling"},
+	} {
+		t.Run(peer.target, func(t *testing.T) {
+			if os.Getenv(peer.environment) == "" {
+				t.Skip(peer.environment + " is not set")
+			}
+			for _, load := range loads {
+				if load.name == "Race" {
+					continue // none of them has a capacity that holds
+				}
+				t.Run(load.name, func(t *testing.T) {
+					checkLoad(t, load.want, append(load.args, "-duration", "1s", "-target", peer.target))
+				})
+			}
+		})
+	}
+}
+
+func checkLoad(t *testing.T, want, args []string) {
+	t.Helper()
+	result, err := loadtest(t, args...)
+	require.NoError(t, err, "%v %v", result.Reasons, result.Errors)
+	require.True(t, result.Passed)
+	for _, name := range want {
+		require.Positive(t, result.Counts[name], name)
+	}
+	servers := 0
+	for _, p := range result.Processes {
+		require.Greater(t, p.EndMiB, 1.0, p.Name)
+		if p.Kind == "server" {
+			servers++
+		}
+	}
+	require.Equal(t, result.Settings.Nodes, servers)
+}
+
+// A run that must not pass does not: a herd that takes longer than it may.
+func TestRunThatDoesNotPass(t *testing.T) {
+	result, err := loadtest(t, "herd", "-clients", "20", "-duration", "1ms")
+	require.ErrorIs(t, err, app.ErrNotPassed)
+	require.False(t, result.Passed)
+	require.NotEmpty(t, result.Reasons)
+}
+
+func TestScenarioFileAndReport(t *testing.T) {
+	dir := t.TempDir()
+	file, out := filepath.Join(dir, "own.yaml"), filepath.Join(dir, "report.html")
+	require.NoError(t, os.WriteFile(file, []byte("kind: join\nname: own\nclients: 8\nworkers: 4\nduration: 1100ms\nwarmup: 100ms\n"), 0o600))
+	result, err := loadtest(t, "run", file)
+	require.NoError(t, err)
+	require.Equal(t, "own", result.Settings.Name)
+
+	results := filepath.Join(dir, "result.json")
+	var text bytes.Buffer
+	require.NoError(t, report.WriteJSON(&text, result))
+	require.NoError(t, os.WriteFile(results, text.Bytes(), 0o600))
+	require.NoError(t, app.Run(t.Context(), []string{"report", "-o", out, results, results}, &text, &text))
+	page, err := os.ReadFile(out)
+	require.NoError(t, err)
+	require.Contains(t, string(page), "2: own on signalbox")
+}
+
+// The comparison of our servers with our servers prints its table; a bound that is missed is told, and fails it.
+func TestCompare(t *testing.T) {
+	dir := t.TempDir()
+	rows := filepath.Join(dir, "rows.yaml")
+	require.NoError(t, os.WriteFile(rows, []byte(`
+- name: easy
+  scenario: call-saturated
+  self: {nodes: 2, base_nodes: 2}
+  figures: [{title: cost of a call, figure: cpu_ms_per_call, at_most: {self: 1000}}]
+- name: impossible
+  scenario: call-saturated
+  self: {nodes: 2, base_nodes: 2}
+  figures: [{title: calls in no time, figure: calls_per_second, at_least: {self: 1000}}]
+`), 0o600))
+	compare := func(args ...string) (string, error) {
+		var stdout, stderr bytes.Buffer
+		err := app.Run(t.Context(), append([]string{
+			"compare", "-peer", "self", "-rows-file", rows, "-rounds", "1", "-duration", "500ms", "-warmup", "100ms", "-clients", "8",
+		}, args...), &stdout, &stderr)
+		return stdout.String(), err
+	}
+	table, err := compare("-rows", "easy", "-results", dir)
+	require.NoError(t, err)
+	require.Contains(t, table, "cost of a call")
+	require.Contains(t, table, "met")
+	kept, err := filepath.Glob(filepath.Join(dir, "easy-1-*.json"))
+	require.NoError(t, err)
+	require.Len(t, kept, 2)
+
+	table, err = compare("-rows", "impossible")
+	require.ErrorIs(t, err, app.ErrNotPassed)
+	require.Contains(t, table, "MISSED")
+}
+
+func TestCommandLine(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"Nothing", nil, "loadtest run"},
+		{"UnknownCommand", []string{"attack"}, "attack"},
+		{"UnknownFlag", []string{"call", "-rat", "3"}, "rat"},
+		{"OutOfRange", []string{"call", "-clients", "1"}, "clients"},
+		{"Rest", []string{"call", "centrifugo"}, "centrifugo"},
+		{"NoFile", []string{"run"}, "which scenario file"},
+		{"UnknownPeer", []string{"compare", "-peer", "pigeons"}, "pigeons"},
+		{"NoRow", []string{"compare", "-rows", "none"}, "no row"},
+		{"ReportWithoutResults", []string{"report", "-o", "x.html"}, "report -o FILE"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var out bytes.Buffer
+			err := app.Run(t.Context(), tc.args, &out, &out)
+			var usage *app.UsageError
+			require.True(t, errors.As(err, &usage), "%v", err)
+			require.ErrorContains(t, err, tc.want)
+		})
+	}
+	var out bytes.Buffer
+	require.NoError(t, app.Run(t.Context(), []string{"list"}, &out, &out))
+	for _, want := range []string{"signalbox", "centrifugo-history", "call-steady", "join-race"} {
+		require.Contains(t, out.String(), want)
+	}
+	err := app.Run(t.Context(), []string{"call", "-attach", "192.0.2.1:80"}, &out, &out)
+	require.ErrorContains(t, err, "allow-remote")
+	require.True(t, strings.Contains(out.String(), "targets:"))
+}
