@@ -30,6 +30,7 @@ const usage = `loadtest puts loads on signaling servers and tells what they bear
   loadtest idle|call|fanout|join|mixed|herd|soak [flags]   one scenario; -h lists its flags
   loadtest run FILE [flags]                                a scenario file; flags go before what it says
   loadtest compare [flags]                                 the same work against us and a peer in turns
+  loadtest serve [flags]                                   servers alone, for loads of several processes
   loadtest report -o FILE RESULT...                        results side by side, as one HTML page
   loadtest list                                            targets and scenario files that are built in
 `
@@ -58,6 +59,8 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return p.file(ctx, rest)
 	case command == "compare":
 		return p.compare(ctx, rest)
+	case command == "serve":
+		return p.serve(ctx, rest)
 	case command == "report":
 		return p.report(rest)
 	case command == "list":

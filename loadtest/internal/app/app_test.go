@@ -1,9 +1,12 @@
 package app_test
 
 import (
+	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -149,6 +152,24 @@ func checkLoad(t *testing.T, want, args []string) {
 		}
 	}
 	require.Equal(t, result.Settings.Nodes, servers)
+}
+
+// A load attaches to servers that run already, and reads what they use over the network.
+func TestServeAndAttach(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	from, to := io.Pipe()
+	served := make(chan error, 1)
+	go func() { served <- app.Run(ctx, []string{"serve"}, to, io.Discard) }()
+	line, err := bufio.NewReader(from).ReadString('\n')
+	require.NoError(t, err)
+	result, err := loadtest(t, append(quick("call", "-clients", "8", "-workers", "4"), strings.Fields(line)...)...)
+	require.NoError(t, err)
+	require.True(t, result.Passed)
+	require.Equal(t, "attached-native", result.Target)
+	require.Positive(t, result.Figures["cpu_ms_per_call"])
+	require.Len(t, result.Processes, 4, "this program, two gateways, Redis")
+	cancel()
+	require.NoError(t, <-served)
 }
 
 // A run that must not pass does not: a herd that takes longer than it may.

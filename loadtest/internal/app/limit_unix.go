@@ -8,7 +8,7 @@ import (
 )
 
 // spareFiles is what a run needs beside its connections.
-const spareFiles = 1000
+const spareFiles = 200
 
 // raiseFileLimit makes room for so many connections of this process, and of the servers that it starts.
 func raiseFileLimit(connections int) error {

@@ -2,6 +2,7 @@ package target
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -101,7 +102,7 @@ func (b *builder) startRedis(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.redis = net.JoinHostPort(host, strconv.Itoa(port))
+	b.Redis = net.JoinHostPort(host, strconv.Itoa(port))
 	cmd := exec.Command(binary, "--port", strconv.Itoa(port), "--bind", host, "--dir", b.dir,
 		"--save", "", "--appendonly", "no", "--daemonize", "no")
 	child, err := b.run("redis", measure.Redis, cmd)
@@ -109,7 +110,7 @@ func (b *builder) startRedis(ctx context.Context) error {
 		return err
 	}
 	return b.await("redis", child, func() bool {
-		usage, err := measure.RedisInfo(b.redis).Read(ctx)
+		usage, err := measure.RedisInfo(b.Redis).Read(ctx)
 		return err == nil && usage.Memory > 0
 	})
 }
@@ -121,7 +122,7 @@ func (b *builder) signalbox() error {
 		return err
 	}
 	args := []string{
-		"--redis.url=redis://" + b.redis, "--demo.enabled", "--demo.capacity=" + strconv.Itoa(b.spec.Capacity),
+		"--redis.url=redis://" + b.Redis, "--demo.enabled", "--demo.capacity=" + strconv.Itoa(b.spec.Capacity),
 		"--socketio.call_capacity=0", // as the app says
 		"--listen.public=" + host + ":0", "--listen.operations=" + host + ":0", "--listen.cluster=" + host + ":0",
 		// How fast one client may be is for a deployment to say: no peer has such a limit. The same holds for new connections.
@@ -134,7 +135,13 @@ func (b *builder) signalbox() error {
 	return b.nodes("gateway-", func(_ int, name string) (node, error) {
 		cmd := exec.Command(binary, append([]string{"--node.name=" + name}, args...)...)
 		cmd.Env = []string{"PATH=" + os.Getenv("PATH")} // no settings of the shell's
-		return node{cmd: cmd, ready: func() string { return readyAddress(b.logTail(name)) }}, nil
+		return node{cmd: cmd, ready: func() string {
+			public, operations := readyAddresses(b.logTail(name))
+			if public != "" {
+				b.Metrics = append(b.Metrics, "http://"+operations+"/metrics")
+			}
+			return public
+		}}, nil
 	})
 }
 
@@ -175,19 +182,15 @@ func (b *builder) nodes(prefix string, prepare func(i int, name string) (node, e
 	return nil
 }
 
-// readyAddress finds the public address in the line with which a gateway says that it serves.
-func readyAddress(log string) string {
-	_, rest, ok := strings.Cut(log, `"gateway is ready"`)
-	if !ok {
-		return ""
+// readyAddresses finds the addresses in the line with which a gateway says that it serves.
+func readyAddresses(log string) (public, operations string) {
+	for line := range strings.Lines(log) {
+		var entry struct{ Msg, Public, Operations string }
+		if strings.HasSuffix(line, "\n") && json.Unmarshal([]byte(line), &entry) == nil && entry.Msg == "gateway is ready" {
+			return entry.Public, entry.Operations
+		}
 	}
-	line, _, whole := strings.Cut(rest, "\n")
-	_, rest, ok = strings.Cut(line, `"public":"`)
-	addr, _, _ := strings.Cut(rest, `"`)
-	if !ok || !whole {
-		return ""
-	}
-	return addr
+	return "", ""
 }
 
 // gatewayBinary builds the gateway unless one is named.

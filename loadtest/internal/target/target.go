@@ -89,6 +89,8 @@ type Cluster struct {
 	Driver    string
 	Gateways  []string // host:port for clients
 	Processes []measure.Process
+	Metrics   []string // URLs of Prometheus pages, of those servers that have one
+	Redis     string   // host:port
 
 	dir      string
 	children []*childproc.Process
@@ -100,9 +102,8 @@ var ErrUnknown = errors.New("there is no such target")
 // builder is a cluster that is being started.
 type builder struct {
 	*Cluster
-	spec  Spec
-	kind  kind
-	redis string // host:port
+	spec Spec
+	kind kind
 }
 
 // Start starts a Redis and the servers, and returns when all of them serve. Close ends them.

@@ -67,9 +67,13 @@ func TestStartTellsWhyAServerEnded(t *testing.T) {
 	require.Contains(t, ended.Output, "node.name")
 }
 
-func TestReadyAddress(t *testing.T) {
+func TestReadyAddresses(t *testing.T) {
 	const line = `{"time":"x","level":"INFO","msg":"gateway is ready","node_id":"n","public":"127.0.0.1:4711","operations":"127.0.0.1:1"}`
-	require.Equal(t, "127.0.0.1:4711", readyAddress("{}\n"+line+"\n"))
-	require.Empty(t, readyAddress(line), "the line is not whole yet")
-	require.Empty(t, readyAddress("{}\n"))
+	public, operations := readyAddresses("{}\n" + line + "\n")
+	require.Equal(t, "127.0.0.1:4711", public)
+	require.Equal(t, "127.0.0.1:1", operations)
+	public, _ = readyAddresses(line)
+	require.Empty(t, public, "the line is not whole yet")
+	public, _ = readyAddresses("{}\n")
+	require.Empty(t, public)
 }
