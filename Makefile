@@ -127,7 +127,8 @@ bench-docs: ## measure anew what docs/benchmarks.md shows (minutes; leave the ma
 	scripts/benchmarks.sh
 
 .PHONY: loadtest-build
-loadtest-build: build ## the load tool in bin/, beside the gateway that it starts
+loadtest-build: ## the load tool in bin/, beside the gateway that it starts
+	@$(MAKE) --no-print-directory build SERVICES=gateway
 	go build -trimpath -o bin/loadtest ./loadtest
 
 .PHONY: loadtest

@@ -37,14 +37,20 @@ func (r *run) sit(ctx context.Context, i, endpoint int) (sitter, error) {
 	return sitter{peer: peer, room: room}, nil
 }
 
-// idle is the scenario: connections that stay.
-func (r *run) idle(ctx context.Context) error {
+// sitDown connects all clients. Those that were connected when one failed are given, too.
+func (r *run) sitDown(ctx context.Context) ([]sitter, error) {
 	sitters := make([]sitter, r.s.Clients)
-	defer func() { r.leaveAll(sitters) }()
 	err := r.connectAll(ctx, r.s.Clients, func(ctx context.Context, i int) (err error) {
 		sitters[i], err = r.sit(ctx, i, i)
 		return err
 	})
+	return sitters, err
+}
+
+// idle is the scenario: connections that stay.
+func (r *run) idle(ctx context.Context) error {
+	sitters, err := r.sitDown(ctx)
+	defer func() { r.leaveAll(sitters) }()
 	if err != nil {
 		return err
 	}
@@ -75,12 +81,8 @@ const (
 // herd is the scenario: all connections end at once, and all clients come back, as clients do: at first after a random part
 // of half a second, later when the server says so or with a backoff.
 func (r *run) herd(ctx context.Context) error {
-	sitters := make([]sitter, r.s.Clients)
+	sitters, err := r.sitDown(ctx)
 	defer func() { r.leaveAll(sitters) }()
-	err := r.connectAll(ctx, r.s.Clients, func(ctx context.Context, i int) (err error) {
-		sitters[i], err = r.sit(ctx, i, i)
-		return err
-	})
 	if err != nil {
 		return err
 	}
