@@ -24,6 +24,7 @@ type faulty struct {
 	number map[string]int64         // of each room; guarded by mu
 	held   map[*faultyPeer]func()   // a message that is kept back, by its receiver; guarded by mu
 	count  int                      // messages; guarded by mu
+	joins  int                      // guarded by mu
 }
 
 type faultyPeer struct {
@@ -78,6 +79,7 @@ func (p *faultyPeer) Join(_ context.Context, room string) error {
 		member.inbox <- func() { member.events.Arrived(room, p.id) }
 	}
 	f.rooms[room] = append(members, p)
+	f.joins++
 	return nil
 }
 
@@ -227,7 +229,8 @@ func TestOverloadIsTold(t *testing.T) {
 	result := onFaulty(t, "", s)
 	require.False(t, result.Passed)
 	require.Contains(t, result.Reasons[0], "do not keep up")
-	require.Greater(t, result.Latencies["call_setup"].P50, result.Latencies["hop"].P50*10)
+	// A call takes 10 gaps at least, and each waits for some that came before it.
+	require.Greater(t, result.Latencies["call_setup"].P50, 20.0)
 }
 
 // What comes in the warm-up is in no latency and in no count.
@@ -235,8 +238,11 @@ func TestWarmUpIsNotMeasured(t *testing.T) {
 	s := short(t, Join, func(s *Settings) {
 		s.WarmUp, s.Duration, s.Rate, s.Uniform = 300*time.Millisecond, 100*time.Millisecond, 100, true
 	})
-	result := onFaulty(t, "", s)
-	require.InDelta(t, 10, result.Counts["joins"], 4)
-	require.InDelta(t, 10, result.Latencies["join"].Count, 4)
-	require.InDelta(t, 0.1, result.Seconds, 0.08)
+	server := newFaulty("", s.Capacity)
+	result, err := carryOut(t.Context(), Options{Settings: s, Gateways: []string{"a", "b"}}, server)
+	require.NoError(t, err)
+	require.True(t, result.Passed)
+	require.Positive(t, server.joins)
+	require.Less(t, result.Counts["joins"], int64(server.joins))
+	require.Less(t, result.Latencies["join"].Count, int64(server.joins))
 }
