@@ -181,6 +181,7 @@ func (p *program) carryOut(ctx context.Context, settings scenario.Settings, o op
 		return nil, err
 	}
 	defer cluster.Close()
+	settings.Nodes = len(cluster.Gateways) // of attached ones, as many as there are
 	progress := newProgress(p.stderr, p.terminal, cluster.Name+" "+settings.Name)
 	result, err := scenario.Run(ctx, scenario.Options{
 		Settings: settings, Driver: cluster.Driver, Gateways: cluster.Gateways, Processes: cluster.Processes, Watch: progress.watch,

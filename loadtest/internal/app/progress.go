@@ -49,7 +49,7 @@ func (p *progress) watch(phase scenario.Phase, sample measure.Sample) {
 		if most <= 0 {
 			most = -1 // a spinner
 		}
-		p.bar = progressbar.NewOptions64(most, progressbar.OptionSetWriter(p.to), progressbar.OptionSetWidth(20),
+		p.bar = progressbar.NewOptions64(most, progressbar.OptionSetWriter(p.to), progressbar.OptionSetWidth(12),
 			progressbar.OptionSetPredictTime(false), progressbar.OptionSetElapsedTime(true))
 	}
 	p.bar.Describe(text)
@@ -68,7 +68,7 @@ func (p *progress) end() {
 	}
 }
 
-// rates tells what happened in the last second.
+// rates tells what happened in the last second; of latencies the 50th and the 99th percentile.
 func rates(sample measure.Sample) string {
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(sample.Rates)) {
@@ -77,7 +77,7 @@ func rates(sample measure.Sample) string {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(sample.P99)) {
-		parts = append(parts, fmt.Sprintf("%s p50 %.2f p99 %.2f ms", strings.ReplaceAll(name, "_", " "), sample.P50[name], sample.P99[name]))
+		parts = append(parts, fmt.Sprintf("%s %.1f/%.1f ms", strings.ReplaceAll(name, "_", " "), sample.P50[name], sample.P99[name]))
 	}
 	if len(parts) == 0 {
 		return "quiet"

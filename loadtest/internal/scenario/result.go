@@ -115,7 +115,8 @@ func (r *run) derive(result *Result) {
 		figures[FigureServerCores] = cpu / max(result.Seconds, 1e-9)
 		figures[FigureBaseMiB] = base / float64(servers)
 	}
-	per := func(count, rate, use string, unit float64) {
+	// What a unit costs is known only where there is one kind of them.
+	per := func(kind, count, rate, use string, unit float64) {
 		n := float64(result.Counts[count])
 		if n == 0 {
 			return
@@ -123,14 +124,14 @@ func (r *run) derive(result *Result) {
 		if rate != "" {
 			figures[rate] = n / result.Seconds
 		}
-		if servers > 0 {
+		if servers > 0 && r.s.Kind == kind {
 			figures[use] = cpu / n * unit
 		}
 	}
-	per("calls", FigureCallsPerSecond, FigureCPUPerCall, 1e3)
-	per("messages", "", FigureCPUPerMessage, 1e6)
-	per("deliveries", FigureDeliveriesPerSecond, FigureCPUPerDelivery, 1e6)
-	per("joins", FigureJoinsPerSecond, FigureCPUPerJoin, 1e6)
+	per(Call, "calls", FigureCallsPerSecond, FigureCPUPerCall, 1e3)
+	per(Call, "messages", "", FigureCPUPerMessage, 1e6)
+	per(Fanout, "deliveries", FigureDeliveriesPerSecond, FigureCPUPerDelivery, 1e6)
+	per(Join, "joins", FigureJoinsPerSecond, FigureCPUPerJoin, 1e6)
 	if hop, ok := result.Latencies["hop"]; ok {
 		figures[FigureHopP50], figures[FigureHopP99] = hop.P50, hop.P99
 	}
