@@ -126,6 +126,9 @@ func TestLoadsOnPeers(t *testing.T) {
 				if load.name == "Race" {
 					continue // none of them has a capacity that holds
 				}
+				if load.name == "Herd" && peer.target == "socketio-polling" {
+					continue // who is cut off between two polls keeps the seat for up to 45 s
+				}
 				t.Run(load.name, func(t *testing.T) {
 					checkLoad(t, load.want, slices.Concat(load.args, []string{"-target", peer.target}))
 				})

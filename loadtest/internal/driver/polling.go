@@ -32,8 +32,9 @@ type pollingPeer struct {
 	closed atomic.Bool
 
 	mu      sync.Mutex
-	waiting []byte // packets for the next POST; guarded by mu
-	posting bool   // guarded by mu
+	waiting []byte        // packets for the next POST; guarded by mu
+	posting bool          // guarded by mu
+	goodbye chan struct{} // closed when the last POST has ended, once Close has made it; guarded by mu
 }
 
 // separator stands between the packets of one body (Engine.IO 4).
@@ -187,25 +188,40 @@ func (p *pollingPeer) flush() {
 		body := p.waiting
 		p.waiting = nil
 		p.posting = len(body) > 0
-		p.mu.Unlock()
 		if len(body) == 0 {
+			if p.goodbye != nil {
+				close(p.goodbye)
+				p.goodbye = nil
+			}
+			p.mu.Unlock()
 			return
 		}
+		p.mu.Unlock()
 		if _, err := p.do(http.MethodPost, body); err != nil {
-			p.lost(err)
-			return
+			p.lost(err) // what waits now goes the same way
 		}
 	}
 }
 
-// Close tells the server, and ends the poll that waits.
+// Close tells the server behind everything that was sent, and ends the poll that waits.
 func (p *pollingPeer) Close() error {
 	if p.closed.Swap(true) {
 		return nil
 	}
-	_, err := p.do(http.MethodPost, []byte("1"))
-	p.cancel()
-	return err
+	defer p.cancel()
+	gone := make(chan struct{})
+	p.mu.Lock()
+	p.goodbye = gone
+	p.mu.Unlock()
+	p.post([]byte("1"))
+	timer := time.NewTimer(writeTimeout)
+	defer timer.Stop()
+	select {
+	case <-gone:
+		return nil
+	case <-timer.C:
+		return errors.New("the server takes no goodbye")
+	}
 }
 
 func (p *pollingPeer) Cut() {
@@ -213,10 +229,11 @@ func (p *pollingPeer) Cut() {
 	p.cancel()
 }
 
+// lost ends the session, unless that is under way already.
 func (p *pollingPeer) lost(err error) {
 	p.end()
-	p.cancel()
-	if !p.closed.Swap(true) && !errors.Is(err, context.Canceled) {
+	if !p.closed.Swap(true) {
+		p.cancel()
 		p.events.Lost(err)
 	}
 }
