@@ -100,7 +100,12 @@ TEXT
 	section "An idle session" ./services/gateway/app 'IdleSession' 'ns/op B/op allocs/op' <<-'TEXT'
 		What a session that has said hello and has a seat costs its gateway while nothing happens: heap and stacks in
 		bytes, without the kernel's socket buffers. `Native` speaks the native protocol; `SocketIO3` and `SocketIO4` are
-		stock clients' sessions on a WebSocket.
+		stock clients' sessions on a WebSocket. `NoSeat` has said hello and is in no room; `Parked` are those that
+		[have been silent for a while](operations.md#parked-sessions).
+	TEXT
+	section "Messages of sessions that may be parked" ./pkg/ws 'Echo' 'B/op allocs/op' <<-'TEXT'
+		A message over the loopback interface and its answer, the client's end included: of a connection that is never parked
+		(`Plain`), of one that may be but is not (`Parking`), and of one that is parked before each message (`Parked`).
 	TEXT
 	section "An idle session of Engine.IO" ./pkg/socketio 'IdleSession' 'ns/op B/op allocs/op' <<-'TEXT'
 		The same without rooms, and on polling: with a GET that waits, where most is the connection of `net/http`, and between

@@ -125,11 +125,15 @@ func newGatewayOf(tb testing.TB, number string, opts session.Options, redis stor
 }
 
 // serve runs a session on a conn.
-func (g *gateway) serve(conn *conn, who session.Client) *client {
+func (g *gateway) serve(conn *conn, who session.Client) *client { return g.serveBy(conn, conn, who) }
+
+// serveBy runs a session on a conn by way of another one.
+func (g *gateway) serveBy(conn *conn, by session.Conn, who session.Client) *client {
 	c := &client{conn: conn, tb: g.tb, served: make(chan struct{})}
-	g.serving.Go(func() {
-		g.sessions.Serve(g.life, conn, who)
+	g.serving.Add(1)
+	go g.sessions.Serve(g.life, by, who, func() {
 		close(c.served)
+		g.serving.Done()
 	})
 	return c
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
 
-// Conn is a transport's connection. Read is called from one goroutine, Write from one other; Close from any.
+// Conn is a transport's connection. Read is called from one goroutine at a time, Write from one other; Close from any.
 type Conn interface {
 	// Bind tells where frames of the transport's own (pings, pongs) go, so that there is one writer. It is called once,
 	// before anything else. send does not block.
@@ -32,6 +32,15 @@ type Conn interface {
 	Write([]*wire.Frame) error
 	// Close says goodbye with a code, where the connection still takes it, and makes Read return soon.
 	Close(code wire.CloseCode, reason string)
+}
+
+// Parker is a [Conn] whose client can be waited for without a goroutine.
+type Parker interface {
+	// Park waits for the next request, and reports false when Read is to be called, be it that the connection cannot be
+	// parked. When the client has been silent for a while, it reports true: nobody reads the connection then until
+	// resume is called, once and on a goroutine of its own, which is soon after the client has sent something, or Close
+	// was called.
+	Park(resume func()) bool
 }
 
 // Ended is why a transport's Read came to an end.
@@ -156,13 +165,13 @@ func NewServer(opts Options) (*Server, error) {
 	return &Server{opts: opts, metrics: newMetrics(opts.Registerer), roster: newRoster()}, nil
 }
 
-// Serve runs one session on a connection and returns when both have ended. When ctx ends, the session is told to move
-// to another gateway.
-func (s *Server) Serve(ctx context.Context, conn Conn, client Client) {
-	started := time.Now()
+// Serve runs one session on a connection, and calls ended when both have ended. It may return long before, when the session
+// needs no goroutine, or goes on on another one. When ctx ends, the session is told to move to another gateway.
+func (s *Server) Serve(ctx context.Context, conn Conn, client Client, ended func()) {
 	s.metrics.connections.WithLabelValues(client.Transport).Inc()
-	cause := newSession(s, conn, client).run(ctx)
-	s.ended(client.Transport, started, cause)
+	session := newSession(s, conn, client, ended)
+	session.start(ctx)
+	session.read()
 }
 
 // ended counts a connection out.

@@ -15,60 +15,105 @@ const (
 )
 
 // Session is one client on a [Conn]. It costs one goroutine, the reader, and while there is something to write a second
-// one.
+// one. Where the connection is a [Parker], a silent one costs none.
 type Session struct {
 	core
 	queue    queue // the core's sink, and the connection's only writer
 	welcomed bool  // the welcome is on its way; guarded by mu
+
+	// immutable
+	started time.Time
+	after   func()      // called when all is over
+	parker  Parker      // nil if the connection cannot be parked
+	resume  func()      // read, for the parker
+	unwatch func() bool // stops the watch over the context
+
+	patience *time.Timer // ends a connection that says no hello; nil once it has. Owned by the reader.
 }
 
-func newSession(server *Server, conn Conn, client Client) *Session {
-	s := new(Session)
+func newSession(server *Server, conn Conn, client Client, after func()) *Session {
+	s := &Session{started: time.Now(), after: after}
 	s.numbered = true
 	s.begin(server, client, &s.queue)
 	s.queue = queue{conn: conn, server: server, overflow: func() {
 		s.logger().Info("session is too slow", "queue_messages", server.opts.QueueMessages, "queue_bytes", server.opts.QueueBytes)
 	}}
+	s.parker, _ = conn.(Parker)
+	s.resume = s.read
 	return s
 }
 
-// run serves the connection until it ends. Whatever happens, the seats are given up and the writer has ended when it
-// returns.
-func (s *Session) run(ctx context.Context) cause {
+// start puts the session on the roster, and says how long there is for a hello.
+func (s *Session) start(ctx context.Context) {
 	s.queue.conn.Bind(s.queue.Deliver)
 	if !s.server.roster.add(s) {
 		s.Move()
 	}
-	defer s.server.roster.remove(s)
-	hello := time.AfterFunc(s.server.opts.HelloTimeout, func() {
+	s.patience = time.AfterFunc(s.server.opts.HelloTimeout, func() {
 		s.queue.Close(wire.CloseHelloTimeout, "no hello in time")
 	})
-	stop := context.AfterFunc(ctx, func() { s.Move() })
-	end, panicked := s.serve(hello)
-	if panicked {
+	s.unwatch = context.AfterFunc(ctx, func() { s.Move() })
+}
+
+// read serves the connection until it ends, or another goroutine is to go on: when there is something to do after the
+// connection was parked, or at once, for the sake of a smaller stack.
+func (s *Session) read() {
+	end, result := s.serve()
+	switch result {
+	case parked: // another goroutine may have the session by now
+		return
+	case grown:
+		go s.read()
+		return
+	case panicked:
 		// What was answered before the fault is still written, then goodbye. Reading goes on to see the client's own,
 		// and only a transport that panics again keeps the rest from being awaited.
 		s.queue.Close(wire.CloseInternal, internalReason)
-		end, _ = s.serve(hello)
+		end, _ = s.serve()
 	}
-	hello.Stop()
-	stop()
+	s.conclude(end)
+}
+
+// conclude ends the session after its connection. Whatever happens, the seats are given up and the writer has ended when it
+// returns.
+func (s *Session) conclude(end cause) {
+	if s.patience != nil {
+		s.patience.Stop()
+	}
+	s.unwatch()
 	s.queue.close(farewell{code: wire.CloseGoingAway, silent: true}) // the connection is closed already
 	s.finish(end)
 	s.queue.wait()
-	return end
+	s.server.roster.remove(s)
+	s.server.ended(s.client.Transport, s.started, end)
+	s.after()
 }
 
-// serve reads and handles requests until the connection ends, or one of them panics: that is the end of its session,
-// and of nobody else's.
-func (s *Session) serve(hello *time.Timer) (end cause, panicked bool) {
+// served is why a reader has stopped.
+type served int
+
+const (
+	ended served = iota
+	parked
+	panicked
+	// grown is after a request whose handling takes a deep stack. It would stay as large as it has become for as long as
+	// the session waits for the next one, so that this one is waited for on another.
+	grown
+)
+
+// serve reads and handles requests until there is a reason to stop. That one of them panics is the end of its session, and
+// of nobody else's.
+func (s *Session) serve() (end cause, result served) {
 	defer func() {
 		if fault := recover(); fault != nil {
 			s.failed(fault)
-			end, panicked = cause{word: wire.CloseInternal.String(), initiator: "server"}, true
+			end, result = cause{word: wire.CloseInternal.String(), initiator: "server"}, panicked
 		}
 	}()
 	for {
+		if s.parks() && s.parker.Park(s.resume) {
+			return cause{}, parked
+		}
 		request, err := s.queue.conn.Read()
 		if s.queue.ended() {
 			// Nothing is taken after a farewell; reading goes on until the client has closed its side.
@@ -79,7 +124,7 @@ func (s *Session) serve(hello *time.Timer) (end cause, panicked bool) {
 		if err != nil {
 			var refusal *wire.Error
 			if !errors.As(err, &refusal) {
-				return s.explain(err), false
+				return s.explain(err), ended
 			}
 			s.refuseMessage(request.ID, refusal)
 			continue
@@ -90,31 +135,40 @@ func (s *Session) serve(hello *time.Timer) (end cause, panicked bool) {
 		s.server.metrics.requests.byType[request.Body.Type()].Inc()
 		switch {
 		case s.identity == nil:
-			s.hello(request, hello)
+			s.hello(request)
 		case s.rises(request.ID):
 			s.dispatch(request)
+		}
+		switch request.Body.(type) {
+		case *wire.Hello, *wire.Join:
+			return cause{}, grown
 		}
 	}
 }
 
+// parks reports whether the session may be left without a reader: it is one, and has not said its farewell, after which
+// the client's is waited for.
+func (s *Session) parks() bool { return s.parker != nil && s.identity != nil && !s.queue.ended() }
+
 // hello opens the session: the first request must be one.
-func (s *Session) hello(request wire.Request, timeout *time.Timer) {
+func (s *Session) hello(request wire.Request) {
 	hello, ok := request.Body.(*wire.Hello)
 	if !ok {
 		s.refuse(request.ID, wire.Errorf(wire.CodeUnauthorized, "say hello first"))
 		return
 	}
-	timeout.Stop() // a resume waits for Redis, and has a time of its own
+	s.patience.Stop() // a resume waits for Redis, and has a time of its own
 	if refusal := s.enter(hello); refusal != nil {
 		s.refuse(request.ID, refusal)
 		if code := closeOf(refusal); code != 0 {
 			s.queue.Close(code, string(refusal.Code))
 			return
 		}
-		timeout.Reset(s.server.opts.HelloTimeout)
+		s.patience.Reset(s.server.opts.HelloTimeout)
 		s.countBad() // nobody stays before the door for ever
 		return
 	}
+	s.patience = nil
 	s.queue.Reply(request.ID, s.welcome())
 	s.queue.unbounded(s.member.Begin)
 	s.greeted()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -14,10 +15,10 @@ import (
 // publish is a message of the usual size.
 const publish = `{"id":1,"type":"publish","room":"lobby","topic":"chat","data":{"text":"hello to everybody in the room"}}`
 
-// readerPair gives a function that sends one message over TCP and reads it at the other end.
-func readerPair(tb testing.TB) (read func()) {
+// readerPair gives a function that sends one message and reads it at the other end, which is waited for as a session
+// does.
+func readerPair(tb testing.TB, s *server) (read func()) {
 	tb.Helper()
-	s := overTCP(tb, ws.Options{})
 	c, conn := s.connect()
 	conn.Bind(func(*wire.Frame) {})
 	tb.Cleanup(func() {
@@ -28,6 +29,9 @@ func readerPair(tb testing.TB) (read func()) {
 	return func() {
 		if _, err := c.Write(message); err != nil {
 			tb.Fatal(err)
+		}
+		if conn.Park(nil) {
+			tb.Fatal("parked")
 		}
 		if _, err := conn.Read(); err != nil {
 			tb.Fatal(err)
@@ -67,9 +71,11 @@ func TestAllocations(t *testing.T) {
 	if raceDetector {
 		t.Skip("the race detector allocates")
 	}
-	read := readerPair(t)
-	read()
-	require.LessOrEqual(t, testing.AllocsPerRun(2000, read), 4.0, "reading a message")
+	for name, s := range map[string]*server{"": overTCP(t, ws.Options{}), " that may be parked": overLot(t, time.Minute, ws.Options{})} {
+		read := readerPair(t, s)
+		read()
+		require.LessOrEqual(t, testing.AllocsPerRun(2000, read), 4.0, "reading a message of a connection%s", name)
+	}
 	for _, frames := range []int{1, 16} {
 		write, _ := writerPair(t, frames)
 		write()
@@ -77,12 +83,53 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
+// BenchmarkRead is a message that has come, over a connection that may be parked and over one that may not.
 func BenchmarkRead(b *testing.B) {
-	read := readerPair(b)
-	b.SetBytes(int64(len(publish)))
-	b.ReportAllocs()
-	for b.Loop() {
-		read()
+	for _, kind := range []struct {
+		name  string
+		serve func() *server
+	}{
+		{"Plain", func() *server { return overTCP(b, ws.Options{}) }},
+		{"Parking", func() *server { return overLot(b, time.Minute, ws.Options{}) }},
+	} {
+		b.Run(kind.name, func(b *testing.B) {
+			read := readerPair(b, kind.serve())
+			b.SetBytes(int64(len(publish)))
+			b.ReportAllocs()
+			for b.Loop() {
+				read()
+			}
+		})
+	}
+}
+
+// BenchmarkEcho is a message that is waited for and answered, as most are.
+func BenchmarkEcho(b *testing.B) {
+	for _, kind := range []struct {
+		name  string
+		serve func() *server
+	}{
+		{"Plain", func() *server { return overTCP(b, ws.Options{}) }},
+		{"Parking", func() *server { return overLot(b, time.Minute, ws.Options{}) }},
+		{"Parked", func() *server { return overLot(b, time.Nanosecond, ws.Options{}) }},
+	} {
+		b.Run(kind.name, func(b *testing.B) {
+			s := kind.serve()
+			c, conn := s.connect()
+			conn.Bind(func(*wire.Frame) {})
+			answer := []*wire.Frame{message(0, 0, 100)}
+			done := make(chan struct{})
+			go readEach(conn, done, func() { require.NoError(b, conn.Write(answer)) })
+			asked, into := frame(opText, publish), make([]byte, answer[0].Size())
+			for b.Loop() {
+				_, err := c.Write(asked)
+				require.NoError(b, err)
+				_, err = io.ReadFull(c.reader, into)
+				require.NoError(b, err)
+			}
+			require.NoError(b, c.Close())
+			<-done
+		})
 	}
 }
 

@@ -15,13 +15,14 @@ import (
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
 
-// Conn is one client's WebSocket. One goroutine reads, one other writes; Close may come from any.
+// Conn is one client's WebSocket. One goroutine at a time reads, one other writes; Close may come from any.
 type Conn struct {
 	// immutable
 	upgrader *Upgrader
 	conn     *websocket.Conn
 	socket   net.Conn
 	send     func(*wire.Frame) // set by Bind
+	parking  *parking          // nil if it cannot be parked
 
 	// owned by the reader
 	message      *buffer // of the last request, given back by the next Read
@@ -67,8 +68,11 @@ func (e *Ended) Unwrap() error { return e.err }
 // on purpose: with 1000, or with a close frame that gives no code, as close() in a browser sends it.
 func (e *Ended) Ended() (code wire.CloseCode, left bool) { return e.code, e.left }
 
-func newConn(u *Upgrader, conn *websocket.Conn) *Conn {
-	c := &Conn{upgrader: u, conn: conn, socket: conn.NetConn()}
+func newConn(u *Upgrader, conn *websocket.Conn, socket net.Conn, parking *parking) *Conn {
+	c := &Conn{upgrader: u, conn: conn, socket: socket, parking: parking}
+	if parking != nil {
+		parking.try = c.tryRead
+	}
 	c.lastRead.Store(time.Now().UnixNano())
 	conn.SetReadLimit(int64(u.opts.MessageBytes))
 	conn.SetPingHandler(func(payload string) error {
@@ -117,6 +121,7 @@ func (c *Conn) listen(asked time.Time) {
 	if c.lastRead.Load() < asked.UnixNano() {
 		c.silent = true
 		c.setReadDeadline(time.Now())
+		c.wake(false)
 		return
 	}
 	rest := max(c.upgrader.opts.Heartbeat-c.upgrader.opts.HeartbeatTimeout, time.Millisecond)
@@ -149,10 +154,7 @@ var (
 // Read waits for the next request. Errors are a *wire.Error for a message that is not valid, or an [Ended] with which
 // the socket is closed.
 func (c *Conn) Read() (wire.Request, error) {
-	if c.message != nil {
-		c.message.release()
-		c.message = nil
-	}
+	c.forgetMessage()
 	kind, reader, err := c.conn.NextReader()
 	if err != nil {
 		return wire.Request{}, c.end(err)
@@ -167,21 +169,36 @@ func (c *Conn) Read() (wire.Request, error) {
 	if err := c.message.fill(reader, c.upgrader.opts.Fragments); err != nil {
 		return wire.Request{}, c.end(err)
 	}
-	c.lastRead.Store(time.Now().UnixNano()) // a long message is a sign of life to its end
+	now = time.Now()
+	c.lastRead.Store(now.UnixNano()) // a long message is a sign of life to its end
 	c.armReadDeadline(time.Time{})
+	if c.parking != nil {
+		c.parking.lastMessage = now
+	}
 	if !utf8.Valid(c.message.bytes) {
 		return wire.Request{}, c.end(errUTF8)
 	}
 	return wire.DecodeRequest(c.message.bytes, c.upgrader.opts.Limits)
 }
 
-// armReadDeadline sets the deadline of a message, unless a shorter one for the end of the connection is in force.
-func (c *Conn) armReadDeadline(deadline time.Time) {
+// forgetMessage gives the buffer of the last request back.
+func (c *Conn) forgetMessage() {
+	if c.message != nil {
+		c.message.release()
+		c.message = nil
+	}
+}
+
+// armReadDeadline sets the deadline of a message, or of a wait for one. It reports false, and does nothing, when one for
+// the end of the connection is in force.
+func (c *Conn) armReadDeadline(deadline time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.closing && !c.silent && !c.gone {
-		c.setReadDeadline(deadline)
+	if c.closing || c.silent || c.gone {
+		return false
 	}
+	c.setReadDeadline(deadline)
+	return true
 }
 
 // setReadDeadline is called with mu held. A socket that takes no deadline is broken, and reading will tell.
@@ -308,6 +325,7 @@ func (c *Conn) goodbye(code wire.CloseCode, reason string) bool {
 		wait = wait.Add(closeTimeout)
 	}
 	c.setReadDeadline(wait)
+	c.wake(false)
 	return sent
 }
 

@@ -225,7 +225,7 @@ func TestMessageDeadline(t *testing.T) {
 // A client may ping and answer pings for as long as it likes, at a sane pace.
 func TestControlFramesAtASanePace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := overMemory(t, ws.Options{Heartbeat: time.Hour})
+		s := overMemory(t, ws.Options{Heartbeat: 10_000 * time.Hour})
 		c, conn := s.connect()
 		require.NoError(t, c.SetDeadline(time.Time{}))
 		_, stop := bindWriter(conn)

@@ -2,6 +2,7 @@ package ws_test
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
@@ -43,6 +44,10 @@ type server struct {
 	upgrader *ws.Upgrader
 	accepted chan *ws.Conn
 	dial     func() net.Conn
+
+	// of overLot
+	lot    *prometheus.Registry
+	endLot func()
 }
 
 func newServer(tb testing.TB, opts ws.Options) *server {
@@ -77,6 +82,25 @@ func overTCP(tb testing.TB, opts ws.Options) *server {
 		require.NoError(tb, err)
 		return conn
 	}
+	return s
+}
+
+// overLot serves on the loopback interface, and parks connections after a silence.
+func overLot(tb testing.TB, after time.Duration, opts ws.Options) *server {
+	tb.Helper()
+	registry := prometheus.NewRegistry()
+	lot, err := ws.NewLot(ws.LotOptions{After: after, Registerer: registry})
+	require.NoError(tb, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { require.NoError(tb, lot.Run(ctx)) })
+	opts.Lot = lot
+	s := overTCP(tb, opts)
+	s.lot, s.endLot = registry, func() {
+		cancel()
+		running.Wait()
+	}
+	tb.Cleanup(s.endLot)
 	return s
 }
 
@@ -121,6 +145,7 @@ func overMemory(tb testing.TB, opts ws.Options) *server {
 // overAll runs a test over each kind of network.
 func overAll(t *testing.T, opts ws.Options, test func(t *testing.T, s *server)) {
 	t.Run("TCP", func(t *testing.T) { test(t, overTCP(t, opts)) })
+	t.Run("Lot", func(t *testing.T) { test(t, overLot(t, time.Minute, opts)) })
 	t.Run("TLS", func(t *testing.T) { test(t, overTLS(t, opts)) })
 	t.Run("Memory", func(t *testing.T) { test(t, overMemory(t, opts)) })
 }

@@ -43,8 +43,10 @@ type Options struct {
 	Fragments int
 	// PingsPerSecond is how many control frames a client may send; 10 if 0.
 	PingsPerSecond int
-	Logger         *slog.Logger
-	Registerer     prometheus.Registerer
+	// Lot is where silent connections are parked; nil parks none.
+	Lot        *Lot
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
 }
 
 func (o *Options) validate() error {
@@ -93,9 +95,6 @@ type Upgrader struct {
 	upgrader websocket.Upgrader
 }
 
-// readBuffer is the size of a connection's read buffer: most messages fit, and longer ones are read past it.
-const readBuffer = 1024
-
 // New makes an upgrader.
 func New(opts Options) (*Upgrader, error) {
 	if err := opts.validate(); err != nil {
@@ -104,7 +103,6 @@ func New(opts Options) (*Upgrader, error) {
 	u := &Upgrader{opts: opts, metrics: newMetrics(opts.Registerer)}
 	u.upgrader = websocket.Upgrader{
 		HandshakeTimeout: opts.WriteTimeout,
-		ReadBufferSize:   readBuffer,
 		// Frames are written past gorilla; a pool keeps it from holding a write buffer for each connection.
 		WriteBufferPool: noBuffers{},
 		WriteBufferSize: 256,
@@ -130,11 +128,12 @@ func (u *Upgrader) Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error
 		u.refuse(w, status, reason, message)
 		return nil, errors.New("ws: handshake refused: " + message)
 	}
-	conn, err := u.upgrader.Upgrade(w, r, nil)
+	hijacked := &hijacker{ResponseWriter: w, lot: u.opts.Lot}
+	conn, err := u.upgrader.Upgrade(hijacked, r, nil)
 	if err != nil {
 		return nil, fmt.Errorf("ws: handshake: %w", err)
 	}
-	return newConn(u, conn), nil
+	return newConn(u, conn, hijacked.socket, hijacked.parking), nil
 }
 
 // Refuse answers a handshake that the gateway does not want for a reason of its own; retryAfter tells when to come

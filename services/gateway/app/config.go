@@ -55,8 +55,9 @@ type ListenConfig struct {
 	Operations string `koanf:"operations" default:"127.0.0.1:9090" doc:"Address for /metrics, /livez and /readyz, as host:port. They are open to whoever reaches it: in a pod set \":9090\", elsewhere leave it on the loopback interface."`
 	Cluster    string `koanf:"cluster" default:":7946" doc:"Address for the other gateways of the cluster, as host:port. They forward requests of polling clients there, in TLS with keys made of the cluster's; nobody else gets past the handshake. Used with socketio.enabled."`
 	// The default is the loopback and the private networks: RFC 1918, RFC 4193.
-	TrustedProxies []string `koanf:"trusted_proxies" default:"127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7" max:"256" doc:"Networks of the proxies in front, in CIDR notation. What they say in X-Forwarded-For is taken for the client's address; from others it is passed over."`
-	Pprof          bool     `koanf:"pprof" default:"false" doc:"Serve Go's profiles under /debug/pprof/ of the operations address."`
+	TrustedProxies []string      `koanf:"trusted_proxies" default:"127.0.0.0/8,::1/128,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7" max:"256" doc:"Networks of the proxies in front, in CIDR notation. What they say in X-Forwarded-For is taken for the client's address; from others it is passed over."`
+	ParkAfter      time.Duration `koanf:"park_after" default:"10s" min:"0s" max:"1h" doc:"How long a client of the native protocol sends no message before its session is parked: until something comes it then takes no goroutine, and about half of the memory. Only for connections in plain TCP, so not beside tls.cert_file, and on Linux. 0s: none is parked. See [operations.md](operations.md#parked-sessions)."`
+	Pprof          bool          `koanf:"pprof" default:"false" doc:"Serve Go's profiles under /debug/pprof/ of the operations address."`
 }
 
 // TLSConfig is about the certificate of the public listener.

@@ -41,6 +41,9 @@ func (c *Config) Warnings() []string {
 	if c.Listen.Pprof && !isLoopback(c.Listen.Operations) {
 		warnings = append(warnings, "listen.pprof is on and listen.operations can be reached from other machines, which then can read this one's memory")
 	}
+	if c.TLS.Enabled() && c.Listen.ParkAfter > 0 && c.Listen.ParkAfter != Default().Listen.ParkAfter {
+		warnings = append(warnings, "listen.park_after has no effect beside tls.cert_file: only connections in plain TCP are parked")
+	}
 	return append(warnings, c.graceWarnings()...)
 }
 

@@ -64,6 +64,7 @@ type Gateway struct {
 	rooms       *room.Service
 	sessions    *session.Server
 	upgrader    *ws.Upgrader
+	lot         *ws.Lot
 	certificate *Certificate // nil without TLS
 	public      net.Listener
 	operations  net.Listener
@@ -227,8 +228,13 @@ func (g *Gateway) openRooms(registry *prometheus.Registry) (err error) {
 	}); err != nil {
 		return err
 	}
+	if g.lot, err = ws.NewLot(ws.LotOptions{
+		After: c.Listen.ParkAfter, Logger: g.logger, Registerer: registry,
+	}); err != nil {
+		return err
+	}
 	g.upgrader, err = ws.New(ws.Options{
-		CheckOrigin: g.checkOrigin, MessageBytes: c.Limits.MessageBytes, MessageReadTimeout: c.Limits.MessageReadTimeout,
+		Lot: g.lot, CheckOrigin: g.checkOrigin, MessageBytes: c.Limits.MessageBytes, MessageReadTimeout: c.Limits.MessageReadTimeout,
 		Limits:    g.wireLimits(),
 		Heartbeat: c.Session.Heartbeat, HeartbeatTimeout: c.Session.HeartbeatTimeout, WriteTimeout: c.Session.WriteTimeout,
 		Fragments: c.Limits.MessageFragments, PingsPerSecond: c.Limits.PingsPerSecond, Logger: g.logger, Registerer: registry,
@@ -300,6 +306,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	storeLife := parts.start(life, func(ctx context.Context) error { return g.store.Run(ctx) })
 	inboxLife := parts.start(life, func(ctx context.Context) error { return g.inbox.Run(ctx) })
 	roomsLife := parts.start(life, func(ctx context.Context) error { return g.rooms.Run(ctx) })
+	lotLife := parts.start(life, g.lot.Run)
 	certLife := parts.start(life, func(ctx context.Context) error {
 		if g.certificate != nil {
 			g.certificate.Run(ctx)
@@ -346,6 +353,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		g.logger.Warn("seats were left behind, for the others to give up", "error", err)
 		g.cluster.KeepLease()
 	}
+	lotLife() // nobody is parked any more who has ended
 	clusterLife()
 	g.endHops()
 	roomsLife()

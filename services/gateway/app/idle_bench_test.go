@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -16,13 +17,14 @@ import (
 
 const idleSessions = 2000
 
-// BenchmarkIdleSession measures what a session costs that has said hello, has a seat, and waits: the memory of heap and
-// stacks, and goroutines. The clients' ends are in this process, too; as bare sockets they cost what the ends of pairs
+// BenchmarkIdleSession measures what a session costs that has said hello, has a seat if it is not said otherwise, and waits:
+// the memory of heap and stacks, and goroutines. The clients' ends are in this process, too; as bare sockets they cost what the ends of pairs
 // without any session do, which are measured first and taken off.
 func BenchmarkIdleSession(b *testing.B) {
-	for _, kind := range idleKinds {
+	for _, kind := range slices.Concat(idleKinds, parkedKinds) {
 		b.Run(kind.name, func(b *testing.B) {
 			g := newTarget(b, func(c *app.Config) {
+				c.Listen.ParkAfter = kind.parkAfter
 				c.Session.Heartbeat, c.SocketIO.PingInterval, c.Limits.HeaderTimeout = 10*time.Minute, 10*time.Minute, time.Minute
 				c.Demo.Capacity, c.SocketIO.CallCapacity = 10, 10
 			})
@@ -32,6 +34,9 @@ func BenchmarkIdleSession(b *testing.B) {
 				clients := make([]net.Conn, idleSessions)
 				for i := range clients {
 					clients[i] = g.idle(b, kind.path, kind.steps(roomOf(i)))
+				}
+				if kind.parkAfter > 0 {
+					until(b, func() bool { return g.counted(b, "signalbox_sessions_parked") == idleSessions }, "all are parked")
 				}
 				used, running := memuse.InUse()-memory, runtime.NumGoroutine()-goroutines
 				b.ReportMetric(float64(used)/idleSessions-socket, "bytes/session")
@@ -46,19 +51,31 @@ func BenchmarkIdleSession(b *testing.B) {
 }
 
 // idleKinds are the transports of which an idle session is measured: how it is opened and what is said for a seat.
-var idleKinds = []struct {
-	name, path string
-	steps      func(room string) []idleStep
-}{
-	{"Native", "/v1/connect", nativeSteps(`"app":"demo"`)},
-	{"Resumable", "/v1/connect", nativeSteps(`"app":"demo","resumable":true`)},
-	{"SocketIO3", "/socket.io/?EIO=3&transport=websocket", func(room string) []idleStep {
+var idleKinds = []idleKind{
+	{name: "Native", path: "/v1/connect", steps: nativeSteps(`"app":"demo"`)},
+	{name: "Resumable", path: "/v1/connect", steps: nativeSteps(`"app":"demo","resumable":true`)},
+	{name: "SocketIO3", path: "/socket.io/?EIO=3&transport=websocket", steps: func(room string) []idleStep {
 		return []idleStep{{"", "40"}, {textFrame(`420["join","` + room + `"]`), "430["}}
 	}},
-	{"SocketIO4", "/socket.io/?EIO=4&transport=websocket", func(room string) []idleStep {
+	{name: "SocketIO4", path: "/socket.io/?EIO=4&transport=websocket", steps: func(room string) []idleStep {
 		return []idleStep{{textFrame(`40{"app":"demo"}`), "40{"}, {textFrame(`420["join","` + room + `"]`), "430["}}
 	}},
 }
+
+// parkedKinds are those of the native protocol that are parked, and what they are compared with.
+var parkedKinds = []idleKind{
+	{name: "NativeParked", path: "/v1/connect", steps: nativeSteps(`"app":"demo"`), parkAfter: 100 * time.Millisecond},
+	{name: "NoSeat", path: "/v1/connect", steps: helloStep},
+	{name: "NoSeatParked", path: "/v1/connect", steps: helloStep, parkAfter: 100 * time.Millisecond},
+}
+
+type idleKind struct {
+	name, path string
+	steps      func(room string) []idleStep
+	parkAfter  time.Duration // 0 if it is not to be parked
+}
+
+func helloStep(room string) []idleStep { return nativeSteps(`"app":"demo"`)(room)[:1] }
 
 func nativeSteps(hello string) func(room string) []idleStep {
 	return func(room string) []idleStep {

@@ -71,11 +71,13 @@ func (g *Gateway) connect(w http.ResponseWriter, r *http.Request) {
 	if origin := r.Header.Get("Origin"); !sameHost(origin, r.Host) {
 		client.Origin = origin
 	}
-	go func() {
-		defer g.serving.Done()
-		defer g.connections.Add(-1)
-		g.sessions.Serve(g.sessionsLife, conn, client)
-	}()
+	go g.sessions.Serve(g.sessionsLife, conn, client, g.connectionEnded)
+}
+
+// connectionEnded counts out what connect has counted.
+func (g *Gateway) connectionEnded() {
+	g.connections.Add(-1)
+	g.serving.Done()
 }
 
 // checkOrigin decides whether a page may connect at all; the session looks again once it knows the app. Browsers
