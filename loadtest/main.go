@@ -12,17 +12,20 @@ import (
 	"github.com/signalbox-rtc/signalbox/loadtest/internal/app"
 )
 
-func main() {
+func main() { os.Exit(run()) }
+
+// run gives the exit code: 1 when a run has not passed, and 2 for a command line that cannot be.
+func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	err := app.Run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	if err == nil {
-		return
+		return 0
 	}
 	fmt.Fprintln(os.Stderr, err)
 	var usage *app.UsageError
 	if errors.As(err, &usage) {
-		os.Exit(2)
+		return 2
 	}
-	os.Exit(1)
+	return 1
 }

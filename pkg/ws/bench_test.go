@@ -71,10 +71,10 @@ func TestAllocations(t *testing.T) {
 	if raceDetector {
 		t.Skip("the race detector allocates")
 	}
-	for name, s := range map[string]*server{"": overTCP(t, ws.Options{}), " that may be parked": overLot(t, time.Minute, ws.Options{})} {
+	for name, s := range map[string]*server{"usual": overTCP(t, ws.Options{}), "parkable": overLot(t, time.Minute, ws.Options{})} {
 		read := readerPair(t, s)
 		read()
-		require.LessOrEqual(t, testing.AllocsPerRun(2000, read), 4.0, "reading a message of a connection%s", name)
+		require.LessOrEqual(t, testing.AllocsPerRun(2000, read), 4.0, "reading a message, %s connection", name)
 	}
 	for _, frames := range []int{1, 16} {
 		write, _ := writerPair(t, frames)

@@ -21,19 +21,19 @@ func WriteText(to io.Writer, r *scenario.Result) error {
 	fmt.Fprintf(&text, "%s on %s (%s, %d nodes), measured for %.1f s: %s\n\n", r.Settings.Name, r.Target, r.Driver, r.Settings.Nodes, r.Seconds, verdict)
 	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	for _, name := range slices.Sorted(maps.Keys(r.Counts)) {
-		fmt.Fprintf(table, "%s\t%d\n", words(name), r.Counts[name])
+		_, _ = fmt.Fprintf(table, "%s\t%d\n", words(name), r.Counts[name])
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Figures)) {
-		fmt.Fprintf(table, "%s\t%s\n", words(name), number(r.Figures[name]))
+		_, _ = fmt.Fprintf(table, "%s\t%s\n", words(name), number(r.Figures[name]))
 	}
-	fmt.Fprintf(table, "\nlatency, ms\tp50\tp90\tp99\tp99.9\tmax\n")
+	_, _ = fmt.Fprintf(table, "\nlatency, ms\tp50\tp90\tp99\tp99.9\tmax\n")
 	for _, name := range slices.Sorted(maps.Keys(r.Latencies)) {
 		l := r.Latencies[name]
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", words(name), number(l.P50), number(l.P90), number(l.P99), number(l.P999), number(l.Max))
+		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", words(name), number(l.P50), number(l.P90), number(l.P99), number(l.P999), number(l.Max))
 	}
-	fmt.Fprintf(table, "\nprocess\tcores\tCPU s\tMiB at first\tbegin\tend\n")
+	_, _ = fmt.Fprintf(table, "\nprocess\tcores\tCPU s\tMiB at first\tbegin\tend\n")
 	for _, p := range r.Processes {
-		fmt.Fprintf(table, "%s\t%.2f\t%.2f\t%.1f\t%.1f\t%.1f\n", p.Name, p.CoresUsed, p.CPU, p.BaseMiB, p.BeginMiB, p.EndMiB)
+		_, _ = fmt.Fprintf(table, "%s\t%.2f\t%.2f\t%.1f\t%.1f\t%.1f\n", p.Name, p.CoresUsed, p.CPU, p.BaseMiB, p.BeginMiB, p.EndMiB)
 	}
 	if err := table.Flush(); err != nil {
 		return err

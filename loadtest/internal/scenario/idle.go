@@ -61,7 +61,7 @@ func (r *run) idle(ctx context.Context) error {
 	if !sleep(ctx, r.s.Duration) {
 		return ctx.Err()
 	}
-	return r.endMeasuring()
+	return r.endMeasuring(ctx)
 }
 
 func (r *run) leaveAll(sitters []sitter) {
@@ -112,7 +112,7 @@ func (r *run) herd(ctx context.Context) error {
 	}
 	returning.Wait()
 	r.figures["all_back_seconds"] = time.Since(cut).Seconds()
-	if err := r.endMeasuring(); err != nil {
+	if err := r.endMeasuring(ctx); err != nil {
 		return err
 	}
 	if total := back.Total(); total < int64(len(sitters)) {

@@ -126,7 +126,7 @@ func (r *run) races(ctx context.Context, peers []driver.Peer) error {
 		racing.Wait()
 	}
 	r.figures["wrong_rounds"] = float64(wrong)
-	if err := r.endMeasuring(); err != nil {
+	if err := r.endMeasuring(ctx); err != nil {
 		return err
 	}
 	return ctx.Err()

@@ -182,7 +182,7 @@ func (r *run) edges(ctx, window context.Context) error {
 		return err
 	}
 	<-window.Done()
-	return r.endMeasuring()
+	return r.endMeasuring(ctx)
 }
 
 func (r *run) beginMeasuring(ctx context.Context) (err error) {
@@ -195,10 +195,10 @@ func (r *run) beginMeasuring(ctx context.Context) (err error) {
 }
 
 // endMeasuring reads everything, also when what it belongs to has been called off.
-func (r *run) endMeasuring() (err error) {
+func (r *run) endMeasuring(ctx context.Context) (err error) {
 	r.rec.End()
 	r.took = time.Since(r.began)
-	r.end, err = r.smp.Weigh(context.Background())
+	r.end, err = r.smp.Weigh(context.WithoutCancel(ctx))
 	r.enter("end", 0)
 	return err
 }
