@@ -266,24 +266,37 @@ func TestTwiceAfterLoss(t *testing.T) {
 	}
 }
 
+// ofThree is a room with the seats a, b and c.
+func ofThree(epoch string, seq int64) *wire.Snapshot {
+	return &wire.Snapshot{Room: "r", Epoch: epoch, Seq: seq, Capacity: 3, Count: 3, Peers: []wire.Peer{
+		{ID: "a", Order: 1}, {ID: "b", Order: 2}, {ID: "c", Order: 3}}}
+}
+
+// threeInARoom gives clients with the seats a, b and c in room r, as of number 3 of epoch e.
+func threeInARoom(o *oracle.Oracle) (ada, bob, eve *oracle.Client) {
+	ada, bob, eve = o.Client("ada"), o.Client("bob"), o.Client("eve")
+	clients := map[string]*oracle.Client{"a": ada, "b": bob, "c": eve}
+	for id, c := range clients {
+		c.Session(id)
+		c.Joining("r")
+	}
+	for _, c := range clients {
+		c.Joined("r", ofThree("e", 3), nil)
+	}
+	return ada, bob, eve
+}
+
+// startOver tells one of the three that the room has another epoch.
+func startOver(c *oracle.Client) {
+	c.Event(wire.Event{Room: "r", Seq: 9, Body: &wire.Resync{Snapshot: *ofThree("f", 9)}})
+}
+
 // Redis went back in time: a number came twice, for different events, before anybody knew. It is let pass where the harness
 // says so and all start over.
 func TestRewinds(t *testing.T) {
 	for _, tc := range []struct{ rewinds, told, want bool }{{true, true, true}, {true, false, false}, {false, true, false}} {
 		o := oracle.New(oracle.Options{Rewinds: tc.rewinds})
-		ada, bob, eve := o.Client("ada"), o.Client("bob"), o.Client("eve")
-		clients := map[string]*oracle.Client{"a": ada, "b": bob, "c": eve}
-		shot := func(epoch string, seq int64) *wire.Snapshot {
-			return &wire.Snapshot{Room: "r", Epoch: epoch, Seq: seq, Capacity: 3, Count: 3, Peers: []wire.Peer{
-				{ID: "a", Order: 1}, {ID: "b", Order: 2}, {ID: "c", Order: 3}}}
-		}
-		for id, c := range clients {
-			c.Session(id)
-			c.Joining("r")
-		}
-		for _, c := range clients {
-			c.Joined("r", shot("e", 3), nil)
-		}
+		ada, bob, eve := threeInARoom(o)
 		state := func(of string) *wire.StateChanged {
 			return &wire.StateChanged{Peer: of, State: wire.Object{"turn": []byte("1")}}
 		}
@@ -292,7 +305,7 @@ func TestRewinds(t *testing.T) {
 		eve.Event(wire.Event{Room: "r", Seq: 4, Body: state("a")})
 		for _, c := range []*oracle.Client{bob, ada, eve} {
 			if tc.told || c != eve {
-				c.Event(wire.Event{Room: "r", Seq: 9, Body: &wire.Resync{Snapshot: *shot("f", 9)}})
+				startOver(c)
 			}
 		}
 		require.Equal(t, tc.want, len(o.Check()) == 0, "%+v: %v", tc, o.Check())
@@ -306,19 +319,7 @@ func TestLostWithARewind(t *testing.T) {
 		{true, true, false, true}, {true, false, false, false}, {false, true, false, false}, {true, true, true, false},
 	} {
 		o := oracle.New(oracle.Options{Rewinds: tc.rewinds})
-		ada, bob, eve := o.Client("ada"), o.Client("bob"), o.Client("eve")
-		clients := map[string]*oracle.Client{"a": ada, "b": bob, "c": eve}
-		shot := func(epoch string, seq int64) *wire.Snapshot {
-			return &wire.Snapshot{Room: "r", Epoch: epoch, Seq: seq, Capacity: 3, Count: 3, Peers: []wire.Peer{
-				{ID: "a", Order: 1}, {ID: "b", Order: 2}, {ID: "c", Order: 3}}}
-		}
-		for id, c := range clients {
-			c.Session(id)
-			c.Joining("r")
-		}
-		for _, c := range clients {
-			c.Joined("r", shot("e", 3), nil)
-		}
+		ada, bob, eve := threeInARoom(o)
 		m := ada.Sending(oracle.Send{Room: "r"})
 		m.Sent(4, nil)
 		if tc.seen { // so it was published, and bob's gateway is to blame
@@ -327,9 +328,9 @@ func TestLostWithARewind(t *testing.T) {
 		next := eve.Sending(oracle.Send{Room: "r"})
 		bob.Event(wire.Event{Room: "r", Seq: 5, Body: &wire.Message{From: "c", Data: next.Data(0)}})
 		next.Sent(5, nil)
-		for _, c := range clients {
+		for _, c := range []*oracle.Client{bob, ada, eve} {
 			if tc.told || c != bob {
-				c.Event(wire.Event{Room: "r", Seq: 9, Body: &wire.Resync{Snapshot: *shot("f", 9)}})
+				startOver(c)
 			}
 		}
 		require.Equal(t, tc.want, len(o.Check()) == 0, "%+v: %v", tc, o.Check())

@@ -16,21 +16,18 @@ type suspects struct {
 	since map[string]time.Time // when a node was first seen so; guarded by mu
 }
 
-// add notes those of the holders of seats that are not listed, and forgets those that are.
+// add notes those of the holders of seats that are not listed.
 func (s *suspects) add(holders []string, listed func(string) bool) {
-	now := time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, id := range holders {
-		known := listed(id)
-		s.mu.Lock()
-		if known {
-			delete(s.since, id)
-		} else if _, noted := s.since[id]; !noted {
-			if s.since == nil {
-				s.since = make(map[string]time.Time)
-			}
-			s.since[id] = now
+		if _, noted := s.since[id]; noted || listed(id) {
+			continue
 		}
-		s.mu.Unlock()
+		if s.since == nil {
+			s.since = make(map[string]time.Time)
+		}
+		s.since[id] = time.Now()
 	}
 }
 

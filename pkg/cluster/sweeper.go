@@ -90,9 +90,7 @@ func (s *sweeper) sweep(partition int) {
 
 // listed reports whether a node was on the roster when that was last read.
 func (c *Cluster) listed(id string) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	_, listed := c.nodes[id]
+	_, listed, _ := c.known(id)
 	return listed || id == c.opts.Self.ID
 }
 

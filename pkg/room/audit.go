@@ -33,55 +33,55 @@ type seats map[store.HeldSeat]struct{}
 // audit looks at all partitions, and again after a pause.
 func (s *Service) audit() {
 	s.audits.looks++
-	for partition, number := range s.believed() {
+	numbers, listed := make([]int, len(s.broken)), make([]seats, len(s.broken))
+	for partition := range listed {
 		if s.audits.doubts[partition] != nil || partition%auditTurn == s.audits.looks%auditTurn {
-			s.compare(partition)
-			continue
+			listed[partition] = make(seats)
 		}
-		s.opts.Store.Held(partition, s.opts.Node, number, func(_ []store.HeldSeat, differs bool, err error) {
-			s.agenda.add(0, func() {
-				if differs && err == nil {
-					s.compare(partition)
-				} else {
-					s.audits.doubts[partition] = nil
-				}
-			})
-		})
+	}
+	s.every(func(_ *shard, l *local) {
+		numbers[l.partition] += l.held(nil)
+		listed[l.partition].believe(l)
+	})
+	for partition, believed := range listed {
+		if believed != nil {
+			s.compare(partition, believed)
+		} else {
+			s.tally(partition, numbers[partition])
+		}
 	}
 	s.agenda.add(auditPause, s.audit)
 }
 
-// believed counts the seats that this node believes to have, by partition.
-func (s *Service) believed() []int {
-	numbers := make([]int, len(s.broken))
-	s.eachSeat(func(l *local, _ *seat) { numbers[l.partition]++ })
-	return numbers
-}
-
-// eachSeat does something with every seat that this node believes to have, with its shard locked.
-func (s *Service) eachSeat(do func(*local, *seat)) {
-	for i := range s.table.shards {
-		sh := &s.table.shards[i]
-		sh.mu.Lock()
-		for _, l := range sh.rooms {
-			for _, st := range l.seats {
-				if st.firm() {
-					do(l, st)
-				}
-			}
+// believe notes the seats that this node believes to have in a room, unless the set is nil. The shard is locked.
+func (s seats) believe(l *local) {
+	if s == nil {
+		return
+	}
+	for peer, st := range l.seats {
+		if st.firm() {
+			s[store.HeldSeat{Room: l.room, Peer: peer}] = struct{}{}
 		}
-		sh.mu.Unlock()
 	}
 }
 
-// compare looks at one partition seat by seat.
-func (s *Service) compare(partition int) {
-	believed := make(seats)
-	s.eachSeat(func(l *local, st *seat) {
-		if l.partition == partition {
-			believed[store.HeldSeat{Room: l.room, Peer: st.member.id}] = struct{}{}
-		}
+// tally looks at the number of seats in one partition, and at the seats themselves where it is another one.
+func (s *Service) tally(partition, believed int) {
+	s.opts.Store.Held(partition, s.opts.Node, believed, func(_ []store.HeldSeat, differs bool, err error) {
+		s.agenda.add(0, func() {
+			if err != nil || !differs {
+				s.audits.doubts[partition] = nil
+				return
+			}
+			believed := make(seats)
+			s.each(partition, func(_ *shard, l *local) { believed.believe(l) })
+			s.compare(partition, believed)
+		})
 	})
+}
+
+// compare looks at one partition seat by seat.
+func (s *Service) compare(partition int, believed seats) {
 	s.opts.Store.Held(partition, s.opts.Node, -1, func(held []store.HeldSeat, _ bool, err error) {
 		s.agenda.add(0, func() { s.compared(partition, believed, held, err) })
 	})

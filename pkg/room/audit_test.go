@@ -7,7 +7,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/signalbox-rtc/signalbox/internal/memnet"
-	"github.com/signalbox-rtc/signalbox/internal/memredis"
 	"github.com/signalbox-rtc/signalbox/pkg/store"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
@@ -76,11 +75,7 @@ func TestMissingSeatsAreFound(t *testing.T) {
 
 // What is under way, or waits for Redis, is nobody's ghost.
 func TestSeatsThatAreGivenUpAreNoGhosts(t *testing.T) {
-	memredis.Bubble(t, func(t *testing.T) {
-		network := new(memnet.Network)
-		memredis.Serve(t, network)
-		way := &memnet.Cable{Network: network}
-		n := startNode(t, memredis.Addr, "n", nodeOptions{dialer: way.DialContext, readTimeout: time.Second})
+	onCable(t, func(t *testing.T, n *node, way *memnet.Cable) {
 		first := connect(t, n, "ada", 1)
 		joined := first.mustJoin(t, "r")
 		for generation := int64(2); generation < 14; generation++ { // whenever the next look is

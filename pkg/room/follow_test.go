@@ -27,6 +27,17 @@ func inBubble(t *testing.T, test func(t *testing.T, w *world)) {
 	})
 }
 
+// onCable runs a test on fake time with a node whose way to an embedded Redis can be cut; it waits a second for an answer.
+func onCable(t *testing.T, test func(t *testing.T, n *node, way *memnet.Cable)) {
+	t.Helper()
+	memredis.Bubble(t, func(t *testing.T) {
+		network := new(memnet.Network)
+		memredis.Serve(t, network)
+		way := &memnet.Cable{Network: network}
+		test(t, startNode(t, memredis.Addr, "n", nodeOptions{dialer: way.DialContext, readTimeout: time.Second}), way)
+	})
+}
+
 // world is an embedded Redis and the network that leads to it.
 type world struct {
 	network *memnet.Network

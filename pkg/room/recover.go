@@ -72,13 +72,20 @@ func (s *Service) Emptied(partition int) {
 
 // each does something with every room of a partition, with its shard locked.
 func (s *Service) each(partition int, do func(*shard, *local)) {
+	s.every(func(sh *shard, l *local) {
+		if l.partition == partition {
+			do(sh, l)
+		}
+	})
+}
+
+// every does something with every room, with its shard locked.
+func (s *Service) every(do func(*shard, *local)) {
 	for i := range s.table.shards {
 		sh := &s.table.shards[i]
 		sh.mu.Lock()
 		for _, l := range sh.rooms {
-			if l.partition == partition {
-				do(sh, l)
-			}
+			do(sh, l)
 		}
 		sh.mu.Unlock()
 	}
@@ -164,8 +171,8 @@ func (l *local) differs(replayed *store.Replayed) bool {
 // earlier than this one, as calls of a partition are answered in order.
 func (l *local) belies(replayed *store.Replayed) bool {
 	for _, said := range l.answers.takeDoubted() {
-		if said.seq <= l.last || l.behind > 0 && said.seq <= l.behind {
-			continue // it is known, or was before what is asked for
+		if said.seq <= l.last {
+			continue // what is there up to it is known
 		}
 		i, found := slices.BinarySearchFunc(replayed.Missed, said.seq, func(event store.Event, seq int64) int {
 			return cmp.Compare(event.Seq, seq)

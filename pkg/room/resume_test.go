@@ -8,7 +8,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/signalbox-rtc/signalbox/internal/memnet"
-	"github.com/signalbox-rtc/signalbox/internal/memredis"
 	"github.com/signalbox-rtc/signalbox/internal/redistest"
 	"github.com/signalbox-rtc/signalbox/pkg/room"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
@@ -245,11 +244,7 @@ func TestResumeIsNotAnswered(t *testing.T) {
 // The way to Redis was cut when a connection was lost, and still when the session's next one came and went: the first one's
 // seat would have been nobody's, held for as long as the gateway lives.
 func TestDepartureOutlivesALaterConnection(t *testing.T) {
-	memredis.Bubble(t, func(t *testing.T) {
-		network := new(memnet.Network)
-		memredis.Serve(t, network)
-		way := &memnet.Cable{Network: network}
-		n := startNode(t, memredis.Addr, "n", nodeOptions{dialer: way.DialContext, readTimeout: time.Second})
+	onCable(t, func(t *testing.T, n *node, way *memnet.Cable) {
 		first := connect(t, n, "ada", 1)
 		joined := first.mustJoin(t, "r")
 		way.Cut()

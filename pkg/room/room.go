@@ -173,18 +173,16 @@ func (s *Service) send(d departure) {
 	}
 }
 
-// leaves counts the departures that are not answered yet.
+// leaves knows the departures that are not answered yet: under way, or to be repeated.
 type leaves struct {
 	mu      sync.Mutex
-	open    int // under way or to be repeated
 	waiters []chan struct{}
-	peers   map[store.Room][]string // whose they are
+	peers   map[store.Room][]string // whose they are; no room is there without one
 }
 
 func (l *leaves) begin(d *departure) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.open++
 	if l.peers == nil {
 		l.peers = make(map[store.Room][]string)
 	}
@@ -201,7 +199,7 @@ func (l *leaves) end(d *departure) {
 	if l.peers[d.seat.Room] = peers; len(peers) == 0 {
 		delete(l.peers, d.seat.Room)
 	}
-	if l.open--; l.open == 0 {
+	if len(l.peers) == 0 {
 		for _, waiter := range l.waiters {
 			close(waiter)
 		}
@@ -218,7 +216,7 @@ func (l *leaves) in(room store.Room) []string {
 
 func (l *leaves) settled(ctx context.Context) error {
 	l.mu.Lock()
-	if l.open == 0 {
+	if len(l.peers) == 0 {
 		l.mu.Unlock()
 		return nil
 	}

@@ -54,6 +54,32 @@ func (s *Store) newCall(script *script, seat Seat, request int64, answer func([]
 	return c
 }
 
+// inPartition checks what a call for a whole partition names.
+func (s *Store) inPartition(n int) (*partition, error) {
+	if n < 0 || n >= len(s.partitions) {
+		return nil, wire.Errorf(wire.CodeBadRequest, "a partition %d", n)
+	}
+	return &s.partitions[n], nil
+}
+
+// ofNode is inPartition for a call for all of a node's seats.
+func (s *Store) ofNode(n int, node string) (*partition, error) {
+	p, err := s.inPartition(n)
+	if err == nil && !validID(node) {
+		return nil, wire.Errorf(wire.CodeBadRequest, "not a node id")
+	}
+	return p, err
+}
+
+// partitionCall is newCall for a call for a whole partition, which has been checked: its scripts find the rooms themselves.
+func (s *Store) partitionCall(script *script, n int, node string, answer func([]any, error), keys ...string) *call {
+	c := &call{script: script, partition: n, answer: answer}
+	c.args = append(make([]any, 0, 24), "evalsha", script.sha, script.keys)
+	c.add(keys...)
+	c.add("", s.partitions[n].prefix, node, "", "0", "0")
+	return c
+}
+
 // add appends arguments.
 func (c *call) add(args ...string) {
 	for _, arg := range args {

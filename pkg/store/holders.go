@@ -3,8 +3,6 @@ package store
 import (
 	"strconv"
 	"strings"
-
-	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
 
 // HeldSeat names a seat that a node holds.
@@ -22,7 +20,7 @@ func (s *Store) Held(partition int, node string, believed int, done func(seats [
 		done(nil, false, err)
 		return
 	}
-	c := &call{script: s.scripts.held, partition: partition, answer: func(reply []any, err error) {
+	c := s.partitionCall(s.scripts.held, partition, node, func(reply []any, err error) {
 		if err != nil || integer(reply, 1) == 0 {
 			done(nil, false, err)
 			return
@@ -36,9 +34,8 @@ func (s *Store) Held(partition int, node string, believed int, done func(seats [
 			}
 		}
 		done(seats, true, nil)
-	}}
-	c.args = append(make([]any, 0, 11), "evalsha", c.script.sha, c.script.keys)
-	c.add(p.heldPrefix+node, "", p.prefix, node, "", "0", "0", strconv.Itoa(believed))
+	}, p.heldPrefix+node)
+	c.add(strconv.Itoa(believed))
 	s.router.submit(c)
 }
 
@@ -53,12 +50,12 @@ func parseHeld(entry string) (HeldSeat, bool) {
 // Holders lists the nodes that hold seats in one partition, whether they are on the roster or not. It changes nothing. done is
 // called as for the other calls.
 func (s *Store) Holders(partition int, done func(nodes []string, err error)) {
-	if partition < 0 || partition >= len(s.partitions) {
-		done(nil, wire.Errorf(wire.CodeBadRequest, "a partition %d", partition))
+	p, err := s.inPartition(partition)
+	if err != nil {
+		done(nil, err)
 		return
 	}
-	p := &s.partitions[partition]
-	c := &call{script: s.scripts.holders, partition: partition, answer: func(reply []any, err error) {
+	s.router.submit(s.partitionCall(s.scripts.holders, partition, noPeer, func(reply []any, err error) {
 		list, _ := at(reply, 1).([]any)
 		nodes := make([]string, 0, len(list))
 		for _, item := range list {
@@ -67,19 +64,5 @@ func (s *Store) Holders(partition int, done func(nodes []string, err error)) {
 			}
 		}
 		done(nodes, err)
-	}}
-	c.args = append(make([]any, 0, 10), "evalsha", c.script.sha, c.script.keys)
-	c.add(p.holders(), "", p.prefix, "", "", "0", "0")
-	s.router.submit(c)
-}
-
-// ofNode checks what a call for all of a node's seats in a partition names.
-func (s *Store) ofNode(n int, node string) (*partition, error) {
-	if n < 0 || n >= len(s.partitions) {
-		return nil, wire.Errorf(wire.CodeBadRequest, "a partition %d", n)
-	}
-	if !validID(node) {
-		return nil, wire.Errorf(wire.CodeBadRequest, "not a node id")
-	}
-	return &s.partitions[n], nil
+	}, p.holders()))
 }

@@ -75,12 +75,10 @@ func (s *Store) Reap(partition int, node string, done func(reaped, left int, err
 		done(0, 0, err)
 		return
 	}
-	c := &call{script: s.scripts.reap, partition: partition, answer: func(reply []any, err error) {
+	c := s.partitionCall(s.scripts.reap, partition, node, func(reply []any, err error) {
 		done(int(integer(reply, 1)), int(integer(reply, 2)), err)
-	}}
-	c.args = append(make([]any, 0, 20), "evalsha", c.script.sha, c.script.keys)
-	c.add(p.heldPrefix+node, p.tombstone(node), p.holders())
-	c.add("", p.prefix, node, "", "0", "0", strconv.Itoa(maxReap), milliseconds(tombstoneLife))
+	}, p.heldPrefix+node, p.tombstone(node), p.holders())
+	c.add(strconv.Itoa(maxReap), milliseconds(tombstoneLife))
 	c.addBytes(wire.SplitLeft(wire.ReasonDisconnected))
 	c.addBytes(wire.SplitAway())
 	s.router.submit(c)

@@ -239,17 +239,15 @@ func (r *Restore) check() error {
 // Redis carries it out after a time of its own clock. It tells how many it gave up, and how many are left to give up. done is
 // called as for the other calls.
 func (s *Store) Expire(partition int, notAfter time.Time, done func(expired, left int, err error)) {
-	if partition < 0 || partition >= len(s.partitions) {
-		done(0, 0, wire.Errorf(wire.CodeBadRequest, "a partition %d", partition))
+	p, err := s.inPartition(partition)
+	if err != nil {
+		done(0, 0, err)
 		return
 	}
-	p := &s.partitions[partition]
-	c := &call{script: s.scripts.expire, partition: partition, answer: func(reply []any, err error) {
+	c := s.partitionCall(s.scripts.expire, partition, noPeer, func(reply []any, err error) {
 		done(int(integer(reply, 1)), int(integer(reply, 2)), err)
-	}}
-	c.args = append(make([]any, 0, 15), "evalsha", c.script.sha, c.script.keys)
-	c.add(p.away(), p.holders())
-	c.add("", p.prefix, noPeer, "", "0", "0", strconv.Itoa(maxReap))
+	}, p.away(), p.holders())
+	c.add(strconv.Itoa(maxReap))
 	c.addBytes(wire.SplitLeft(wire.ReasonDisconnected))
 	c.add(strconv.FormatInt(notAfter.UnixMilli(), 10))
 	s.router.submit(c)

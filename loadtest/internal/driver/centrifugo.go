@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // centrifugoDriver speaks the JSON protocol of Centrifugo's bidirectional clients. A room is a channel of the namespace
@@ -91,16 +92,9 @@ func (p *centrifugoPeer) connect(ctx context.Context, direct bool) error {
 
 // request sends a command about a channel and waits for its reply.
 func (p *centrifugoPeer) request(ctx context.Context, command, channel string) error {
-	b := p.socket.begin()
-	number, err := p.waiter.begin()
-	if err != nil {
-		p.abort()
-		return err
-	}
-	if err := p.write(append(appendCommand(b, number, command, channel), `}}`...)); err != nil {
-		return err
-	}
-	text, err := p.wait(ctx, command)
+	text, err := p.ask(ctx, p.socket, command, func(b []byte, number int64) []byte {
+		return append(appendCommand(b, number, command, channel), `}}`...)
+	})
 	if err != nil {
 		return err
 	}
@@ -156,10 +150,7 @@ func (p *centrifugoPeer) read() {
 			err = p.take(line)
 		}
 		if err != nil {
-			p.end()
-			if !p.closed.Load() {
-				p.events.Lost(err)
-			}
+			p.lost(p.socket, p.events, err)
 			return
 		}
 	}
@@ -195,8 +186,7 @@ func (p *centrifugoPeer) take(line []byte) error {
 		return nil
 	}
 	if join := push.Push.Join; join != nil && join.Info.Client != p.id {
-		room, _ := bytes.CutPrefix([]byte(push.Push.Channel), []byte("room:"))
-		p.events.Arrived(string(room), join.Info.Client)
+		p.events.Arrived(strings.TrimPrefix(push.Push.Channel, "room:"), join.Info.Client)
 	}
 	return nil
 }

@@ -135,16 +135,9 @@ func (p *nativePeer) ID() string { return p.id }
 
 // request sends a request and waits for its reply.
 func (p *nativePeer) request(ctx context.Context, kind, room string) (*welcome, error) {
-	b := p.socket.begin() // first, as the numbers of what is sent have to rise
-	number, err := p.waiter.begin()
-	if err != nil {
-		p.abort()
-		return nil, err
-	}
-	if err := p.write(append(appendHead(b, number, kind, room), '}')); err != nil {
-		return nil, err
-	}
-	text, err := p.wait(ctx, kind)
+	text, err := p.ask(ctx, p.socket, kind, func(b []byte, number int64) []byte {
+		return append(appendHead(b, number, kind, room), '}')
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -209,10 +202,7 @@ func (p *nativePeer) read() {
 	for {
 		text, err := p.next()
 		if err != nil {
-			p.end()
-			if !p.closed.Load() {
-				p.events.Lost(err)
-			}
+			p.lost(p.socket, p.events, err)
 			return
 		}
 		p.take(text)
@@ -226,8 +216,9 @@ var (
 	nativeSignal  = []byte("signal")
 	nativeMessage = []byte("message")
 	nativeJoined  = []byte("joined-peer")
-	nativeResync  = []byte("resync")
-	nativeClosed  = []byte("closed")
+	nativeTaken   = []byte("closed") // by somebody else's doing
+	nativeResync  = []byte(`{"type":"resync"`)
+	nativeClosed  = []byte(`{"type":"closed"`)
 	nativeOK      = []byte(`,"ok"`)
 )
 
@@ -242,7 +233,11 @@ func (p *nativePeer) take(text []byte) {
 	}
 	rest, ok := bytes.CutPrefix(text, nativeEvent)
 	if !ok {
-		return // an event of no room
+		// An event of no room, or the gateway's own word about a seat, which no load leads to.
+		if bytes.HasPrefix(text, nativeResync) || bytes.HasPrefix(text, nativeClosed) {
+			p.events.Refused(fmt.Errorf("unexpected: %.120s", text))
+		}
+		return
 	}
 	seq, rest := leadingNumber(rest)
 	rest, ok = bytes.CutPrefix(rest, nativeType)
@@ -275,7 +270,7 @@ func (p *nativePeer) take(text []byte) {
 		if p.seen(text, seq) {
 			p.events.Arrived(event.Room, event.Peer.ID)
 		}
-	case bytes.Equal(kind, nativeResync), bytes.Equal(kind, nativeClosed):
+	case bytes.Equal(kind, nativeTaken):
 		p.events.Refused(fmt.Errorf("unexpected: %.120s", text))
 	default:
 		p.seen(text, seq)

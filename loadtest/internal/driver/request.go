@@ -46,6 +46,20 @@ func (w *waiter) begin() (int64, error) {
 	return w.last, nil
 }
 
+// ask sends a request over a socket and waits for its reply. compose completes an empty message.
+func (w *waiter) ask(ctx context.Context, s *socket, request string, compose func(b []byte, number int64) []byte) ([]byte, error) {
+	b := s.begin() // first, as the numbers of what is sent have to rise
+	number, err := w.begin()
+	if err != nil {
+		s.abort()
+		return nil, err
+	}
+	if err := s.write(compose(b, number)); err != nil {
+		return nil, err
+	}
+	return w.wait(ctx, request)
+}
+
 // answered gives a reply to who waits for it, and reports whether somebody does. The text is copied.
 func (w *waiter) answered(number int64, text []byte) bool {
 	w.mu.Lock()
@@ -66,6 +80,14 @@ func (w *waiter) end() {
 	if w.waits != 0 {
 		w.waits = 0
 		w.reply <- answer{err: errEnded}
+	}
+}
+
+// lost ends a connection that cannot be read any more, and tells so unless the client has ended it.
+func (w *waiter) lost(s *socket, events Events, err error) {
+	w.end()
+	if !s.closed.Load() {
+		events.Lost(err)
 	}
 }
 

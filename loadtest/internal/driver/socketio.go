@@ -134,16 +134,9 @@ func acknowledged(request string, text []byte) error {
 
 // request sends an event and waits for its acknowledgement.
 func (p *socketIOPeer) request(ctx context.Context, name, room string) error {
-	b := p.socket.begin()
-	number, err := p.waiter.begin()
-	if err != nil {
-		p.abort()
-		return err
-	}
-	if err := p.write(append(p.appendEvent(b, number, name, room), ']')); err != nil {
-		return err
-	}
-	text, err := p.wait(ctx, name)
+	text, err := p.ask(ctx, p.socket, name, func(b []byte, number int64) []byte {
+		return append(p.appendEvent(b, number, name, room), ']')
+	})
 	if err != nil {
 		return err
 	}
@@ -188,10 +181,7 @@ func (p *socketIOPeer) read() {
 			}
 		}
 		if err != nil {
-			p.end()
-			if !p.closed.Load() {
-				p.events.Lost(err)
-			}
+			p.lost(p.socket, p.events, err)
 			return
 		}
 	}

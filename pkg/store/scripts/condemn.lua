@@ -12,24 +12,25 @@
 local NODES, INFO, CONDEMNED, PULSE = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local lease, most, dead_prefix, dead_life = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4]
 
+local function condemn(node, since)
+  redis.call('ZREM', NODES, node) -- first, also where it removes nothing: see beat
+  redis.call('HDEL', INFO, node)
+  redis.call('ZADD', CONDEMNED, since, node)
+  redis.call('SET', dead_prefix .. node, 1, 'PX', dead_life)
+end
+
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local since = tonumber(redis.call('GET', PULSE) or now)
 if now - since >= lease then
   local ended = redis.call('ZRANGEBYSCORE', NODES, '-inf', string.format('%d', now), 'WITHSCORES', 'LIMIT', 0, most)
   for i = 1, #ended, 2 do
-    local node, score = ended[i], ended[i + 1]
-    redis.call('ZREM', NODES, node)
-    redis.call('HDEL', INFO, node)
-    redis.call('ZADD', CONDEMNED, score, node)
-    redis.call('SET', dead_prefix .. node, 1, 'PX', dead_life)
+    condemn(ended[i], ended[i + 1])
   end
   for i = 5, #ARGV do
     local node = ARGV[i]
     if not redis.call('ZSCORE', NODES, node) and not redis.call('ZSCORE', CONDEMNED, node) then
-      redis.call('ZREM', NODES, node) -- removes nothing, see beat
-      redis.call('ZADD', CONDEMNED, string.format('%d', now), node)
-      redis.call('SET', dead_prefix .. node, 1, 'PX', dead_life)
+      condemn(node, string.format('%d', now))
     end
   end
 end
