@@ -31,9 +31,10 @@ type Member struct {
 	whole      bool
 	before     string
 
-	mu    sync.Mutex // taken inside a shard's lock
-	seats map[string]*seat
-	ended bool
+	mu         sync.Mutex // taken inside a shard's lock
+	seats      map[string]*seat
+	ended      bool
+	superseded bool // a later connection of the session takes its seats, one by one
 }
 
 // Identity says who a member is.
@@ -411,7 +412,7 @@ func (m *Member) Lose() { m.end(wire.ReasonDisconnected, true) }
 func (m *Member) end(reason string, lost bool) {
 	m.mu.Lock()
 	m.ended = true
-	seats := m.seats
+	seats, superseded := m.seats, m.superseded
 	m.seats = nil
 	m.mu.Unlock()
 	for _, st := range seats {
@@ -419,8 +420,19 @@ func (m *Member) end(reason string, lost bool) {
 		sh.mu.Lock()
 		m.service.remove(sh, st)
 		sh.mu.Unlock()
-		m.service.depart(m.departure(st.room, reason, lost))
+		if d := m.departure(st.room, reason, lost); lost && superseded {
+			m.service.departLater(d)
+		} else {
+			m.service.depart(d)
+		}
 	}
+}
+
+// supersede notes whether the session's later connection is about to take the seats that this one still has.
+func (m *Member) supersede(takenOver bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.superseded = m.superseded || takenOver
 }
 
 // departure describes the end of the hold on a seat. The others are told reason if it is not kept.

@@ -322,6 +322,9 @@ func (s *Service) fenced(sh *shard, l *local, event *store.Event) {
 // detach tells a session, soon, that it goes on elsewhere, or with another gateway.
 func (s *Service) detach(m *Member, takenOver bool) {
 	if m.detached != nil {
-		s.agenda.add(0, func() { m.detached(takenOver) })
+		s.agenda.add(0, func() {
+			m.supersede(takenOver)
+			m.detached(takenOver)
+		})
 	}
 }

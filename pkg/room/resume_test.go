@@ -3,6 +3,7 @@ package room_test
 import (
 	"strconv"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -60,6 +61,39 @@ func TestResume(t *testing.T) {
 			})
 		}
 	})
+}
+
+// One room is taken over before another: the first connection, which is closed for it, does not tell the other room that the
+// peer went away, unless it is not taken over in good time.
+func TestRoomsAreTakenOverOneByOne(t *testing.T) {
+	for name, late := range map[string]bool{"all in time": false, "one is too late": true} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, w *world) {
+				here, there := w.node(t, "here", nodeOptions{}), w.node(t, "there", nodeOptions{})
+				first, witness := connect(t, here, "ada", 1), newPeer(t, there, "witness")
+				q, r := first.mustJoin(t, "q"), first.mustJoin(t, "r")
+				witness.mustJoin(t, "r")
+				second := connect(t, there, "ada", 2)
+				second.mustResume(t, "q", at(q, q.Seq))
+				synctest.Wait()
+				require.Equal(t, []bool{true}, first.closings())
+				first.Lose()
+				if late {
+					time.Sleep(time.Minute)
+				}
+				second.mustResume(t, "r", at(r, r.Seq))
+				time.Sleep(time.Minute)
+				told := 0
+				if late {
+					told = 1
+				}
+				require.Equal(t, told, witness.seen(wire.TypeAwayPeer))
+				require.Equal(t, told, witness.seen(wire.TypeBackPeer))
+				require.Zero(t, witness.seen(wire.TypeLeftPeer))
+				require.False(t, member(t, there, "r", "ada").Away)
+			})
+		})
+	}
 }
 
 // The client had seen a room whose log is gone by now, or never had one of that epoch.

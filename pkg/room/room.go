@@ -138,7 +138,14 @@ func (s *Service) depart(d departure) {
 	s.send(d)
 }
 
-// departPause is between attempts when Redis does not answer.
+// departLater leaves the seats of a connection that was taken over to the one that takes them: room by room, and some of them
+// before others, which nobody should be told as a peer that went away. What it has not taken by then is kept as any other.
+func (s *Service) departLater(d departure) {
+	s.leaves.begin(&d)
+	s.agenda.add(departPause, func() { s.repeat(d) })
+}
+
+// departPause is between attempts when Redis does not answer, and what a connection that takes over has for all rooms.
 const departPause = time.Second
 
 // repeat sends a departure again, unless its connection has asked for a seat in the room meanwhile: that join finds the seat or
