@@ -181,17 +181,17 @@ func TestGapLongerThanTheLog(t *testing.T) {
 		n.gap("r", func() {
 			_, err := moderator.kick("r", "kicked")
 			require.NoError(t, err)
-			moderator.mustPublish(t, "r", 400)
+			moderator.mustPublish(t, "r", 600)
 		})
 		resync := p.await(t, wire.TypeResync)
-		require.EqualValues(t, 404, resync.Seq)
-		require.Equal(t, []string{"join 2", "resync 404"}, p.record())
+		require.EqualValues(t, 604, resync.Seq)
+		require.Equal(t, []string{"join 2", "resync 604"}, p.record())
 		require.Equal(t, wire.ReasonClosed, kicked.await(t, wire.TypeClosed).Body.(*wire.Closed).Reason)
 		require.Equal(t, []string{"moderator", "p"}, members(t, other, "r"))
 		require.Equal(t, 1.0, n.metric(t, "signalbox_room_replays_total", "log"))
 		require.Equal(t, 1.0, n.metric(t, "signalbox_seats"))
-		n.rooms.Deliver(message("r", resync.Body.(*wire.Resync).Epoch, 405))
-		p.awaitRecord(t, "join 2", "resync 404", "message 405")
+		n.rooms.Deliver(message("r", resync.Body.(*wire.Resync).Epoch, 605))
+		p.awaitRecord(t, "join 2", "resync 604", "message 605")
 	})
 }
 
@@ -293,10 +293,9 @@ func TestSeatIsMissing(t *testing.T) {
 				epoch := q.mustJoin(t, "r").Epoch
 				_, err := p.joinWith(&wire.Join{Room: "r", State: wire.Object{"mic": mustJSON(true)}})
 				require.NoError(t, err)
-				w.redis.HDel(w.key(t, "peers:"), "p")
-				w.redis.HDel(w.key(t, "peers:"), "s:p")
-				w.redis.HDel(w.key(t, "nodes:"), "n")
-				w.redis.HSet(w.key(t, "room:"), "count", "1")
+				w.redis.HDel(w.key(t, "room:"), "p:p")
+				w.redis.HDel(w.key(t, "room:"), "s:p")
+				w.redis.HSet(w.key(t, "room:"), "nodes", "other 1", "count", "1")
 				q.mustPublish(t, "r", 3)
 				notice(t, n, p)
 				require.NotEqual(t, epoch, p.await(t, wire.TypeResync).Body.(*wire.Resync).Epoch)
@@ -427,7 +426,7 @@ func appendLog(t *testing.T, w *world, epoch string, seq int64) {
 	t.Helper()
 	event := message("r", epoch, seq)
 	_, err := w.redis.XAdd(strings.Replace(w.key(t, "room:"), "}:room:", "}:log:", 1), fmt.Sprint(seq, "-0"), []string{
-		"e", fmt.Sprintf("1 %s %d %s/r message * - %s", epoch, seq, app, event.Body)})
+		"e", fmt.Sprintf("1 %s %d %s/r message * - - %s", epoch, seq, app, event.Body)})
 	require.NoError(t, err)
 }
 

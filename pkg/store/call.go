@@ -4,32 +4,34 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
 
-// call is one script call on its way. It belongs to its maker until it is submitted, then to its lane.
+// call is one script call on its way, or one message of a call of send, which can carry several. It belongs to its maker until
+// it is submitted, then to its lane.
 type call struct {
 	script    *script
 	partition int
-	room      string // <app>/<room>
+	room      string     // <app>/<room>, empty for a call for the whole partition
+	place     *partition // of a message only
+	node      string     // that sends a message
+	request   int64      // of a message
 	since     time.Time
 	size      int // bytes of the arguments
 
-	args    []any
+	args    []any              // the whole command, of a message its own part
 	strings [maxStrings]string // what args points to: a pointer needs no memory of its own, a string in an interface does
 	used    int
 
-	cmd *redis.SliceCmd
-	err error // why there is no reply, once executed
+	reply []any
+	err   error // why there is no reply, once executed
 
 	// answer is called exactly once, with the reply of status ok, or with the refusal.
 	answer func(reply []any, err error)
 }
 
-// maxStrings is the most fixed arguments of a script: join's 6 and 10 keys, and 7 of its own.
-const maxStrings = 23
+// maxStrings is the most fixed arguments of a script: join's 6 and 8 keys, and 7 of its own.
+const maxStrings = 21
 
 // newCall makes a call with the keys and arguments that every script has. The seat's node and peer may be empty; request
 // is the number of the client's request, 0 for none.
@@ -40,7 +42,7 @@ func (s *Store) newCall(script *script, seat Seat, request int64, answer func([]
 	keys := p.roomKeys(room, node)
 	c := &call{script: script, partition: n, room: keys.name, answer: answer}
 	c.args = append(make([]any, 0, 24), "evalsha", script.sha, script.keys)
-	c.add(keys.room, keys.peers, keys.nodes, keys.log)
+	c.add(keys.room, keys.log)
 	if script.keys != roomKeyCount {
 		c.add(keys.held, keys.rooms, keys.away, keys.holders)
 	}
@@ -53,6 +55,20 @@ func (s *Store) newCall(script *script, seat Seat, request int64, answer func([]
 	c.add(keys.name, p.prefix, node, seat.Peer, strconv.FormatInt(seat.Generation, 10), strconv.FormatInt(max(request, 0), 10))
 	return c
 }
+
+// newMessage makes a message for the next call of send for its room: see [group].
+func (s *Store) newMessage(m Send, to, except string, answer func([]any, error)) *call {
+	n := partitionOf(m.Room, len(s.partitions))
+	c := &call{script: s.scripts.send, partition: n, room: m.Room.App + "/" + m.Room.Name, answer: answer}
+	c.place, c.node, c.request = &s.partitions[n], m.Node, max(m.Request, 0)
+	c.args = make([]any, 0, runArgs+messageArgs)
+	c.add(m.Peer, strconv.FormatInt(m.Generation, 10), m.Type, to, except, flag(m.Volatile), strconv.FormatInt(c.request, 10))
+	c.addBytes(m.Event)
+	return c
+}
+
+// message tells whether a call is one message of a call of send.
+func (c *call) message() bool { return c.place != nil }
 
 // inPartition checks what a call for a whole partition names.
 func (s *Store) inPartition(n int) (*partition, error) {
@@ -119,9 +135,9 @@ func (c *call) outcome() (reply []any, result int, err error) {
 	if c.err != nil {
 		return nil, resultUnavailable, unavailable()
 	}
-	reply = c.cmd.Val()
+	reply = c.reply
 	status, _ := at(reply, 0).(string)
-	if status == "ok" || status == "repeated" {
+	if status == statusOK || status == "repeated" {
 		return reply, resultOK, nil
 	}
 	if status == string(wire.CodeOutcomeUnknown) {
@@ -132,6 +148,9 @@ func (c *call) outcome() (reply []any, result int, err error) {
 	}
 	return nil, resultUnavailable, wire.Errorf(wire.CodeInternal, "a reply of the store that is not known")
 }
+
+// statusOK is the first word of a reply when the call was carried out.
+const statusOK = "ok"
 
 // at is reply[i], or nil when the reply is shorter.
 func at(reply []any, i int) any {

@@ -65,7 +65,7 @@ func testLose(t *testing.T, d deployment) {
 		ID: "alice", Order: 1, Node: "-", Away: true, Profile: []byte(`{"user":"u-alice","name":"Name of alice"}`),
 	}, s.Members[0])
 	require.Equal(t, []string{
-		"away", "held:node-b", "holders", "log:acme/lobby", "nodes:acme/lobby", "peers:acme/lobby", "room:acme/lobby", "rooms:acme",
+		"away", "held:node-b", "holders", "log:acme/lobby", "room:acme/lobby", "rooms:acme",
 	}, d.keys(t))
 	until, err := strconv.ParseFloat(d.do(t, "ZSCORE", d.prefix(a.store, lobby)+"away", "acme/lobby alice").(string), 64)
 	require.NoError(t, err)
@@ -110,7 +110,7 @@ func testLastAway(t *testing.T, d deployment) {
 	first, err := a.join(a.seat(lobby, "alice"), kept, func(j *store.Join) { j.Capacity = 2 })
 	require.NoError(t, err)
 	loseAll(t, a, lobby, "alice")
-	require.Equal(t, []string{"away", "log:acme/lobby", "peers:acme/lobby", "room:acme/lobby", "rooms:acme"}, d.keys(t))
+	require.Equal(t, []string{"away", "log:acme/lobby", "room:acme/lobby", "rooms:acme"}, d.keys(t))
 
 	second, err := b.join(b.seat(lobby, "bob"), kept)
 	require.NoError(t, err)

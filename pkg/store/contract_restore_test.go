@@ -104,7 +104,7 @@ func testRebirth(t *testing.T, d deployment) {
 		require.Equal(t, event.Epoch, n.look(t, lobby).Epoch)
 		n.quiet(t, lobby)
 	}
-	require.Equal(t, []string{"11-0"}, logIDs(t, d, a.store))
+	require.Equal(t, []int64{11}, loggedNumbers(t, d, a.store))
 	require.NotContains(t, d.keys(t), "room:acme/nowhere")
 	require.NoError(t, a.rebirth(lobby, a.look(t, lobby).Epoch, 3))
 	require.EqualValues(t, 12, a.expect(t, 1)[0].Seq, "numbers never go back")

@@ -69,6 +69,7 @@ var contract = []struct {
 	{"the gate", testGate},
 	{"put back what belongs to no room", testPutBack},
 	{"who holds what", testHeld},
+	{"messages that go together", testGroup},
 }
 
 func TestContract(t *testing.T) {
@@ -148,7 +149,7 @@ func testJoin(t *testing.T, d deployment) {
 	require.Equal(t, a.store.Partition(lobby), events[0].Partition)
 	b.quiet(t, lobby)
 	require.Equal(t, []string{
-		"held:node-a", "held:node-b", "holders", "log:acme/lobby", "nodes:acme/lobby", "peers:acme/lobby", "room:acme/lobby", "rooms:acme",
+		"held:node-a", "held:node-b", "holders", "log:acme/lobby", "room:acme/lobby", "rooms:acme",
 	}, d.keys(t))
 }
 
@@ -316,17 +317,35 @@ func testVolatile(t *testing.T, d deployment) {
 		require.NoError(t, err)
 	}
 	require.Len(t, a.expect(t, 3), 3)
-	require.Equal(t, []string{"1-0", "3-0"}, logIDs(t, d, a.store))
+	require.Equal(t, []int64{1, 3}, loggedNumbers(t, d, a.store))
 }
 
-// logIDs are the entries of the lobby's log.
-func logIDs(t *testing.T, d deployment, s *store.Store) []string {
+// logged are the events of the lobby's log, whose entries have the numbers of their last ones.
+func logged(t *testing.T, d deployment, s *store.Store) []store.Event {
 	t.Helper()
-	var ids []string
+	var events []store.Event
 	for _, entry := range d.do(t, "XRANGE", d.key(s, "log", lobby), "-", "+").([]any) {
-		ids = append(ids, entry.([]any)[0].(string))
+		id, fields := entry.([]any)[0], entry.([]any)[1].([]any)
+		require.Len(t, fields, 2)
+		for record := range store.Records(fields[1].(string)) {
+			event, err := store.ParseRecord(record)
+			require.NoError(t, err)
+			event.Partition = s.Partition(lobby)
+			events = append(events, event)
+		}
+		require.Equal(t, fmt.Sprintf("%d-0", events[len(events)-1].Seq), id)
 	}
-	return ids
+	return events
+}
+
+// loggedNumbers are the numbers of the events of the lobby's log.
+func loggedNumbers(t *testing.T, d deployment, s *store.Store) []int64 {
+	t.Helper()
+	var numbers []int64
+	for _, event := range logged(t, d, s) {
+		numbers = append(numbers, event.Seq)
+	}
+	return numbers
 }
 
 func testLog(t *testing.T, d deployment) {
@@ -341,19 +360,20 @@ func testLog(t *testing.T, d deployment) {
 	_, err := a.send(m)
 	require.NoError(t, err)
 	events := a.expect(t, messages)
-	entries := d.do(t, "XRANGE", d.key(a.store, "log", lobby), "-", "+").([]any)
-	require.GreaterOrEqual(t, len(entries), 10)
-	require.Less(t, len(entries), messages/2, "the log is trimmed")
-	for i := range entries {
-		id, fields := entries[len(entries)-1-i].([]any)[0], entries[len(entries)-1-i].([]any)[1].([]any)
-		event := events[len(events)-1-i]
-		require.Equal(t, fmt.Sprintf("%d-0", event.Seq), id)
-		require.Equal(t, "e", fields[0])
-		logged, err := store.ParseRecord(fields[1].(string))
+	log := logged(t, d, a.store)
+	require.GreaterOrEqual(t, len(log), 10)
+	require.Less(t, len(log), messages/2, "the log is trimmed")
+	require.Equal(t, events[len(events)-len(log):], log)
+	// One by one, it is never shorter than it should be, and never longer than twice that.
+	for i := range 50 {
+		_, err := a.send(m)
 		require.NoError(t, err)
-		logged.Partition = event.Partition
-		require.Equal(t, event, logged)
+		if log := logged(t, d, a.store); i > 20 {
+			require.GreaterOrEqual(t, len(log), 10)
+			require.LessOrEqual(t, len(log), 20)
+		}
 	}
+	a.expect(t, 50)
 
 	// The log is kept for one resume window at least; it is given two, and more only when it has less than one.
 	key := d.key(a.store, "log", lobby)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"iter"
 	"slices"
 	"time"
 
@@ -33,6 +34,9 @@ func PartitionTags(count int) []string { return partitionTags(count) }
 // CRC16 gives tests the checksum behind the tags.
 func CRC16(s string) uint16 { return crc16(s) }
 
+// Records gives the records of a message of an inbox.
+func Records(message string) iter.Seq[string] { return records(message) }
+
 // MoveTo makes a server the primary of every partition, as when the topology has changed.
 func (s *Store) MoveTo(client *redis.Client) {
 	s.router.assign(slices.Repeat([]*redis.Client{client}, len(s.partitions)))
@@ -64,4 +68,37 @@ func (i *Inbox) LostCanaries(published, late time.Duration) int {
 	sub := i.subscriptions[0]
 	sub.canaries.flights = []flight{{nonce: "x", published: time.Now().Add(-published)}}
 	return sub.countLost(time.Now().Add(-late))
+}
+
+// Split tells how a batch goes to Redis: the places in it of the calls of each command. A batch has messages, and beside them
+// calls for a room, or with the zero one for a partition.
+func Split(batch ...any) [][]int {
+	s := &Store{partitions: newPartitions(4), scripts: &scripts{send: &script{}, leave: &script{keys: seatKeyCount}}}
+	calls, places := make([]*call, len(batch)), make(map[*call]int)
+	for i, what := range batch {
+		switch what := what.(type) {
+		case Send:
+			calls[i] = s.newMessage(what, what.To, noPeer, nil)
+		case Room:
+			calls[i] = s.newCall(s.scripts.leave, Seat{Room: what}, 0, nil)
+			if what == (Room{}) {
+				calls[i] = s.partitionCall(s.scripts.leave, 0, "n", nil)
+			}
+		}
+		places[calls[i]] = i
+	}
+	var split [][]int
+	var g grouping
+	for range 2 { // its memory is used again
+		split = nil
+		for _, group := range g.split(calls) {
+			var of []int
+			for _, c := range group.calls {
+				of = append(of, places[c])
+			}
+			split = append(split, of)
+		}
+		g.clear()
+	}
+	return split
 }

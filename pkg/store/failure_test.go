@@ -131,13 +131,13 @@ func TestScriptsFlushedInsideAPipeline(t *testing.T) {
 	add(func(done func(int64, error)) {
 		n.store.Join(joinOf(seat), func(_ *store.Snapshot, err error) { done(0, err) })
 	})
-	for range 6 {
+	for range 6 { // each is a script call of its own
 		add(func(done func(int64, error)) {
-			n.store.Send(store.Send{Seat: seat, Type: "message", Event: []byte(`{"type":"message"}`)}, done)
+			n.store.SetState(store.SetState{Seat: seat, Event: []byte(`{"type":"state"}`)}, done)
 		})
 	}
 	add(func(done func(int64, error)) { n.store.Leave(leaveOf(seat), done) })
-	cut.after, cut.between = 4, func() { // the join and three messages
+	cut.after, cut.between = 4, func() { // the join and three changes
 		awaitNumber(t, server, 4)
 		_, err := server.Do("SCRIPT", "FLUSH")
 		require.NoError(t, err)
@@ -162,7 +162,7 @@ func awaitNumber(t *testing.T, server *redistest.Server, number int) {
 }
 
 // The scripts are missing when a pipeline begins and are there again, by another node, before it ends. Sending
-// the first messages of a room again would then put them behind its last one.
+// the first changes of a room again would then put them behind its last one.
 func TestOvertakenCallsAreNotSentAgain(t *testing.T) {
 	server := redistest.Single(t)
 	cut := &cutDialer{}
@@ -186,7 +186,8 @@ func TestOvertakenCallsAreNotSentAgain(t *testing.T) {
 		room store.Room
 	}{{"first", lobby}, {"elsewhere", other}, {"second", lobby}, {"third", lobby}} {
 		pending.Add(1)
-		n.store.Send(store.Send{Seat: n.seat(call.room, "a"), Type: "message", Event: []byte(`{"type":"message"}`)}, func(seq int64, err error) {
+		change := store.SetState{Seat: n.seat(call.room, "a"), Event: []byte(`{"type":"state"}`)}
+		n.store.SetState(change, func(seq int64, err error) {
 			answers[call.name] = replyLine(err, "%d", seq)
 			pending.Done()
 		})

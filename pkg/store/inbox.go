@@ -332,16 +332,18 @@ func (s *subscription) deliver(message *redis.Message) {
 	if strings.HasPrefix(message.Payload, canaryPrefix) && s.canaryBack(message.Payload) == nil {
 		return
 	}
-	st.metrics.events.Inc()
-	event, err := ParseRecord(message.Payload)
 	partition, known := s.index[message.Channel]
-	if err != nil || !known {
-		st.metrics.malformed.Inc()
-		st.log.warn("malformed", "a message in the inbox is not a record", "bytes", len(message.Payload))
-		return
+	for record := range records(message.Payload) {
+		st.metrics.events.Inc()
+		event, err := ParseRecord(record)
+		if err != nil || !known {
+			st.metrics.malformed.Inc()
+			st.log.warn("malformed", "a message in the inbox is not a record", "bytes", len(message.Payload))
+			return
+		}
+		event.Partition = partition
+		s.inbox.receiver.Deliver(event)
 	}
-	event.Partition = partition
-	s.inbox.receiver.Deliver(event)
 }
 
 // ping asks for PONGs until ctx ends, and then closes the connection: a read that waits sees nothing of a context.

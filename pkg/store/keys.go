@@ -13,46 +13,52 @@ const (
 
 // roomKeys are the keys that the scripts of one room need, in the order of their KEYS.
 type roomKeys struct {
-	room, peers, nodes, log, held, rooms, away, holders string
-	name                                                string // <app>/<room>
+	room, log, held, rooms, away, holders string
+	name                                  string // <app>/<room>
 }
 
 // roomKeys makes all names of a room for a call by node. They are cut from one string: a call then costs one
-// allocation for them, not eight.
+// allocation for them, not six.
 func (p *partition) roomKeys(r Room, node string) roomKeys {
-	const kinds = len("room:peers:nodes:log:rooms:awayholders")
+	const kinds = len(roomKind) + len(logKind) + len(roomsKind) + len(awayKey) + len(holdersKey)
 	var b strings.Builder
-	b.Grow(7*len(p.prefix) + kinds + 4*(len(r.App)+1+len(r.Name)) + len(p.heldPrefix) + len(node) + len(r.App))
-	var ends [7]int
-	for i, kind := range [4]string{"room:", "peers:", "nodes:", "log:"} {
-		b.WriteString(p.prefix)
-		b.WriteString(kind)
-		b.WriteString(r.App)
-		b.WriteByte('/')
-		b.WriteString(r.Name)
+	b.Grow(5*len(p.prefix) + kinds + 2*(len(r.App)+1+len(r.Name)) + len(p.heldPrefix) + len(node) + len(r.App))
+	var ends [5]int
+	for i, part := range [...][4]string{
+		{p.prefix, roomKind, r.App, "/" + r.Name},
+		{p.prefix, logKind, r.App, "/" + r.Name},
+		{p.heldPrefix, node},
+		{p.prefix, roomsKind, r.App},
+		{p.prefix, awayKey},
+	} {
+		for _, piece := range part {
+			b.WriteString(piece)
+		}
 		ends[i] = b.Len()
 	}
-	b.WriteString(p.heldPrefix)
-	b.WriteString(node)
-	ends[4] = b.Len()
-	b.WriteString(p.prefix)
-	b.WriteString("rooms:")
-	b.WriteString(r.App)
-	ends[5] = b.Len()
-	b.WriteString(p.prefix)
-	b.WriteString(awayKey)
-	ends[6] = b.Len()
 	b.WriteString(p.prefix)
 	b.WriteString(holdersKey)
 
 	all := b.String()
 	return roomKeys{
-		room: all[:ends[0]], peers: all[ends[0]:ends[1]], nodes: all[ends[1]:ends[2]], log: all[ends[2]:ends[3]],
-		held: all[ends[3]:ends[4]], rooms: all[ends[4]:ends[5]], away: all[ends[5]:ends[6]],
-		holders: all[ends[6]:],
-		name:    all[len(p.prefix)+len("room:") : ends[0]],
+		room: all[:ends[0]], log: all[ends[0]:ends[1]],
+		held: all[ends[1]:ends[2]], rooms: all[ends[2]:ends[3]], away: all[ends[3]:ends[4]],
+		holders: all[ends[4]:],
+		name:    all[len(p.prefix)+len(roomKind) : ends[0]],
 	}
 }
+
+// messageKeys makes the names that a call of send needs, from the room's <app>/<room>.
+func (p *partition) messageKeys(name string) (room, log string) {
+	return p.prefix + roomKind + name, p.prefix + logKind + name
+}
+
+// The kinds of keys of which a partition has many: of a room its hash and its log, of an app the list of its rooms.
+const (
+	roomKind  = "room:"
+	logKind   = "log:"
+	roomsKind = "rooms:"
+)
 
 // awayKey is the zset of a partition's away seats by deadline, and holdersKey the set of the nodes that hold seats in it.
 const (

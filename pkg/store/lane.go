@@ -38,8 +38,9 @@ type lane struct {
 	retired bool
 
 	// Owned by the lane's goroutine.
-	batch []*call
-	pipe  redis.Pipeliner
+	batch  []*call
+	pipe   redis.Pipeliner
+	groups grouping
 }
 
 // run sends batches until the router is closed and nothing waits, or the lane is retired.
@@ -83,33 +84,23 @@ func (l *lane) send(ctx context.Context, batch []*call) {
 	}
 }
 
-// execute sends calls as one pipeline and notes in each what came of it. Calls whose err is set already are
-// not sent.
+// execute sends calls as one pipeline and notes in each what came of it. Calls that have waited too long are not sent.
 func (l *lane) execute(ctx context.Context, calls []*call) {
 	ctx, cancel := context.WithTimeout(ctx, l.timeout)
 	defer cancel()
-	sent := 0
-	for _, c := range calls {
-		if errors.Is(c.err, errWaited) {
-			continue
-		}
-		c.err = nil
-		c.cmd = redis.NewSliceCmd(ctx, c.args...)
-		_ = l.pipe.Process(ctx, c.cmd) // queues it only
-		sent++
-	}
-	if sent == 0 {
+	groups := l.groups.split(calls)
+	defer l.groups.clear()
+	if len(groups) == 0 {
 		return
 	}
+	for _, g := range groups {
+		g.cmd = redis.NewSliceCmd(ctx, g.args()...)
+		_ = l.pipe.Process(ctx, g.cmd) // queues it only
+		l.router.metrics.group.Observe(float64(len(g.calls)))
+	}
 	_, err := l.pipe.Exec(ctx)
-	for _, c := range calls {
-		if errors.Is(c.err, errWaited) {
-			continue
-		}
-		c.err = c.cmd.Err()
-		if c.err == nil && c.cmd.Val() == nil && err != nil {
-			c.err = err
-		}
+	for _, g := range groups {
+		g.settle(err)
 	}
 }
 

@@ -21,6 +21,7 @@ type metrics struct {
 	duration   *prometheus.HistogramVec
 	errors     *prometheus.CounterVec
 	batch      prometheus.Histogram
+	group      prometheus.Histogram
 	waiting    prometheus.Gauge
 	ready      prometheus.Gauge
 	events     prometheus.Counter
@@ -48,6 +49,11 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 			Namespace: namespace, Subsystem: subsystem, Name: "pipeline_calls",
 			Help:    "Calls in one pipeline.",
 			Buckets: prometheus.ExponentialBuckets(1, 2, 10),
+		}),
+		group: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "script_calls",
+			Help:    "Calls that one script call of a pipeline carries: more than one are messages of one room.",
+			Buckets: prometheus.ExponentialBuckets(1, 2, 7),
 		}),
 		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
 			Namespace: namespace, Subsystem: subsystem, Name: "pipeline_waiting",
@@ -89,7 +95,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		return m, nil
 	}
 	for _, c := range []prometheus.Collector{
-		m.duration, m.errors, m.batch, m.waiting, m.ready, m.events, m.reconnects, m.malformed,
+		m.duration, m.errors, m.batch, m.group, m.waiting, m.ready, m.events, m.reconnects, m.malformed,
 		m.canary, m.canariesLost,
 	} {
 		if err := registerer.Register(c); err != nil {

@@ -431,11 +431,8 @@ func (m *model) keys() []string {
 				seats["holders"] = append(seats["holders"], member.node)
 			}
 		}
-		for _, key := range []string{"room:" + name, "peers:" + name, "log:" + name, "rooms:" + room.App} {
+		for _, key := range []string{fmt.Sprintf("room:%s %v", name, r.counts()), "log:" + name, "rooms:" + room.App} {
 			found[key] = true
-		}
-		if counts := r.counts(); len(counts) > 0 {
-			found[fmt.Sprintf("nodes:%s %v", name, counts)] = true
 		}
 	}
 	for key, list := range seats {

@@ -22,7 +22,7 @@ func (s *Store) Join(j Join, done func(*Snapshot, error)) {
 			done(nil, err)
 			return
 		}
-		done(decodeSnapshot(j.Room, j.Peer, true, reply))
+		done(decodeSnapshot(j.Room, j.Peer, reply))
 	})
 	c.addBytes(j.Profile)
 	c.add(j.State.encode(), strconv.Itoa(j.Capacity), flag(j.Moderator), newEpoch())
@@ -106,9 +106,9 @@ func (s *Store) Resume(r Resume, done func(*Resumed, error)) {
 			done(nil, err)
 			return
 		}
-		resumed := &Resumed{Request: integer(reply, 4), Known: integer(reply, 5) == 1}
-		if resumed.Snapshot, err = decodeSnapshot(r.Room, r.Peer, true, reply); err == nil {
-			resumed.Missed, err = s.decodeRecords(r.Room, at(reply, 6))
+		resumed := &Resumed{Request: integer(reply, 3), Known: integer(reply, 4) == 1}
+		if resumed.Snapshot, err = decodeSnapshot(r.Room, r.Peer, reply); err == nil {
+			resumed.Missed, err = s.decodeRecords(r.Room, at(reply, 5))
 		}
 		if err != nil {
 			done(nil, err)
@@ -128,7 +128,6 @@ func (s *Store) Send(m Send, done func(seq int64, err error)) {
 		done(0, err)
 		return
 	}
-	c := s.newCall(s.scripts.send, m.Seat, m.Request, answerSeq(done))
 	to, except := m.To, noPeer
 	if to == "" {
 		to = everybody
@@ -136,9 +135,7 @@ func (s *Store) Send(m Send, done func(seq int64, err error)) {
 			except = m.Peer
 		}
 	}
-	c.add(m.Type, to, except, flag(m.Volatile))
-	c.addBytes(m.Event)
-	s.router.submit(c)
+	s.router.submit(s.newMessage(m, to, except, answerSeq(done)))
 }
 
 func (m *Send) check() error {
@@ -278,7 +275,7 @@ func (s *Store) Snapshot(l Look, done func(*Snapshot, error)) {
 			done(nil, err)
 			return
 		}
-		done(decodeSnapshot(l.Room, "", l.Members, reply))
+		done(decodeSnapshot(l.Room, "", reply))
 	})
 	c.add(flag(l.Members))
 	s.router.submit(c)

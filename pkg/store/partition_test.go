@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -95,39 +96,47 @@ func TestRecordsRoundTrip(t *testing.T) {
 		if want.Volatile = rapid.Bool().Draw(t, "volatile"); want.Volatile {
 			version = "1v"
 		}
-		record := fmt.Sprintf("%s %s %d %s/%s %s %s %s %s", version, want.Epoch, want.Seq, want.Room.App, want.Room.Name, want.Type, to, except, want.Body)
+		by := "-"
+		if rapid.Bool().Draw(t, "requested") {
+			by = fmt.Sprintf("%s/%d", id.Draw(t, "by"), rapid.Int64Min(1).Draw(t, "request"))
+		}
+		record := fmt.Sprintf("%s %s %d %s/%s %s %s %s %s %s", version, want.Epoch, want.Seq, want.Room.App, want.Room.Name, want.Type, to, except, by, want.Body)
 		got, err := store.ParseRecord(record)
 		require.NoError(t, err)
 		require.Equal(t, want, got)
 	})
 }
 
-const goodRecord = `1 E 7 acme/lobby message * alice {"type":"message","data":"a b"}`
+const goodRecord = `1 E 7 acme/lobby message * alice bob/5 {"type":"message","data":"a b"}`
 
 func TestBadRecords(t *testing.T) {
 	_, err := store.ParseRecord(goodRecord)
 	require.NoError(t, err)
 	for name, record := range map[string]string{
 		"empty":              ``,
-		"other mark":         `1x E 7 acme/lobby message * - {"type":"message"}`,
-		"other version":      `2 E 7 acme/lobby message * - {"type":"message"}`,
-		"no epoch":           `1  7 acme/lobby message * - {"type":"message"}`,
-		"seq 0":              `1 E 0 acme/lobby message * - {"type":"message"}`,
-		"seq with a sign":    `1 E +7 acme/lobby message * - {"type":"message"}`,
-		"seq with a zero":    `1 E 07 acme/lobby message * - {"type":"message"}`,
-		"seq too large":      `1 E 9223372036854775808 acme/lobby message * - {"type":"message"}`,
-		"seq a fraction":     `1 E 7.0 acme/lobby message * - {"type":"message"}`,
-		"no room":            `1 E 7 acme message * - {"type":"message"}`,
-		"app in capitals":    `1 E 7 Acme/lobby message * - {"type":"message"}`,
-		"two slashes":        `1 E 7 acme/a/b message * - {"type":"message"}`,
-		"type in capitals":   `1 E 7 acme/lobby Message * - {"type":"message"}`,
-		"no receiver":        `1 E 7 acme/lobby message  - {"type":"message"}`,
-		"receiver dash":      `1 E 7 acme/lobby message - - {"type":"message"}`,
-		"except star":        `1 E 7 acme/lobby message * * {"type":"message"}`,
-		"no body":            `1 E 7 acme/lobby message * -`,
-		"body not an event":  `1 E 7 acme/lobby message * - {"seq":1}`,
-		"body not an object": `1 E 7 acme/lobby message * - "type"`,
-		"body cut":           `1 E 7 acme/lobby message * - {"type":"message"`,
+		"other mark":         `1x E 7 acme/lobby message * - - {"type":"message"}`,
+		"other version":      `2 E 7 acme/lobby message * - - {"type":"message"}`,
+		"no epoch":           `1  7 acme/lobby message * - - {"type":"message"}`,
+		"seq 0":              `1 E 0 acme/lobby message * - - {"type":"message"}`,
+		"seq with a sign":    `1 E +7 acme/lobby message * - - {"type":"message"}`,
+		"seq with a zero":    `1 E 07 acme/lobby message * - - {"type":"message"}`,
+		"seq too large":      `1 E 9223372036854775808 acme/lobby message * - - {"type":"message"}`,
+		"seq a fraction":     `1 E 7.0 acme/lobby message * - - {"type":"message"}`,
+		"no room":            `1 E 7 acme message * - - {"type":"message"}`,
+		"app in capitals":    `1 E 7 Acme/lobby message * - - {"type":"message"}`,
+		"two slashes":        `1 E 7 acme/a/b message * - - {"type":"message"}`,
+		"type in capitals":   `1 E 7 acme/lobby Message * - - {"type":"message"}`,
+		"no receiver":        `1 E 7 acme/lobby message  - - {"type":"message"}`,
+		"receiver dash":      `1 E 7 acme/lobby message - - - {"type":"message"}`,
+		"except star":        `1 E 7 acme/lobby message * * - {"type":"message"}`,
+		"no body":            `1 E 7 acme/lobby message * - -`,
+		"body not an event":  `1 E 7 acme/lobby message * - - {"seq":1}`,
+		"body not an object": `1 E 7 acme/lobby message * - - "type"`,
+		"no request":         `1 E 7 acme/lobby message * - {"type":"message"}`,
+		"request of nobody":  `1 E 7 acme/lobby message * - /5 {"type":"message"}`,
+		"request 0":          `1 E 7 acme/lobby message * - bob/0 {"type":"message"}`,
+		"request no number":  `1 E 7 acme/lobby message * - bob/x {"type":"message"}`,
+		"body cut":           `1 E 7 acme/lobby message * - - {"type":"message"`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := store.ParseRecord(record)
@@ -139,9 +148,9 @@ func TestBadRecords(t *testing.T) {
 // FuzzParseRecord: no input panics, and what is taken for a record gives the same event when written again.
 func FuzzParseRecord(f *testing.F) {
 	f.Add(goodRecord)
-	f.Add(`1 E 7 acme/lobby signal bob - {"type":"signal"}`)
-	f.Add(`1v E 7 acme/lobby fenced bob - {"type":"fenced","generation":3}`)
-	f.Add(`1 E 0 a/b c * - {}`)
+	f.Add(`1 E 7 acme/lobby signal bob - ada/9 {"type":"signal"}`)
+	f.Add(`1v E 7 acme/lobby fenced bob - - {"type":"fenced","generation":3}`)
+	f.Add(`1 E 0 a/b c * - - {}`)
 	f.Fuzz(func(t *testing.T, record string) {
 		e, err := store.ParseRecord(record)
 		if err != nil {
@@ -157,7 +166,8 @@ func FuzzParseRecord(f *testing.F) {
 		if e.Except != "" {
 			except = e.Except
 		}
-		again := fmt.Sprintf("%s %s %d %s/%s %s %s %s %s", version, e.Epoch, e.Seq, e.Room.App, e.Room.Name, e.Type, to, except, e.Body)
+		by := strings.SplitN(record, " ", 9)[7] // the one thing that an event does not have
+		again := fmt.Sprintf("%s %s %d %s/%s %s %s %s %s %s", version, e.Epoch, e.Seq, e.Room.App, e.Room.Name, e.Type, to, except, by, e.Body)
 		require.Equal(t, record, again)
 	})
 }
@@ -172,7 +182,7 @@ func TestParseRecordAllocations(t *testing.T) {
 }
 
 func BenchmarkParseRecord(b *testing.B) {
-	record := fmt.Sprintf(`1 ABCDEFGHIJKL 123456 acme/lobby signal bob - {"type":"signal","data":"%0550d"}`, 1)
+	record := fmt.Sprintf(`1 ABCDEFGHIJKL 123456 acme/lobby signal bob - ada/9 {"type":"signal","data":"%0550d"}`, 1)
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := store.ParseRecord(record); err != nil {

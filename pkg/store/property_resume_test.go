@@ -114,12 +114,13 @@ func (d deployment) contents(tb rapid.TB) []string {
 				continue
 			}
 			switch kind, _, _ := strings.Cut(key, ":"); kind {
-			case "nodes":
+			case "room":
 				counts := map[string]int{}
-				fields, err := s.Do("HGETALL", full)
+				nodes, err := s.Do("HGET", full, "nodes")
 				require.NoError(tb, err)
-				for i := 0; i < len(fields.([]any)); i += 2 {
-					counts[fields.([]any)[i].(string)], err = strconv.Atoi(fields.([]any)[i+1].(string))
+				fields := strings.Fields(nodes.(string))
+				for i := 0; i < len(fields); i += 2 {
+					counts[fields[i]], err = strconv.Atoi(fields[i+1])
 					require.NoError(tb, err)
 				}
 				key = fmt.Sprint(key, " ", counts)

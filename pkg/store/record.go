@@ -2,17 +2,23 @@ package store
 
 import (
 	"errors"
+	"iter"
 	"strconv"
 	"strings"
 )
 
 // A record is one event, as it is published to inboxes and kept in the room's log:
 //
-//	1 <epoch> <seq> <app>/<room> <type> <to or *> <except or -> <body>
+//	1 <epoch> <seq> <app>/<room> <type> <to or *> <except or -> <by or -> <body>
 //
-// The 1 is the record's version; it is 1v for what is not in the log. The body is the event's JSON object without seq.
+// The 1 is the record's version; it is 1v for what is not in the log. by is "<peer>/<number>" of the request that it came from. The body is the event's JSON object without seq.
+//
+// Several records for one inbox are one message: each has its length in bytes before it,
+//
+//	2 <length> <record> <length> <record> ...
 const (
 	recordVersion  = "1"
+	severalRecords = "2 "
 	recordVolatile = "1v"
 	everybody      = "*"
 	noPeer         = "-"
@@ -33,7 +39,8 @@ func ParseRecord(record string) (Event, error) {
 	name, rest, _ := strings.Cut(rest, " ")
 	kind, rest, _ := strings.Cut(rest, " ")
 	to, rest, _ := strings.Cut(rest, " ")
-	except, body, _ := strings.Cut(rest, " ")
+	except, rest, _ := strings.Cut(rest, " ")
+	by, body, _ := strings.Cut(rest, " ")
 
 	number, err := strconv.ParseInt(seq, 10, 64)
 	if err != nil || number < 1 || seq[0] < '1' {
@@ -42,7 +49,7 @@ func ParseRecord(record string) (Event, error) {
 	app, room, _ := strings.Cut(name, "/")
 	switch {
 	case version != recordVersion && version != recordVolatile, !validID(epoch), !validApp(app), !validRoomName(room), !validType(kind),
-		to != everybody && !validID(to), except != noPeer && !validID(except),
+		to != everybody && !validID(to), except != noPeer && !validID(except), !validBy(by),
 		!strings.HasPrefix(body, bodyStart), !strings.HasSuffix(body, "}"):
 		return e, errRecord
 	}
@@ -54,6 +61,42 @@ func ParseRecord(record string) (Event, error) {
 		e.Except = except
 	}
 	return e, nil
+}
+
+// records gives the records of a message of an inbox. Where the message is not of its form, it gives what no record is, and ends.
+func records(message string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		rest, several := strings.CutPrefix(message, severalRecords)
+		if !several {
+			yield(message)
+			return
+		}
+		for more := true; more; {
+			var length string
+			length, rest, _ = strings.Cut(rest, " ")
+			n, err := strconv.Atoi(length)
+			if err != nil || n < 1 || n > len(rest) {
+				yield("")
+				return
+			}
+			if !yield(rest[:n]) {
+				return
+			}
+			if rest, more = strings.CutPrefix(rest[n:], " "); !more && rest != "" {
+				yield("")
+			}
+		}
+	}
+}
+
+// validBy is for what a record says of the request that it came from.
+func validBy(by string) bool {
+	slash := strings.LastIndexByte(by, '/')
+	if slash < 0 {
+		return by == noPeer
+	}
+	n, err := strconv.ParseInt(by[slash+1:], 10, 64)
+	return err == nil && n > 0 && validID(by[:slash])
 }
 
 // validType is for event types: small letters with single dashes inside are all that the protocol uses.

@@ -64,15 +64,15 @@ func (s *Store) Replay(r Replay, done func(*Replayed, error)) {
 }
 
 func (s *Store) decodeReplayed(room Room, reply []any) (*Replayed, error) {
-	replayed := &Replayed{Known: integer(reply, 4) == 1, Seats: int(integer(reply, 6)), MarkKnown: integer(reply, 8) == 1}
+	replayed := &Replayed{Known: integer(reply, 3) == 1, Seats: int(integer(reply, 5)), MarkKnown: integer(reply, 7) == 1}
 	var err error
-	if replayed.Snapshot, err = decodeSnapshot(room, "", false, reply); err != nil {
+	if replayed.Snapshot, err = decodeSnapshot(room, "", reply); err != nil {
 		return nil, err
 	}
-	if replayed.Missed, err = s.decodeRecords(room, at(reply, 5)); err != nil {
+	if replayed.Missed, err = s.decodeRecords(room, at(reply, 4)); err != nil {
 		return nil, err
 	}
-	mark, err := s.decodeRecords(room, at(reply, 7))
+	mark, err := s.decodeRecords(room, at(reply, 6))
 	if err == nil && len(mark) > 0 {
 		replayed.Mark = &mark[0]
 	}
@@ -169,13 +169,13 @@ func (s *Store) Restore(r Restore, done func(*Restored, error)) {
 			return
 		}
 		restored := &Restored{Lost: integer(reply, 1) == 1, Seats: make(map[string]SeatStatus, len(r.Seats))}
-		statuses, _ := at(reply, 4).([]any)
+		statuses, _ := at(reply, 3).([]any)
 		for i := 0; i+1 < len(statuses); i += 2 {
 			peer, _ := statuses[i].(string)
 			status, _ := statuses[i+1].(string)
 			restored.Seats[peer] = SeatStatus(status)
 		}
-		if restored.Snapshot, err = decodeSnapshot(r.Room, "", true, reply); err != nil {
+		if restored.Snapshot, err = decodeSnapshot(r.Room, "", reply); err != nil {
 			done(nil, err)
 			return
 		}

@@ -205,7 +205,7 @@ func TestSlowInboxIsThrownOut(t *testing.T) {
 	var once sync.Once
 	h.block(func() { once.Do(func() { close(blocked); <-release }) })
 	channel := "sb:{" + store.PartitionTags(n.store.Partitions())[0] + "}:inbox:n"
-	record := "1 0123456789AB 1 acme/lobby message * - {\"type\":\"" + strings.Repeat("x", 100<<10) + "\"}"
+	record := "1 0123456789AB 1 acme/lobby message * - - {\"type\":\"" + strings.Repeat("x", 100<<10) + "\"}"
 	server.Must("PUBLISH", channel, record)
 	select {
 	case <-blocked:

@@ -42,15 +42,15 @@ type scriptOptions struct {
 	metrics      *metrics
 }
 
-// The number of KEYS: scripts that neither take nor give up a seat touch the room's own four alone.
+// The number of KEYS: scripts that neither take nor give up a seat touch the room's own two alone.
 const (
-	roomKeyCount   = 4
-	seatKeyCount   = 8
-	resumeKeyCount = 9  // and the node's tombstone
-	joinKeyCount   = 10 // and the partition's gate
-	reapKeyCount   = 3  // see reap.lua
-	expireKeyCount = 2  // see expire.lua
-	oneKeyCount    = 1  // see holders.lua, held.lua, canary.lua
+	roomKeyCount   = 2
+	seatKeyCount   = 6
+	resumeKeyCount = 7 // and the node's tombstone
+	joinKeyCount   = 8 // and the partition's gate
+	reapKeyCount   = 3 // see reap.lua
+	expireKeyCount = 2 // see expire.lua
+	oneKeyCount    = 1 // see holders.lua, held.lua, canary.lua
 )
 
 func newScripts(opts scriptOptions) (*scripts, error) {
@@ -61,20 +61,20 @@ func newScripts(opts scriptOptions) (*scripts, error) {
 		keys  int
 		parts []string
 	}{
-		{&s.join, "join", joinKeyCount, []string{"look", "once", "held", "take", "seat", "unseat"}},
-		{&s.leave, "leave", seatKeyCount, []string{"once", "held", "unseat"}},
-		{&s.lose, "lose", seatKeyCount, []string{"held", "unseat", "depart"}},
-		{&s.resume, "resume", resumeKeyCount, []string{"look", "held", "take", "missed", "rebirth"}},
-		{&s.send, "send", roomKeyCount, []string{"once"}},
-		{&s.state, "state", roomKeyCount, []string{"once", "merge"}},
-		{&s.room, "room", roomKeyCount, []string{"once", "merge"}},
-		{&s.control, "control", seatKeyCount, []string{"once", "held", "unseat"}},
-		{&s.snapshot, "snapshot", roomKeyCount, []string{"look"}},
-		{&s.replay, "replay", roomKeyCount, []string{"look", "missed"}},
-		{&s.rebirth, "rebirth", roomKeyCount, []string{"rebirth"}},
-		{&s.restore, "restore", joinKeyCount, []string{"look", "survey", "held", "take", "seat", "unseat", "rebirth"}},
-		{&s.reap, "reap", reapKeyCount, []string{"visit", "held", "unseat", "depart"}},
-		{&s.expire, "expire", expireKeyCount, []string{"visit", "held", "unseat"}},
+		{&s.join, "join", joinKeyCount, []string{"event", "time", "look", "took", "held", "take", "seat", "unseat"}},
+		{&s.leave, "leave", seatKeyCount, []string{"event", "log", "once", "held", "unseat"}},
+		{&s.lose, "lose", seatKeyCount, []string{"event", "time", "held", "unseat", "depart"}},
+		{&s.resume, "resume", resumeKeyCount, []string{"event", "log", "look", "held", "take", "missed", "rebirth"}},
+		{&s.send, "send", roomKeyCount, []string{"log", "once"}},
+		{&s.state, "state", roomKeyCount, []string{"event", "log", "once", "took", "merge"}},
+		{&s.room, "room", roomKeyCount, []string{"event", "log", "once", "took", "merge"}},
+		{&s.control, "control", seatKeyCount, []string{"event", "log", "once", "took", "held", "unseat"}},
+		{&s.snapshot, "snapshot", roomKeyCount, []string{"event", "look"}},
+		{&s.replay, "replay", roomKeyCount, []string{"event", "log", "look", "missed"}},
+		{&s.rebirth, "rebirth", roomKeyCount, []string{"event", "rebirth"}},
+		{&s.restore, "restore", joinKeyCount, []string{"event", "time", "look", "survey", "held", "take", "seat", "unseat", "rebirth"}},
+		{&s.reap, "reap", reapKeyCount, []string{"event", "time", "visit", "held", "unseat", "depart"}},
+		{&s.expire, "expire", expireKeyCount, []string{"event", "time", "visit", "held", "unseat"}},
 		{&s.holders, "holders", oneKeyCount, nil},
 		{&s.held, "held", oneKeyCount, nil},
 		{&s.canary, "canary", oneKeyCount, nil},

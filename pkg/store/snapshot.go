@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -12,77 +13,127 @@ import (
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
 
-// stateField is what a peer's state is called in the peers hash; a peer's own field is its id alone.
-const stateField = "s:"
+// How the fields of a room's hash begin that are a peer's: its seat and its state. Those of other kinds have their own letter.
+const (
+	seatField  = "p:"
+	stateField = "s:"
+)
 
 // statusAway is the status of a seat whose connection is lost; "c" is connected.
 const statusAway = "a"
 
-// decodeSnapshot reads the reply of join and snapshot: status, whether the seat is new, the room's fields in
-// the order of look.lua, and the peers hash. own is the joiner, or empty.
-func decodeSnapshot(room Room, own string, members bool, reply []any) (*Snapshot, error) {
+// decodeSnapshot reads the reply of a script that answers with the room: status, whether the seat is new, and pairs of field
+// and value, in any order. own is the joiner, or empty.
+func decodeSnapshot(room Room, own string, reply []any) (*Snapshot, error) {
 	snapshot := &Snapshot{Room: room, New: integer(reply, 1) == 1}
-	fields, _ := at(reply, 2).([]any)
-	if at(fields, 0) == nil {
+	pairs, _ := at(reply, 2).([]any)
+	if len(pairs) == 0 {
 		return snapshot, nil
 	}
-	d := fieldReader{fields: fields}
+	d := roomReader{snapshot: snapshot}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		field, _ := pairs[i].(string)
+		value, _ := pairs[i+1].(string)
+		d.read(field, value)
+	}
 	snapshot.Found = true
-	snapshot.Epoch = d.text(0)
-	snapshot.Seq = d.number(1)
-	snapshot.Capacity = int(d.number(2))
-	snapshot.Count = int(d.number(3))
-	snapshot.Version = d.number(4)
-	snapshot.Locked = d.text(5) == "1"
-	snapshot.Presenter = d.text(6)
-	if spotlight := d.text(7); spotlight != "" {
-		snapshot.Spotlight = json.RawMessage(spotlight)
-	}
-	snapshot.Properties = d.state(8)
-	snapshot.Created = time.UnixMilli(d.number(9))
-	if members && d.err == nil {
-		peers, _ := at(reply, 3).([]any)
-		snapshot.Members, d.err = decodeMembers(peers)
-	}
-	if d.err != nil {
+	if err := d.finish(); err != nil {
 		return nil, wire.Errorf(wire.CodeInternal, "the room's record in the store is damaged")
 	}
-	for _, member := range snapshot.Members {
-		if member.ID == own {
-			snapshot.Order = member.Order
+	for i := range snapshot.Members {
+		if snapshot.Members[i].ID == own {
+			snapshot.Order = snapshot.Members[i].Order
 		}
 	}
 	return snapshot, nil
 }
 
-// decodeMembers reads the peers hash: seats and states, in any order.
-func decodeMembers(peers []any) ([]Member, error) {
-	members := make([]Member, 0, len(peers)/4+1)
-	states := make(map[string]string, len(peers)/4+1)
-	for i := 0; i+1 < len(peers); i += 2 {
-		field, _ := peers[i].(string)
-		value, _ := peers[i+1].(string)
-		if peer, ok := strings.CutPrefix(field, stateField); ok {
-			states[peer] = value
-			continue
+// roomReader fills a snapshot, field by field, and keeps the first error.
+type roomReader struct {
+	snapshot *Snapshot
+	numbers  int      // fields that every room has, and that were read
+	states   []string // pairs of peer and state
+	err      error
+}
+
+// roomNumbers is how many fields every room has that are numbers.
+const roomNumbers = 5
+
+func (d *roomReader) read(field, value string) {
+	if len(field) > len(seatField) && field[1] == seatField[1] {
+		switch field[:len(seatField)] {
+		case seatField:
+			member, err := decodeSeat(field[len(seatField):], value)
+			d.note(err)
+			d.snapshot.Members = append(d.snapshot.Members, member)
+		case stateField:
+			if value != "" {
+				d.states = append(d.states, field[len(stateField):], value)
+			}
 		}
-		if strings.Contains(field, ":") {
-			continue // another kind of field, of a newer version
-		}
-		member, err := decodeSeat(field, value)
-		if err != nil {
-			return nil, err
-		}
-		members = append(members, member)
+		return
 	}
-	for i := range members {
+	s := d.snapshot
+	switch field {
+	case "epoch":
+		s.Epoch = value
+	case "seq":
+		s.Seq = d.number(value)
+	case "capacity":
+		s.Capacity = int(d.number(value))
+	case "count":
+		s.Count = int(d.number(value))
+	case "version":
+		s.Version = d.number(value)
+	case "created":
+		s.Created = time.UnixMilli(d.number(value))
+	case "locked":
+		s.Locked = value == "1"
+	case "presenter":
+		s.Presenter = value
+	case "spotlight":
+		s.Spotlight = json.RawMessage(value)
+	case "properties":
 		var err error
-		if members[i].State, err = decodeState(states[members[i].ID]); err != nil {
-			return nil, err
+		s.Properties, err = decodeState(value)
+		d.note(err)
+	}
+}
+
+// finish gives the members their states and their order.
+func (d *roomReader) finish() error {
+	if d.err == nil && (d.numbers != roomNumbers || d.snapshot.Epoch == "") {
+		d.err = errors.New("a room that lacks a field")
+	}
+	members := d.snapshot.Members
+	if len(d.states) > 0 {
+		of := make(map[string]int, len(members))
+		for i := range members {
+			of[members[i].ID] = i
+		}
+		for i := 0; i < len(d.states); i += 2 {
+			state, err := decodeState(d.states[i+1])
+			d.note(err)
+			if m, known := of[d.states[i]]; known {
+				members[m].State = state
+			}
 		}
 	}
 	slices.SortFunc(members, func(a, b Member) int { return cmp.Compare(a.Order, b.Order) })
-	return members, nil
+	return d.err
+}
+
+func (d *roomReader) number(value string) int64 {
+	n, err := strconv.ParseInt(value, 10, 64)
+	d.note(err)
+	d.numbers++
+	return n
+}
+
+func (d *roomReader) note(err error) {
+	if d.err == nil {
+		d.err = err
+	}
 }
 
 // decodeSeat reads "<node> <order> <status> <generation> <grace> <profile>".
@@ -102,32 +153,4 @@ func decodeSeat(peer, seat string) (Member, error) {
 	return Member{
 		ID: peer, Generation: generation, Order: order, Node: parts[0], Away: parts[2] == statusAway, Profile: []byte(parts[5]),
 	}, nil
-}
-
-// fieldReader reads the values of an HMGET and keeps the first error.
-type fieldReader struct {
-	fields []any
-	err    error
-}
-
-// text is a field, empty when it is not set.
-func (d *fieldReader) text(i int) string {
-	s, _ := at(d.fields, i).(string)
-	return s
-}
-
-func (d *fieldReader) number(i int) int64 {
-	n, err := strconv.ParseInt(d.text(i), 10, 64)
-	if err != nil && d.err == nil {
-		d.err = err
-	}
-	return n
-}
-
-func (d *fieldReader) state(i int) State {
-	state, err := decodeState(d.text(i))
-	if err != nil && d.err == nil {
-		d.err = err
-	}
-	return state
 }

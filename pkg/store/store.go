@@ -51,7 +51,7 @@ type Options struct {
 	TopologyReload time.Duration
 	// Partitions is the number of partitions (64), 1 to 4096, the same on all nodes.
 	Partitions int
-	// LogLength is about how many events a room's log keeps (256).
+	// LogLength is how many events a room's log keeps at least (256); it has at most about twice as many.
 	LogLength int
 	// ResumeWindow is for how long after its last event a room's log is kept, at least (2 min).
 	ResumeWindow time.Duration

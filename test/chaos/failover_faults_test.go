@@ -97,7 +97,7 @@ func sentinelZombie(t *testing.T, f *figures) {
 // busiest is a primary with rooms, and one of its slots.
 func (c *cluster) busiest() (*redistest.Server, int) {
 	c.t.Helper()
-	keys, err := c.redis.keys("sb:{*}:peers:*")
+	keys, err := c.redis.keys("sb:{*}:room:*")
 	if err != nil || len(keys) == 0 {
 		c.t.Fatalf("no room is in use: %v", err)
 	}
@@ -151,7 +151,7 @@ func clusterMigrate(t *testing.T, f *figures) {
 		options: options{redis: clusterRedis}, within: 10 * time.Second,
 		begin: func(c *cluster) {
 			slots := make(map[int]bool)
-			keys, err := c.redis.keys("sb:{*}:peers:*")
+			keys, err := c.redis.keys("sb:{*}:room:*")
 			if err != nil {
 				t.Fatal(err)
 			}

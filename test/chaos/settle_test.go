@@ -171,7 +171,7 @@ func (c *cluster) leaveNothing(ctx context.Context, loads []*load) {
 	var names []string
 	err := poll(c.ctx, settleTimeout, "every seat is given up", func() bool {
 		var err error
-		names, err = c.redis.keys("sb:{*}:peers:*")
+		names, err = c.redis.keys("sb:{*}:room:*")
 		return err == nil && len(names) == 0
 	})
 	c.figures.count("seats_left", len(names))

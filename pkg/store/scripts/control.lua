@@ -10,43 +10,42 @@
 -- Caller: Store.Control
 local action, key, target, body, head, tail = ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12]
 
-local own = call('HMGET', PEERS, PEER, 'r:' .. PEER)
-local refused = fence(own[1])
+local got = enter('p:' .. PEER, 'r:' .. PEER, 'p:' .. target, 's:' .. target)
+local refused = fence(got[7])
 if refused then return {refused} end
-local before = repeated(own[2])
+local before = repeated(got[8])
 if before then return before end
 local targets, states = {}, {}
 if target ~= '*' then
-  local found = call('HMGET', PEERS, target, 's:' .. target)
-  if not found[1] then return {'peer_gone'} end
-  targets[1], states[target] = {target, found[1]}, found[2]
+  if not got[9] then return {'peer_gone'} end
+  targets[1], states[target] = {target, got[9]}, got[10]
 else
-  local all = call('HGETALL', PEERS)
+  local all = call('HGETALL', ROOM)
   for i = 1, #all, 2 do
-    local of_state = string.match(all[i], '^s:(.*)')
-    if of_state then
-      states[of_state] = all[i + 1]
-    elseif all[i] ~= PEER and not string.find(all[i], ':', 1, true) then
-      targets[#targets + 1] = {all[i], all[i + 1]}
+    local kind, peer = match(all[i], '^([ps]):(.*)')
+    if kind == 's' then
+      states[peer] = all[i + 1]
+    elseif kind and peer ~= PEER then
+      targets[#targets + 1] = {peer, all[i + 1]}
     end
   end
-  local function order(seat) return tonumber(string.match(seat, '^%S+ (%d+)')) end
+  local function order(seat) return tonumber(match(seat, '^%S+ (%d+)')) end
   table.sort(targets, function(a, b) return order(a[2]) < order(b[2]) end)
 end
-if #targets == 0 then return {'ok', tonumber(call('HGET', ROOM, 'seq')), 0} end
+if #targets == 0 then return {'ok', seq, 0} end
 
-local seq
 for _, t in ipairs(targets) do
   local peer, seat = t[1], t[2]
   if action == 'kick' then
-    seq = unseat(peer, seat, '-', head .. peer .. tail)
+    unseat(peer, seat, '-', head .. peer .. tail)
   else
     local text = states[peer]
     local map = text and text ~= '' and cjson.decode(text) or {}
     map[key] = action == 'mute' and 'true' or nil
-    call('HSET', PEERS, 's:' .. peer, next(map) and cjson.encode(map) or '')
+    fields['s:' .. peer] = next(map) and cjson.encode(map) or ''
   end
 end
-seq = seq or emit('control', '*', '-', body)
-if action ~= 'kick' or target ~= PEER then took_effect(seq, #targets) end -- who kicks itself has no seat to note it at
+if action ~= 'kick' then tell('control', '-', body) end
+if action ~= 'kick' or target ~= PEER then took_effect(#targets) end -- who kicks itself has no seat to note it at
+commit()
 return {'ok', seq, #targets}

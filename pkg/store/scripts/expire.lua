@@ -15,11 +15,12 @@ now = string.format('%d', now)
 local expired = 0
 for _, entry in ipairs(call('ZRANGEBYSCORE', away, '-inf', now, 'LIMIT', 0, ARGV[7])) do
   local room, peer = visit(entry)
-  local seat = room and call('HGET', PEERS, peer)
-  if not seat or node_of(seat) ~= '-' then
+  local seat = room and enter('p:' .. peer)[7]
+  if not seat or match(seat, '^%S+') ~= '-' then
     call('ZREM', away, entry)
   else
     unseat(peer, seat, peer, head .. room .. middle .. peer .. tail)
+    commit()
     expired = expired + 1
   end
 end

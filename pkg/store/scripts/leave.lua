@@ -5,7 +5,11 @@
 -- ARGV:  7 the left-peer event
 -- Returns {'ok', seq}, {'repeated', seq}; {'not_member'}, {'fenced'}, {'outcome_unknown'}
 -- Caller: Store.Leave
-local seats = call('HMGET', PEERS, PEER, 'r:' .. PEER)
-local refused = fence(seats[1])
+local got = enter('p:' .. PEER, 'r:' .. PEER)
+local refused = fence(got[7])
 if refused then return {refused} end
-return repeated(seats[2]) or {'ok', unseat(PEER, seats[1], PEER, ARGV[7])}
+local before = repeated(got[8])
+if before then return before end
+unseat(PEER, got[7], PEER, ARGV[7])
+commit()
+return {'ok', seq}

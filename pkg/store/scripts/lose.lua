@@ -5,7 +5,9 @@
 -- ARGV:  7 the away-peer event, 8 the left-peer event
 -- Returns {'ok', seq}; {'not_member'}, {'fenced'}
 -- Caller: Store.Lose
-local seat = call('HGET', PEERS, PEER)
+local seat = enter('p:' .. PEER)[7]
 local refused = fence(seat)
 if refused then return {refused} end
-return {'ok', depart(PEER, seat, ARGV[7], ARGV[8])}
+depart(PEER, seat, ARGV[7], ARGV[8])
+commit()
+return {'ok', seq}

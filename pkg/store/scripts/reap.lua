@@ -14,11 +14,12 @@ let_go(NODE, '') -- removes no seat: a write that needs no memory has the one th
 local reaped = 0
 for _, entry in ipairs(call('SRANDMEMBER', held, ARGV[7])) do
   local room, peer = visit(entry)
-  local seat = room and call('HGET', PEERS, peer)
-  if not seat or node_of(seat) ~= NODE then
+  local seat = room and enter('p:' .. peer)[7]
+  if not seat or match(seat, '^%S+') ~= NODE then
     let_go(NODE, entry) -- no seat, one that is gone, or another node's by now
   else
     depart(peer, seat, ARGV[12] .. room .. ARGV[13] .. peer .. ARGV[14], ARGV[9] .. room .. ARGV[10] .. peer .. ARGV[11])
+    commit()
     reaped = reaped + 1
   end
 end

@@ -1,53 +1,55 @@
 -- restore: brings a room in line with what the calling node knows of its own seats in it, after Redis has lost data:
 -- seats that are missing are put back, the room itself, too, and those that the node does not know are given up.
 -- Safe to send again.
--- KEYS:  see the prelude; 9 tombstone of the calling node, 10 gate of the partition; the calling peer is ''
+-- KEYS:  see the prelude; 7 tombstone of the calling node, 8 gate of the partition; the calling peer is ''
 -- ARGV:  7 epoch, 8 number of the last event that the node has seen, 9 an epoch for a room that was lost, 10 to 16
 --        capacity, locked, presenter, spotlight, properties, created (ms), version of a room that has to be made again,
 --        17 how long the gate stays shut in ms, 18 and 19 the left-peer event, cut where the peer's id belongs,
 --        20 whether Redis is known to have lost data (0/1); then for each seat peer, generation, order, grace, profile,
 --        state, joined-peer event, back-peer event. A generation of '' is a seat that is being asked for: it is let alone.
--- Returns {'ok', 1 if data was lost else 0, {room fields}, {peers}, {peer, status, ...}}; {'lapsed'}. A status is held,
+-- Returns {'ok', 1 if data was lost else 0, {the room}, {peer, status, ...}}; {'lapsed'}. A status is held,
 --         added, full (every seat, or its place in the order, is taken), gone (it is missing in a room that is as it was:
 --         somebody took it away), or superseded (a later connection has it). A missing room has no fields.
 -- Caller: Store.Restore
-local epoch, since, new_epoch = ARGV[7], tonumber(ARGV[8]), ARGV[9]
+local of_epoch, since, new_epoch = ARGV[7], tonumber(ARGV[8]), ARGV[9]
 
-if call('EXISTS', KEYS[9]) == 1 then return {'lapsed'} end
-gate_open(KEYS[10], ARGV[17])
-local now, lost = call('HMGET', ROOM, 'epoch', 'seq'), 0
+local node = call('MGET', KEYS[7], KEYS[8])
+if node[1] then return {'lapsed'} end
+gate_open(KEYS[8], node[2], ARGV[17])
+local got, lost = enter('order', 'capacity'), 0
+local found, order_of_last, capacity = epoch, tonumber(got[7] or 0), tonumber(got[8] or ARGV[10])
 local to_put, ghosts, orders = survey(21)
-if now[1] == epoch and since > tonumber(now[2]) then
+if found == of_epoch and since > seq then
   lost = 1
   rebirth(new_epoch, since)
-elseif not now[1] then
+elseif not found then
   lost = 1
-  if to_put == 1 then make(new_epoch, since, ARGV[10], ARGV[15], ARGV[16], ARGV[11]) end
-  for field, value in pairs({presenter = ARGV[12], spotlight = ARGV[13], properties = ARGV[14]}) do
-    if to_put == 1 and value ~= '' then call('HSET', ROOM, field, value) end
+  if to_put == 1 then
+    make(new_epoch, since, ARGV[10], ARGV[15], ARGV[16], ARGV[11])
+    for field, value in pairs({presenter = ARGV[12], spotlight = ARGV[13], properties = ARGV[14]}) do
+      if value ~= '' then fields[field] = value end
+    end
   end
 end
-if #ghosts > 0 then call('HINCRBY', ROOM, 'count', to_put) end -- they must not take the room along
-for _, g in ipairs(ghosts) do unseat(g[1], g[2], '-', ARGV[18] .. g[1] .. ARGV[19]) end
-if #ghosts > 0 and to_put == 1 then call('HINCRBY', ROOM, 'count', -1) end
+for _, g in ipairs(ghosts) do unseat(g[1], g[2], '-', ARGV[18] .. g[1] .. ARGV[19], to_put == 1) end
 
-local results, same, added = {}, lost == 0 and now[1] == epoch, false -- same: the room is as it was
+local results, same, added = {}, lost == 0 and found == of_epoch, false -- same: the room is as it was
 for i = 21, #ARGV, 8 do
   local peer, generation, order, grace, profile, state, joined, back = unpack(ARGV, i, i + 7)
   if generation ~= '' then
-    local seat, status = call('HGET', PEERS, peer), 'held'
-    local room = call('HMGET', ROOM, 'capacity', 'count', 'order')
+    local seat, status = call('HGET', ROOM, 'p:' .. peer), 'held'
     if seat then
       status = take(peer, seat, generation, back) or status
       if status == 'held' then hold(peer) end -- Redis may have lost that alone
     elseif same and ARGV[20] == '0' then
       status = 'gone'
-    elseif tonumber(room[2]) >= tonumber(room[1]) or orders[order] then
+    elseif count >= capacity or orders[order] then
       status = 'full'
     else
       status, added = 'added', true
-      call('HSET', ROOM, 'order', math.max(tonumber(order), tonumber(room[3])))
-      call('HINCRBY', ROOM, 'count', 1)
+      order_of_last = math.max(order, order_of_last)
+      fields.order = format('%d', order_of_last)
+      recount(1)
       sit(peer, order, generation, grace, profile, state, joined)
     end
     results[#results + 1] = peer
@@ -57,10 +59,10 @@ end
 if same and added then -- so Redis has lost events: none of their numbers must come again
   lost = 1
   rebirth(new_epoch, since)
-elseif same and call('HGET', ROOM, 'count') == '0' then -- there were ghosts alone
-  call('DEL', ROOM, PEERS, NODES, LOG)
-  call('ZREM', ROOMS, string.match(NAME, '/(.*)'))
+elseif same and count == 0 then -- there were ghosts alone
+  dissolve()
 end
+commit()
 local reply = look(lost, true)
-reply[5] = results
+reply[4] = results
 return reply

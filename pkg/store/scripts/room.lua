@@ -10,26 +10,27 @@
 local version, capacity, locked, presenter, spotlight = ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11]
 local max_keys, max_bytes, head, tail = tonumber(ARGV[12]), tonumber(ARGV[13]), ARGV[14], ARGV[15]
 
-local seats = call('HMGET', PEERS, PEER, presenter, 'r:' .. PEER)
-local refused = fence(seats[1])
+local got = open('p:' .. PEER, 'p:' .. presenter, 'r:' .. PEER, 'version', 'properties')
+local refused = fence(got[5])
 if refused then return {refused} end
-local before = repeated(seats[3])
+local before = repeated(got[7])
 if before then return before end
-local now = call('HMGET', ROOM, 'version', 'properties')
-if now[1] ~= version then return {'conflict', 0, tonumber(now[1])} end
-if presenter ~= '' and presenter ~= '-' and not seats[2] then return {'peer_gone'} end
-local properties, status = merge(now[2], 16, max_keys, max_bytes, {})
+if got[8] ~= version then return {'conflict', 0, tonumber(got[8])} end
+if presenter ~= '' and presenter ~= '-' and not got[6] then return {'peer_gone'} end
+local properties, status = merge(got[9], 16, max_keys, max_bytes, {})
 if not properties then return {status} end
 
 local function write(field, value, none)
-  if value == none then call('HDEL', ROOM, field) elseif value ~= '' then call('HSET', ROOM, field, value) end
+  if value == none then call('HDEL', ROOM, field) elseif value ~= '' then fields[field] = value end
 end
 write('capacity', capacity)
 write('locked', locked)
 write('presenter', presenter, '-')
 write('spotlight', spotlight, 'null')
-if #ARGV >= 16 then call('HSET', ROOM, 'properties', properties) end
-local new_version = call('HINCRBY', ROOM, 'version', 1)
-local seq = emit('room', '*', '-', head .. new_version .. tail)
-took_effect(seq, new_version)
+if #ARGV >= 16 then fields.properties = properties end
+local new_version = version + 1
+fields.version = format('%d', new_version)
+tell('room', '-', head .. fields.version .. tail)
+took_effect(fields.version)
+commit()
 return {'ok', seq, new_version}

@@ -1,23 +1,80 @@
--- send: relays one message to one peer or to everybody. The hot path.
--- Takes effect once, if the request has a number.
--- KEYS:  see the prelude. Where a peer is missing the partition's gate is looked at, see join: its key carries the same hash
---        tag, so it lies in the same slot.
--- ARGV:  7 event type, 8 receiver or *, 9 excepted peer or -, 10 volatile (0/1), 11 the event
--- Returns {'ok', seq}, {'repeated', seq}; {'not_member'}, {'fenced'}, {'peer_gone'}, {'recovering'}, {'outcome_unknown'}
+-- send: relays messages of one peer to one peer or to everybody. The hot path: what waits goes together, in order; the room is
+-- read and written once, as by open and commit, but with no table or function that is not needed.
+-- A message takes effect once, if its request has a number.
+-- KEYS:  see the prelude. Where the receiver is missing the partition's gate is looked at, see join: its key carries the same
+--        hash tag, so it lies in the same slot.
+-- ARGV:  1 to 5 as in the prelude; 6 event type, 7 receiver or *, 8 excepted peer or -, 9 volatile (0/1); then for each message
+--        the number of its request and the event. Numbers rise, or are 0.
+-- Returns {'ok', ...} with for each message its number, or where it came before that of the first time, or why it was refused:
+--         outcome_unknown, peer_gone or recovering; {'not_member'}, {'fenced'}
 -- Caller: Store.Send
-local kind, to, except, volatile, body = ARGV[7], ARGV[8], ARGV[9], ARGV[10] == '1', ARGV[11]
-
-local seats -- no peer is called *
-if REQUEST == '0' then seats = call('HMGET', PEERS, PEER, to) else seats = call('HMGET', PEERS, PEER, to, 'r:' .. PEER) end
-local refused = fence(seats[1])
-if refused then return {refused} end
-local before = repeated(seats[3])
-if before then return before end
-if to ~= '*' and not seats[2] then
+local to, volatile, argc = ARGV[7], ARGV[9] == '1', #ARGV
+local got = call('HMGET', ROOM, 'epoch', 'seq', 'nodes', 'log', 'p:' .. PEER, 'r:' .. PEER, 'p:' .. to) -- no peer is called *
+if not got[5] then return {'not_member'} end
+local node, generation = match(got[5], '^(%S+) %S+ %S+ (%S+)')
+if node ~= NODE or generation ~= GENERATION then return {'fenced'} end
+local refused
+if to ~= '*' and not got[7] then
   -- While seats that were lost with Redis' data are put back, nobody knows who is gone.
-  local gate = call('GET', PREFIX .. 'gate')
-  return {(not gate or gate ~= '0' and tonumber(gate) > now_ms()) and 'recovering' or 'peer_gone'}
+  local gate, time = call('GET', PREFIX .. 'gate'), call('TIME')
+  refused = (not gate or tonumber(gate) > time[1] * 1000 + time[2] / 1000) and 'recovering' or 'peer_gone'
 end
-local seq = emit(kind, to, except, body, volatile, seats[2] and node_of(seats[2]))
-took_effect(seq)
-return {'ok', seq}
+
+local answers, seq, last, events, text, pieces = {'ok'}, got[2], got[6], 0, nil, argc > 11 and {'2'}
+local head = (volatile and '1v ' or '1 ') .. got[1] .. ' '
+local tail = ' ' .. NAME .. ' ' .. ARGV[6] .. ' ' .. to .. ' ' .. ARGV[8] .. ' '
+for i = 10, argc, 2 do
+  REQUEST = ARGV[i]
+  local before = repeated(last)
+  if before then
+    answers[#answers + 1] = before[2] or before[1]
+  elseif refused then
+    answers[#answers + 1] = refused
+  else
+    local by, body = '- ', ARGV[i + 1]
+    seq, events = format('%d', seq + 1), events + 1
+    if REQUEST ~= '0' then
+      by = PEER .. '/' .. REQUEST .. ' '
+      last = REQUEST .. ' ' .. seq .. ' 0'
+    end
+    answers[#answers + 1] = tonumber(seq)
+    if pieces then
+      local record = head .. seq .. tail .. by
+      local n = #pieces
+      pieces[n + 1], pieces[n + 2], pieces[n + 3] = format(' %d ', #record + #body), record, body
+    else
+      text = head .. seq .. tail .. by .. body
+    end
+  end
+end
+if events == 0 then return answers end
+if pieces then text = events > 1 and table.concat(pieces) or pieces[3] .. pieces[4] end
+
+local old, extent = nil, got[4] or '0 0'
+if not volatile then
+  local logged, since = match(extent, '^(%d+) (%d+)')
+  logged = logged + events
+  if logged >= @LOG_LENGTH@ then
+    old, logged, since = since, 0, seq
+  end
+  extent = logged .. ' ' .. since
+end
+if last then
+  call('HSET', ROOM, 'seq', seq, 'log', extent, 'r:' .. PEER, last)
+else
+  call('HSET', ROOM, 'seq', seq, 'log', extent)
+end
+if not volatile then
+  call('XADD', LOG, seq .. '-0', 'e', text)
+  if old then call('XTRIM', LOG, 'MINID', old) end
+  if call('PTTL', LOG) < @WINDOW@ then call('PEXPIRE', LOG, 2 * @WINDOW@) end
+end
+if to ~= '*' then
+  node = match(got[7], '^%S+')
+  if node ~= '-' then call('@PUBLISH@', PREFIX .. 'inbox:' .. node, text) end
+  return answers
+end
+for other, members in string.gmatch(got[3], '(%S+) (%S+)') do
+  if ARGV[8] == '-' or other ~= NODE or members ~= '1' then call('@PUBLISH@', PREFIX .. 'inbox:' .. other, text) end
+end
+return answers

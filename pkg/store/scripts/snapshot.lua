@@ -1,12 +1,12 @@
 -- snapshot: reads a room, with its members or only their number. Changes nothing.
 -- KEYS:  see the prelude
 -- ARGV:  7 members (0/1); the calling peer is '' when no seat is required
--- Returns {'ok', 0, {room fields}, {peers}}; {'not_member'}, {'fenced'}. A missing room has no fields.
+-- Returns {'ok', 0, {the room}}; {'not_member'}, {'fenced'}. A missing room has no fields.
 -- Caller: Store.Snapshot
 local members = ARGV[7] == '1'
 
 if PEER ~= '' then
-  local refused = fence(call('HGET', PEERS, PEER))
+  local refused = fence(call('HGET', ROOM, 'p:' .. PEER))
   if refused then return {refused} end
 end
 return look(0, members)

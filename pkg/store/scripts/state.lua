@@ -6,14 +6,15 @@
 -- Caller: Store.SetState
 local max_keys, max_bytes, body = tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9]
 
-local seat = call('HMGET', PEERS, PEER, 's:' .. PEER, 'r:' .. PEER)
-local refused = fence(seat[1])
+local got = open('p:' .. PEER, 's:' .. PEER, 'r:' .. PEER)
+local refused = fence(got[5])
 if refused then return {refused} end
-local before = repeated(seat[3])
+local before = repeated(got[7])
 if before then return before end
-local text, status = merge(seat[2], 10, max_keys, max_bytes, {mutedAudio = true, mutedVideo = true})
+local text, status = merge(got[6], 10, max_keys, max_bytes, {mutedAudio = true, mutedVideo = true})
 if not text then return {status} end
-call('HSET', PEERS, 's:' .. PEER, text)
-local seq = emit('state', '*', PEER, body)
-took_effect(seq)
+fields['s:' .. PEER] = text
+tell('state', PEER, body)
+took_effect()
+commit()
 return {'ok', seq}

@@ -121,7 +121,7 @@ type ClusterConfig struct {
 type RoomsConfig struct {
 	Capacity     int           `koanf:"capacity" default:"50" min:"1" max:"10000" doc:"Seats of a new room when neither app nor client says."`
 	MaxCapacity  int           `koanf:"max_capacity" default:"500" min:"1" max:"10000" doc:"Most seats that a room can have."`
-	LogLength    int           `koanf:"log_length" default:"256" min:"16" max:"100000" doc:"Events of a room that are kept for those who come back."`
+	LogLength    int           `koanf:"log_length" default:"256" min:"16" max:"100000" doc:"Events of a room that are kept for those who come back; at times up to twice as many."`
 	ResumeWindow time.Duration `koanf:"resume_window" default:"2m" min:"5s" max:"24h" doc:"How long events are kept for those who come back."`
 	Grace        time.Duration `koanf:"grace" default:"30s" min:"0s" max:"1h" doc:"How long a seat is kept when its connection is lost, for clients that can resume. An app's policy.grace goes before it. Longer than resume_window, who comes back late may have to start over. 0s: no seat is kept."`
 	SameUser     string        `koanf:"same_user" default:"allow" oneof:"allow replace" doc:"What becomes of a user's seat in a room when the user takes another one there with a new session: both stay, or the new one takes its place. An app's policy.same_user goes before it."`

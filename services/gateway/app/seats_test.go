@@ -173,11 +173,12 @@ func watchSeats(t *testing.T, redis backend) func() int64 {
 	t.Helper()
 	const script = `
 		local most = 0
-		for _, key in ipairs(redis.call('KEYS', 'sb:{*}:peers:*')) do
-			most = math.max(most, redis.call('HLEN', key) / 2) -- a seat and a state each
-		end
 		for _, key in ipairs(redis.call('KEYS', 'sb:{*}:room:*')) do
-			most = math.max(most, tonumber(redis.call('HGET', key, 'count')))
+			local seats = 0
+			for _, field in ipairs(redis.call('HKEYS', key)) do
+				if string.sub(field, 1, 2) == 'p:' then seats = seats + 1 end
+			end
+			most = math.max(most, seats, tonumber(redis.call('HGET', key, 'count')))
 		end
 		return most`
 	ctx, cancel := context.WithCancel(context.Background())

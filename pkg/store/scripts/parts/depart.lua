@@ -1,14 +1,12 @@
--- Part of the scripts that end a connection's hold on seats, after unseat.
+-- Part of the scripts that end a connection's hold on seats, after time and unseat.
 
 -- Takes a seat from its node: one with a grace is away from now on, another one is given up. The others are told.
--- Returns the last sequence number.
 local function depart(peer, seat, away_body, left_body)
-  local node, order, _, generation, grace, profile = string.match(seat, '^(%S+) (%S+) (%S+) (%S+) (%S+) (.*)$')
+  local node, order, _, generation, grace, profile = match(seat, '^(%S+) (%S+) (%S+) (%S+) (%S+) (.*)$')
   if grace == '0' then return unseat(peer, seat, peer, left_body) end
   let_go(node, NAME .. ' ' .. peer)
-  call('HSET', PEERS, peer, '- ' .. order .. ' a ' .. generation .. ' ' .. grace .. ' ' .. profile)
-  call('ZADD', AWAY, string.format('%d', now_ms() + grace), NAME .. ' ' .. peer)
-  local seq = emit('away-peer', '*', peer, away_body)
-  uncount(node)
-  return seq
+  fields['p:' .. peer] = '- ' .. order .. ' a ' .. generation .. ' ' .. grace .. ' ' .. profile
+  call('ZADD', AWAY, format('%d', now_ms() + grace), NAME .. ' ' .. peer)
+  tell('away-peer', peer, away_body)
+  shift(node, -1)
 end

@@ -1,20 +1,30 @@
--- Part of resume and replay, after the prelude.
+-- Part of resume and replay, after event and log.
+
+-- Gives the number of the first event that the log has, nil when it has none.
+local function reach()
+  local first = call('XRANGE', LOG, '-', '+', 'COUNT', '1')[1]
+  return first and tonumber((about(records_of(first)[1])))
+end
 
 -- Gives the records of the log that the calling peer, or with '' anybody, is to get after number `since` of an epoch;
 -- nil when that is not known any more. What was trimmed cannot be told from what was never logged. Nor is a peer told
 -- what was before it took its seat, whatever number it names.
-local function missed(epoch, since)
-  local now = call('HMGET', ROOM, 'epoch', 'seq')
-  if now[1] ~= epoch or since > tonumber(now[2]) then return nil end
-  if since == tonumber(now[2]) then return {} end
-  local first = call('XRANGE', LOG, '-', '+', 'COUNT', 1)[1]
-  if not first or tonumber(string.match(first[1], '^%d+')) > since + 1 then return nil end
+local function missed(of_epoch, since)
+  if of_epoch ~= epoch or since > seq then return nil end
+  if since == seq then return {} end
+  local first = reach()
+  if not first or first > since + 1 then return nil end
   local records = {}
-  for _, entry in ipairs(call('XRANGE', LOG, string.format('%d-0', since + 1), '+')) do
-    local record = entry[2][2]
-    local kind, to, except = string.match(record, '^%S+ %S+ %S+ %S+ (%S+) (%S+) (%S+)')
-    if kind == 'joined-peer' and except == PEER then return nil end
-    if PEER == '' or to == PEER or to == '*' and except ~= PEER then records[#records + 1] = record end
+  for _, item in ipairs(call('XRANGE', LOG, format('%d-0', since + 1), '+')) do
+    for _, record in ipairs(records_of(item)) do
+      local number, kind, to, except = about(record)
+      if tonumber(number) <= since then -- seen
+      elseif kind == 'joined-peer' and except == PEER then
+        return nil
+      elseif PEER == '' or to == PEER or to == '*' and except ~= PEER then
+        records[#records + 1] = record
+      end
+    end
   end
   return records
 end

@@ -9,12 +9,13 @@ local function survey(first)
     named[ARGV[i]] = true
     if ARGV[i + 1] ~= '' then to_put = 1 end
   end
-  local all = call('HGETALL', PEERS)
+  local all = call('HGETALL', ROOM)
   for i = 1, #all, 2 do
-    local node, order = string.match(all[i + 1], '^(%S+) (%S+)')
-    if string.find(all[i], ':', 1, true) then -- not a seat
-    elseif node == NODE and not named[all[i]] then
-      ghosts[#ghosts + 1] = {all[i], all[i + 1]}
+    local peer = match(all[i], '^p:(.*)')
+    local node, order = match(all[i + 1], '^(%S+) (%S+)')
+    if not peer then -- not a seat
+    elseif node == NODE and not named[peer] then
+      ghosts[#ghosts + 1] = {peer, all[i + 1]}
     else
       orders[order] = true
     end

@@ -3,7 +3,7 @@
 -- Gives a seat that is taken to the calling connection, unless a later one of the same session has it. The node that
 -- held it is told, without a number. Returns nil or the status of a refusal.
 local function take(peer, seat, generation, back_body)
-  local node, order, status, old, grace, profile = string.match(seat, '^(%S+) (%S+) (%S+) (%S+) (%S+) (.*)$')
+  local node, order, status, old, grace, profile = match(seat, '^(%S+) (%S+) (%S+) (%S+) (%S+) (.*)$')
   if node == NODE and old == generation then return end
   if tonumber(old) > tonumber(generation) or status == 'c' and old == generation then return 'superseded' end
   if status == 'a' then
@@ -11,16 +11,15 @@ local function take(peer, seat, generation, back_body)
   else
     let_go(node, NAME .. ' ' .. peer)
   end
-  call('HSET', PEERS, peer, NODE .. ' ' .. order .. ' c ' .. generation .. ' ' .. grace .. ' ' .. profile)
+  fields['p:' .. peer] = NODE .. ' ' .. order .. ' c ' .. generation .. ' ' .. grace .. ' ' .. profile
   hold(peer)
   if node ~= NODE then
-    call('HINCRBY', NODES, NODE, 1)
+    shift(NODE, 1)
+    shift(node, -1)
     if status ~= 'a' then
-      if call('HINCRBY', NODES, node, -1) == 0 then call('HDEL', NODES, node) end
-      local now = call('HMGET', ROOM, 'epoch', 'seq')
-      call('@PUBLISH@', INBOX .. node, '1v ' .. now[1] .. ' ' .. now[2] .. ' ' .. NAME .. ' fenced ' .. peer
-        .. ' - {"type":"fenced","generation":' .. generation .. '}')
+      post(node, '1v ' .. epoch .. ' ' .. format('%d', seq) .. ' ' .. NAME .. ' fenced ' .. peer
+        .. ' - - {"type":"fenced","generation":' .. generation .. '}')
     end
   end
-  if status == 'a' then emit('back-peer', '*', peer, back_body) end
+  if status == 'a' then tell('back-peer', peer, back_body) end
 end

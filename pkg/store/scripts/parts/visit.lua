@@ -3,10 +3,9 @@
 -- Has the prelude speak of the room of an entry "<app>/<room> <peer>" of a held set or of the away set, whose keys no
 -- caller can know: they are made here, of the same hash tag. Returns the room and the peer, nil if it is no entry.
 local function visit(entry)
-  local app, room, peer = string.match(entry, '^([^/]*)/(%S*) (.*)$')
+  local app, room, peer = match(entry, '^([^/]*)/(%S*) (.*)$')
   if not app then return end
   NAME, ROOMS, AWAY = app .. '/' .. room, PREFIX .. 'rooms:' .. app, PREFIX .. 'away'
-  ROOM, PEERS = PREFIX .. 'room:' .. NAME, PREFIX .. 'peers:' .. NAME
-  NODES, LOG = PREFIX .. 'nodes:' .. NAME, PREFIX .. 'log:' .. NAME
+  ROOM, LOG = PREFIX .. 'room:' .. NAME, PREFIX .. 'log:' .. NAME
   return room, peer
 end
