@@ -121,7 +121,7 @@ func (c *Conn) listen(asked time.Time) {
 	if c.lastRead.Load() < asked.UnixNano() {
 		c.silent = true
 		c.setReadDeadline(time.Now())
-		c.wake(false)
+		c.wake()
 		return
 	}
 	rest := max(c.upgrader.opts.Heartbeat-c.upgrader.opts.HeartbeatTimeout, time.Millisecond)
@@ -155,30 +155,51 @@ var (
 // the socket is closed.
 func (c *Conn) Read() (wire.Request, error) {
 	c.forgetMessage()
+	text, ok := c.takeMessage()
+	if !ok {
+		var err error
+		if text, err = c.readMessage(); err != nil {
+			return wire.Request{}, c.end(err)
+		}
+	}
+	now := time.Now()
+	c.lastRead.Store(now.UnixNano()) // a long message is a sign of life to its end
+	if c.parking != nil {
+		c.parking.lastMessage = now
+	}
+	if !utf8.Valid(text) {
+		return wire.Request{}, c.end(errUTF8)
+	}
+	return wire.DecodeRequest(text, c.upgrader.opts.Limits)
+}
+
+// readMessage waits for the next message and reads it.
+func (c *Conn) readMessage() ([]byte, error) {
+	if c.parking != nil {
+		c.parking.begun = true
+		if c.parking.armed {
+			c.disarm() // what is begun has a deadline of its own
+		}
+	}
 	kind, reader, err := c.conn.NextReader()
 	if err != nil {
-		return wire.Request{}, c.end(err)
+		return nil, err
 	}
 	now := time.Now()
 	c.lastRead.Store(now.UnixNano())
 	if kind != websocket.TextMessage {
-		return wire.Request{}, c.end(errBinary)
+		return nil, errBinary
 	}
 	c.armReadDeadline(now.Add(c.upgrader.opts.MessageReadTimeout))
 	c.message = buffers.Get().(*buffer)
 	if err := c.message.fill(reader, c.upgrader.opts.Fragments); err != nil {
-		return wire.Request{}, c.end(err)
+		return nil, err
 	}
-	now = time.Now()
-	c.lastRead.Store(now.UnixNano()) // a long message is a sign of life to its end
 	c.armReadDeadline(time.Time{})
 	if c.parking != nil {
-		c.parking.lastMessage = now
+		c.parking.begun = false
 	}
-	if !utf8.Valid(c.message.bytes) {
-		return wire.Request{}, c.end(errUTF8)
-	}
-	return wire.DecodeRequest(c.message.bytes, c.upgrader.opts.Limits)
+	return c.message.bytes, nil
 }
 
 // forgetMessage gives the buffer of the last request back.
@@ -186,6 +207,10 @@ func (c *Conn) forgetMessage() {
 	if c.message != nil {
 		c.message.release()
 		c.message = nil
+	}
+	if c.parking != nil && c.parking.taken > 0 {
+		c.parking.source.skip(c.parking.taken)
+		c.parking.taken = 0
 	}
 }
 
@@ -325,7 +350,7 @@ func (c *Conn) goodbye(code wire.CloseCode, reason string) bool {
 		wait = wait.Add(closeTimeout)
 	}
 	c.setReadDeadline(wait)
-	c.wake(false)
+	c.wake()
 	return sent
 }
 

@@ -97,19 +97,23 @@ func TestBadFrames(t *testing.T) {
 		{"PingFloodInsideMessage", append(fragment(opText, `{`), bytes.Repeat(frame(opPing, "x"), 1000)...), wire.ClosePolicy, "control"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			s := overTCP(t, ws.Options{})
-			c, conn := s.connect()
-			done := inBackground(conn)
-			c.try(tc.send)
-			c.requireClosed(tc.code)
-			got := <-done
-			require.Empty(t, got.requests)
-			require.NotNil(t, got.ended)
-			code, left := got.ended.Ended()
-			require.Equal(t, tc.code, code, got.err)
-			require.False(t, left)
-			require.Equal(t, 1, limited(t, s.registry, tc.limit))
-			require.Equal(t, 1, testutil.CollectAndCount(s.registry, "signalbox_websocket_limits_total"), "no other limit")
+			refuses := func(s *server, read func(*ws.Conn) *reading) {
+				c, conn := s.connect()
+				done := make(chan *reading, 1)
+				go func() { done <- read(conn) }()
+				c.try(tc.send)
+				c.requireClosed(tc.code)
+				got := <-done
+				require.Empty(t, got.requests)
+				require.NotNil(t, got.ended)
+				code, left := got.ended.Ended()
+				require.Equal(t, tc.code, code, got.err)
+				require.False(t, left)
+				require.Equal(t, 1, limited(t, s.registry, tc.limit))
+				require.Equal(t, 1, testutil.CollectAndCount(s.registry, "signalbox_websocket_limits_total"), "no other limit")
+			}
+			refuses(overTCP(t, ws.Options{}), readAll)
+			refuses(overLot(t, time.Minute, ws.Options{}), func(conn *ws.Conn) *reading { return serve(conn).end(t) })
 		})
 	}
 }
@@ -150,6 +154,15 @@ func TestGoodFrames(t *testing.T) {
 				c.write(closeFrame(1000, ""))
 				c.requireClosed(1000)
 				got := <-done
+				require.Equal(t, []int64{1}, got.requests, got.err)
+			})
+			t.Run("ReadAhead", func(t *testing.T) {
+				c, conn := overLot(t, time.Minute, ws.Options{}).connect()
+				p := serve(conn)
+				c.write(send)
+				c.write(closeFrame(1000, ""))
+				c.requireClosed(1000)
+				got := p.end(t)
 				require.Equal(t, []int64{1}, got.requests, got.err)
 			})
 		})

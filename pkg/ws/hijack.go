@@ -73,12 +73,20 @@ func (s *source) Read(into []byte) (int, error) {
 		}
 		s.hold(ahead, n)
 	}
-	n := copy(into, s.held.bytes[s.next:])
+	n := copy(into, s.ahead())
+	s.skip(n)
+	return n, nil
+}
+
+// ahead is what was read and not taken yet. It must not be called when that is nothing.
+func (s *source) ahead() []byte { return s.held.bytes[s.next:] }
+
+// skip takes what was read.
+func (s *source) skip(n int) {
 	if s.next += n; s.next == len(s.held.bytes) {
 		s.held.release()
 		s.held = nil
 	}
-	return n, nil
 }
 
 // readNow reads what the socket has, and reports false when that is nothing. The end and errors are left to Read.

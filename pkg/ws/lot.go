@@ -98,7 +98,7 @@ func (l *Lot) watch(ctx context.Context, set *watchSet) error {
 		}
 		for _, place := range places {
 			if c := l.at(place); c != nil {
-				c.wakeAt(place, true)
+				c.wakeAt(place)
 			}
 		}
 	}
@@ -115,7 +115,7 @@ func (l *Lot) close() {
 	}
 	l.mu.Unlock()
 	for place, c := range left {
-		c.wakeAt(place, false)
+		c.wakeAt(place)
 	}
 	if set != nil {
 		set.close()

@@ -2,6 +2,7 @@ package ws
 
 import (
 	"bufio"
+	"bytes"
 	"syscall"
 	"time"
 
@@ -21,13 +22,15 @@ type parking struct {
 	try    func(fd uintptr) bool
 
 	// owned by the reader
-	waits       bool      // there was nothing to read, and a deadline is set
+	armed       bool      // the deadline of a wait is set, and may have passed
+	refused     bool      // it was not set, because the connection is on its way out
+	begun       bool      // gorilla has begun a message and not ended it
+	taken       int       // bytes of the source that are the message which was read last
 	lastMessage time.Time // when one was read, or the connection made
 
 	// guarded by the connection's mu
 	resume func() // set while parked
 	place  uint64 // in the lot, while parked
-	woken  bool   // by the lot: reading does not block. Owned by the reader once it is resumed.
 }
 
 // Park waits for the client's next message, and reports false when there is some of it, or anything else that Read has
@@ -41,16 +44,11 @@ func (c *Conn) Park(resume func()) bool {
 		return false
 	}
 	for {
-		if c.parking.reader.Buffered() == 0 {
-			if c.parking.source.left() == 0 {
-				switch c.await() {
-				case silence:
-					return c.park(resume)
-				case trouble:
-					return false
-				}
-			}
-			if _, err := c.parking.reader.Peek(1); err != nil {
+		if c.parking.reader.Buffered() == 0 && c.parking.source.left() == 0 {
+			switch c.await() {
+			case silence:
+				return c.park(resume)
+			case trouble:
 				return false // Read sees it again
 			}
 		}
@@ -69,25 +67,24 @@ const (
 	trouble // of which Read tells
 )
 
-// await reads ahead what the client sends, until there is something or the client has been silent for too long.
+// await reads ahead what the client sends, until there is something or the client has been silent for too long. The
+// deadline of the wait stays when something comes, and is moved only once it has passed: it costs nothing a message.
 func (c *Conn) await() awaited {
 	p := c.parking
-	if p.woken {
-		p.woken = false
-		return bytesCame
+	for {
+		p.refused = false
+		err := p.raw.Read(p.try)
+		switch {
+		case p.refused || err != nil && !isTimeout(err):
+			return trouble
+		case err == nil:
+			return bytesCame
+		case !c.disarm():
+			return trouble
+		case time.Since(p.lastMessage) >= p.lot.after:
+			return silence
+		}
 	}
-	p.waits = false
-	err := p.raw.Read(p.try)
-	if p.waits && !c.armReadDeadline(time.Time{}) {
-		return trouble
-	}
-	switch {
-	case err == nil:
-		return bytesCame
-	case isTimeout(err):
-		return silence
-	}
-	return trouble
 }
 
 // tryRead reads ahead without waiting. It reports false when there is nothing to read: then it is called again when
@@ -97,24 +94,30 @@ func (c *Conn) tryRead(fd uintptr) bool {
 	if p.source.readNow(fd) {
 		return true
 	}
-	if !p.waits {
-		p.waits = c.armReadDeadline(p.lastMessage.Add(p.lot.after))
+	if !p.armed {
+		p.armed = c.armReadDeadline(p.lastMessage.Add(p.lot.after))
+		p.refused = !p.armed
 	}
-	return !p.waits
+	return p.refused
+}
+
+// disarm takes the deadline of a wait away. It reports false when one for the end of the connection is in force.
+func (c *Conn) disarm() bool {
+	c.parking.armed = false
+	return c.armReadDeadline(time.Time{})
 }
 
 // takeControl deals with a ping or a pong that is the next frame, and reports whether it was one. gorilla would do so,
 // too, but then go on waiting for a message: a client that is silent but for its pongs would never be parked again. What
 // is not there to its last byte, or not as it has to be (RFC 6455, sections 5.2 and 5.5), is left to gorilla.
 func (c *Conn) takeControl() bool {
+	if !c.controlComes() {
+		return false
+	}
 	reader := c.parking.reader
 	here := reader.Buffered() + c.parking.source.left()
 	frame, _ := reader.Peek(min(here, 2+maskBytes+maxControl)) // which does not wait
 	if len(frame) < 2+maskBytes || frame[1]&maskBit == 0 {
-		return false
-	}
-	op := frame[0]
-	if op != finBit|websocket.PingMessage && op != finBit|websocket.PongMessage {
 		return false
 	}
 	size := int(frame[1] &^ maskBit)
@@ -124,15 +127,28 @@ func (c *Conn) takeControl() bool {
 	if c.control() != nil {
 		return false // gorilla's turn: it counts the frame again, and that is the end
 	}
-	if op == finBit|websocket.PingMessage {
-		mask, payload := frame[2:2+maskBytes], make([]byte, size)
-		for i := range payload {
-			payload[i] = frame[2+maskBytes+i] ^ mask[i%maskBytes]
-		}
+	if frame[0] == finBit|websocket.PingMessage {
+		payload := bytes.Clone(frame[2+maskBytes : 2+maskBytes+size])
+		unmask(payload, [maskBytes]byte(frame[2:]))
 		c.send(wire.ControlFrame(wire.OpPong, payload))
 	}
 	_, _ = reader.Discard(2 + maskBytes + size) // it is buffered
 	return true
+}
+
+// controlComes reports whether the next frame is a ping or a pong, going by its first byte. To look into the reader would
+// have it take what [Conn.takeMessage] takes better.
+func (c *Conn) controlComes() bool {
+	p := c.parking
+	first := byte(0)
+	switch {
+	case p.reader.Buffered() > 0:
+		ahead, _ := p.reader.Peek(1) // which is there
+		first = ahead[0]
+	case p.source.left() > 0:
+		first = p.source.ahead()[0]
+	}
+	return first == finBit|websocket.PingMessage || first == finBit|websocket.PongMessage
 }
 
 // Of frames (RFC 6455, section 5.2).
@@ -158,23 +174,23 @@ func (c *Conn) park(resume func()) bool {
 }
 
 // wake has the connection read again if it is parked. It is called with mu held.
-func (c *Conn) wake(readable bool) {
+func (c *Conn) wake() {
 	p := c.parking
 	if p == nil || p.resume == nil {
 		return
 	}
 	p.lot.remove(c)
 	resume := p.resume
-	p.resume, p.woken = nil, readable
+	p.resume = nil
 	go resume()
 }
 
 // wakeAt is wake for the lot, which knows a place whose connection may have left it meanwhile, and even have come back
 // to another one.
-func (c *Conn) wakeAt(place uint64, readable bool) {
+func (c *Conn) wakeAt(place uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.parking.place == place {
-		c.wake(readable)
+		c.wake()
 	}
 }
