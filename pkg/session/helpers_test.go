@@ -27,6 +27,7 @@ type gateway struct {
 	rooms    *room.Service
 	registry *prometheus.Registry
 	key      auth.SigningKey
+	prompt   bool            // the connections to come can be written to without waiting
 	life     context.Context // of the sessions
 	end      context.CancelFunc
 	serving  sync.WaitGroup
@@ -139,7 +140,11 @@ func (g *gateway) serveBy(conn *conn, by session.Conn, who session.Client) *clie
 }
 
 func (g *gateway) connect() *client {
-	return g.serve(newConn(), session.Client{Transport: "test", Remote: "192.0.2.1:1234"})
+	conn, who := newConn(), session.Client{Transport: "test", Remote: "192.0.2.1:1234"}
+	if g.prompt {
+		return g.serveBy(conn, &promptConn{conn: conn}, who)
+	}
+	return g.serve(conn, who)
 }
 
 const helloOpen = `{"id":1,"type":"hello","app":"open","name":"Ada"}`

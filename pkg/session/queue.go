@@ -8,16 +8,19 @@ import (
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
 
-// queue holds what waits to be written to one connection, and its flusher: a goroutine that lives only while there is
-// something to write, takes all that waits, and hands it to the transport in one call. There is never a delay to
-// collect more: what comes while a write is under way makes the next batch.
+// queue holds what waits to be written to one connection. It is flushed only while there is something to write, and by one
+// at a time, which takes all that waits and hands it to the transport in one call: one of the server's writers, or a goroutine
+// of its own where the transport has to be waited for. There is never a delay to collect more: what comes while a write is
+// under way makes the next batch.
 type queue struct {
 	// immutable
 	conn     Conn
+	prompter Prompter // the same, nil if it has to be waited for
 	server   *Server
 	overflow func() // called once, outside of mu, when a bound is passed
 
 	flushers sync.WaitGroup
+	behind   *queue // whose turn it is after this one; guarded by the writers' mu
 
 	mu       sync.Mutex
 	waiting  *batch // nil when there is nothing
@@ -154,32 +157,83 @@ func (q *queue) drop() int {
 	return dropped
 }
 
-// start starts the flusher unless it runs. mu is held.
+// start has the queue flushed unless it is being so. mu is held.
 func (q *queue) start() {
-	if !q.flushing {
-		q.flushing = true
-		q.flushers.Go(q.flush)
+	if q.flushing {
+		return
 	}
+	q.flushing = true
+	if q.prompter == nil {
+		q.flushers.Go(q.flush)
+		return
+	}
+	q.flushers.Add(1)
+	q.server.writers.add(q)
 }
 
 // flush writes until nothing waits, then says the farewell if there is one.
 func (q *queue) flush() {
 	for {
-		q.mu.Lock()
-		work := q.waiting
+		work, end := q.take()
 		if work == nil {
-			end := q.end
-			q.flushing = false
-			q.mu.Unlock()
-			if end != nil && !end.silent {
+			if end != nil {
 				q.conn.Close(end.code, end.reason)
 			}
 			return
 		}
-		q.emptied()
-		q.mu.Unlock()
-		q.write(work)
+		q.written(work, q.conn.Write(work.frames))
 	}
+}
+
+// flushNow writes what waits, if it can do so without waiting. What else there is to do is left to a goroutine that may.
+func (q *queue) flushNow() {
+	work, end := q.take()
+	switch {
+	case work == nil && end == nil:
+		q.flushers.Done()
+		return
+	case work == nil:
+		go func() {
+			defer q.flushers.Done()
+			q.conn.Close(end.code, end.reason)
+		}()
+		return
+	}
+	whole, err := q.prompter.WriteNow(work.frames)
+	if !whole {
+		go func() {
+			defer q.flushers.Done()
+			q.written(work, q.conn.Write(nil))
+			q.flush()
+		}()
+		return
+	}
+	q.written(work, err)
+	q.mu.Lock()
+	over := q.waiting == nil && q.end == nil
+	q.flushing = !over
+	q.mu.Unlock()
+	if over {
+		q.flushers.Done()
+	} else {
+		q.server.writers.add(q)
+	}
+}
+
+// take gives what waits. When that is nothing, the queue is not being flushed any more, and end is the farewell that is to
+// be said, if there is one.
+func (q *queue) take() (work *batch, end *farewell) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	work = q.waiting
+	if work == nil {
+		if q.flushing = false; q.end != nil && !q.end.silent {
+			end = q.end
+		}
+		return nil, end
+	}
+	q.emptied()
+	return work, nil
 }
 
 // emptied notes that nothing waits any more. mu is held.
@@ -188,10 +242,9 @@ func (q *queue) emptied() {
 	q.free.frames, q.free.bytes = 0, 0
 }
 
-// write hands one batch to the transport.
-func (q *queue) write(work *batch) {
+// written notes what became of a batch that was handed to the transport.
+func (q *queue) written(work *batch, err error) {
 	defer work.release()
-	err := q.conn.Write(work.frames)
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		q.fail(len(work.frames), farewell{code: wire.CloseSlowReceiver, reason: "a write took too long"})

@@ -46,7 +46,7 @@ func TestQueueOverflow(t *testing.T) {
 		{"ByBytesExactly", session.Options{QueueBytes: 10 * size}, 10},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			inBubble(t, tc.opts, func(t *testing.T, g *gateway) {
+			inBothBubbles(t, tc.opts, func(t *testing.T, g *gateway) {
 				c := stuck(t, g)
 				other, _ := g.enter()
 				begun := time.Now()
@@ -74,7 +74,7 @@ func TestQueueOverflow(t *testing.T) {
 
 // A snapshot larger than the queue would close the session, and again each time the client came back for it.
 func TestQueueTakesOneLargeFrame(t *testing.T) {
-	inBubble(t, session.Options{QueueBytes: 5000}, func(t *testing.T, g *gateway) {
+	inBothBubbles(t, session.Options{QueueBytes: 5000}, func(t *testing.T, g *gateway) {
 		c, _ := g.enter()
 		c.send(event(1, 50_000))
 		synctest.Wait()
@@ -93,7 +93,7 @@ func TestQueueTakesOneLargeFrame(t *testing.T) {
 
 // Frames keep their order, and what comes during a write is the next batch.
 func TestQueueOrderAndBatches(t *testing.T) {
-	inBubble(t, session.Options{}, func(t *testing.T, g *gateway) {
+	inBothBubbles(t, session.Options{}, func(t *testing.T, g *gateway) {
 		c := stuck(t, g)
 		for number := range 100 {
 			c.send(event(number+1, 10))
@@ -138,7 +138,7 @@ func TestQueueConcurrentSenders(t *testing.T) {
 
 // What was answered before the end is still told.
 func TestFarewellComesAfterQueuedFrames(t *testing.T) {
-	inBubble(t, session.Options{}, func(t *testing.T, g *gateway) {
+	inBothBubbles(t, session.Options{}, func(t *testing.T, g *gateway) {
 		c := stuck(t, g)
 		for number := range 5 {
 			c.send(event(number+1, 10))
@@ -167,7 +167,7 @@ func TestFailedWrite(t *testing.T) {
 		{"Timeout", fmt.Errorf("write: %w", os.ErrDeadlineExceeded), "slow_receiver", "server"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			inBubble(t, session.Options{}, func(t *testing.T, g *gateway) {
+			inBothBubbles(t, session.Options{}, func(t *testing.T, g *gateway) {
 				c := stuck(t, g)
 				for number := range 4 {
 					c.send(event(number+1, 10))
@@ -185,7 +185,7 @@ func TestFailedWrite(t *testing.T) {
 
 // The end of a session waits for its writer: afterwards nothing of it is left.
 func TestServeAwaitsTheWriter(t *testing.T) {
-	inBubble(t, session.Options{}, func(t *testing.T, g *gateway) {
+	inBothBubbles(t, session.Options{}, func(t *testing.T, g *gateway) {
 		c := stuck(t, g)
 		c.send(event(1, 10))
 		c.requests <- step{err: &ended{}}

@@ -155,6 +155,7 @@ type Server struct {
 	opts    Options
 	metrics *metrics
 	roster  *roster
+	writers *writers
 }
 
 // NewServer makes a server without sessions.
@@ -162,7 +163,7 @@ func NewServer(opts Options) (*Server, error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
-	return &Server{opts: opts, metrics: newMetrics(opts.Registerer), roster: newRoster()}, nil
+	return &Server{opts: opts, metrics: newMetrics(opts.Registerer), roster: newRoster(), writers: newWriters()}, nil
 }
 
 // Serve runs one session on a connection, and calls ended when both have ended. It may return long before, when the session

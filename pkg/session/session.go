@@ -38,6 +38,9 @@ func newSession(server *Server, conn Conn, client Client, after func()) *Session
 	s.queue = queue{conn: conn, server: server, overflow: func() {
 		s.logger().Info("session is too slow", "queue_messages", server.opts.QueueMessages, "queue_bytes", server.opts.QueueBytes)
 	}}
+	if prompter, ok := conn.(Prompter); ok && prompter.Prompt() {
+		s.queue.prompter = prompter
+	}
 	s.parker, _ = conn.(Parker)
 	s.resume = s.read
 	return s

@@ -22,6 +22,7 @@ type Conn struct {
 	conn     *websocket.Conn
 	socket   net.Conn
 	send     func(*wire.Frame) // set by Bind
+	prompt   *prompt           // nil if it is not written to without waiting
 	parking  *parking          // nil if it cannot be parked
 
 	// owned by the reader
@@ -30,6 +31,8 @@ type Conn struct {
 	controlsFrom time.Time
 
 	lastRead atomic.Int64 // when a frame was last read, in Unix nanoseconds
+
+	writing sync.Mutex // held from a frame's first byte to its last
 
 	mu      sync.Mutex
 	closing bool // a close frame was sent or tried: only its echo is waited for
@@ -68,10 +71,13 @@ func (e *Ended) Unwrap() error { return e.err }
 // on purpose: with 1000, or with a close frame that gives no code, as close() in a browser sends it.
 func (e *Ended) Ended() (code wire.CloseCode, left bool) { return e.code, e.left }
 
-func newConn(u *Upgrader, conn *websocket.Conn, socket net.Conn, parking *parking) *Conn {
-	c := &Conn{upgrader: u, conn: conn, socket: socket, parking: parking}
-	if parking != nil {
-		parking.try = c.tryRead
+func newConn(u *Upgrader, conn *websocket.Conn, h *hijacker) *Conn {
+	c := &Conn{upgrader: u, conn: conn, socket: h.socket, prompt: h.prompt, parking: h.parking}
+	if c.prompt != nil {
+		c.prompt.try = c.tryWrite
+	}
+	if c.parking != nil {
+		c.parking.try = c.tryRead
 	}
 	c.lastRead.Store(time.Now().UnixNano())
 	conn.SetReadLimit(int64(u.opts.MessageBytes))
@@ -333,13 +339,13 @@ func (c *Conn) Close(code wire.CloseCode, reason string) { _ = c.goodbye(code, r
 // goodbye sends the one close frame of the connection, and reports whether it did. Code 0 sends none.
 func (c *Conn) goodbye(code wire.CloseCode, reason string) bool {
 	c.mu.Lock()
-	said, torn := c.closing || c.gone, c.torn
+	said := c.closing || c.gone
 	c.closing = true
 	c.mu.Unlock()
 	if said || code == 0 {
 		return false
 	}
-	sent := !torn && c.writeClose(code, reason)
+	sent := c.writeClose(code, reason)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.gone {
@@ -354,13 +360,24 @@ func (c *Conn) goodbye(code wire.CloseCode, reason string) bool {
 	return sent
 }
 
-// writeClose reports whether a close frame went out. gorilla sends its own after a frame that RFC 6455 does not allow.
+// writeClose reports whether a close frame went out, for which a write under way has as long as it has itself. gorilla sends
+// its own after a frame that RFC 6455 does not allow.
 func (c *Conn) writeClose(code wire.CloseCode, reason string) bool {
+	deadline := time.Now().Add(closeWriteTimeout)
+	_ = c.socket.SetWriteDeadline(deadline) // a socket that takes none is broken, and writing will tell
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	c.mu.Lock()
+	torn := c.torn
+	c.mu.Unlock()
+	if torn {
+		return false
+	}
 	if len(reason) > maxReason {
 		reason = reason[:maxReason]
 	}
 	frame := websocket.FormatCloseMessage(int(code), reason)
-	err := c.conn.WriteControl(websocket.CloseMessage, frame, time.Now().Add(closeWriteTimeout))
+	err := c.conn.WriteControl(websocket.CloseMessage, frame, deadline)
 	return err == nil || errors.Is(err, websocket.ErrCloseSent)
 }
 

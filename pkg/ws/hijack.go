@@ -23,7 +23,8 @@ type hijacker struct {
 
 	// what came of it
 	socket  net.Conn
-	parking *parking // nil if the connection cannot be parked
+	prompt  *prompt  // nil if the connection is not written to without waiting
+	parking *parking // nil if it cannot be parked
 }
 
 // Hijack implements http.Hijacker.
@@ -36,14 +37,17 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if buffered.Reader.Buffered() > 0 {
 		return socket, buffered, nil // sent before the handshake was over, which gorilla refuses
 	}
-	// One in TLS has a state between the socket and the reader, and others are none of the system's.
-	if tcp, ok := socket.(*net.TCPConn); ok && h.lot.parks() {
+	// One in TLS has a state between the socket and who reads and writes, and others are none of the system's.
+	if tcp, ok := socket.(*net.TCPConn); ok && canTry {
 		if raw, err := tcp.SyscallConn(); err == nil {
-			ahead := &source{Conn: socket}
-			reader := bufio.NewReaderSize(ahead, smallBuffer)
-			h.parking = &parking{lot: h.lot, raw: raw, source: ahead, reader: reader, lastMessage: time.Now()}
-			return ahead, bufio.NewReadWriter(reader, buffered.Writer), nil
+			h.prompt = &prompt{raw: raw}
 		}
+	}
+	if h.prompt != nil && h.lot.parks() {
+		ahead := &source{Conn: socket}
+		reader := bufio.NewReaderSize(ahead, smallBuffer)
+		h.parking = &parking{lot: h.lot, raw: h.prompt.raw, source: ahead, reader: reader, lastMessage: time.Now()}
+		return ahead, bufio.NewReadWriter(reader, buffered.Writer), nil
 	}
 	return socket, bufio.NewReadWriter(bufio.NewReaderSize(socket, readBuffer), buffered.Writer), nil
 }

@@ -80,13 +80,3 @@ func (s *watchSet) wait() (places []uint64, err error) {
 func (s *watchSet) interrupt() { _ = s.file.SetReadDeadline(time.Unix(1, 0)) }
 
 func (s *watchSet) close() { _ = s.file.Close() }
-
-// readSocket reads what a socket has; again is set when that is nothing.
-func readSocket(fd uintptr, into []byte) (n int, again bool) {
-	for {
-		n, err := syscall.Read(int(fd), into)
-		if err != syscall.EINTR {
-			return n, err == syscall.EAGAIN
-		}
-	}
-}

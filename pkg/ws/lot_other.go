@@ -23,5 +23,3 @@ func (*watchSet) wait() ([]uint64, error) { return nil, errors.ErrUnsupported }
 func (*watchSet) interrupt() {}
 
 func (*watchSet) close() {}
-
-func readSocket(uintptr, []byte) (n int, again bool) { return 0, false }

@@ -133,7 +133,7 @@ func (u *Upgrader) Upgrade(w http.ResponseWriter, r *http.Request) (*Conn, error
 	if err != nil {
 		return nil, fmt.Errorf("ws: handshake: %w", err)
 	}
-	return newConn(u, conn, hijacked.socket, hijacked.parking), nil
+	return newConn(u, conn, hijacked), nil
 }
 
 // Refuse answers a handshake that the gateway does not want for a reason of its own; retryAfter tells when to come

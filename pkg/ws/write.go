@@ -16,23 +16,48 @@ var errClosing = errors.New("ws: the connection is being closed")
 // write of all bytes together. gorilla's own control frames are single writes, too, so they come between frames and
 // never into one. An error is the end: nothing can be written after it, and Close then makes Read return at once.
 func (c *Conn) Write(frames []*wire.Frame) error {
-	c.mu.Lock()
-	over := c.closing || c.torn || c.gone
-	c.mu.Unlock()
-	if over {
+	if c.prompt != nil && len(c.prompt.left) > 0 {
+		if err := c.writeLeft(); err != nil || len(frames) == 0 {
+			return err
+		}
+	}
+	if c.over() {
 		return errClosing
 	}
+	c.writing.Lock()
+	defer c.writing.Unlock()
 	err := c.write(frames)
-	if err != nil {
-		c.mu.Lock()
-		c.torn = true
-		c.mu.Unlock()
-	}
+	c.tear(err)
 	return err
 }
 
+// over reports whether nothing is to be written any more.
+func (c *Conn) over() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closing || c.torn || c.gone
+}
+
+// tear notes a write that failed.
+func (c *Conn) tear(err error) {
+	if err == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.torn = true
+}
+
+// setWriteDeadline has a write end in time.
+func (c *Conn) setWriteDeadline(timeout time.Duration) error {
+	if c.prompt != nil {
+		c.prompt.timed = true
+	}
+	return c.socket.SetWriteDeadline(time.Now().Add(timeout))
+}
+
 func (c *Conn) write(frames []*wire.Frame) error {
-	if err := c.socket.SetWriteDeadline(time.Now().Add(c.upgrader.opts.WriteTimeout)); err != nil {
+	if err := c.setWriteDeadline(c.upgrader.opts.WriteTimeout); err != nil {
 		return err
 	}
 	if len(frames) == 1 {
@@ -66,11 +91,17 @@ func writeVectored(socket *net.TCPConn, frames []*wire.Frame) error {
 }
 
 func writeTogether(socket net.Conn, frames []*wire.Frame) error {
-	b := buffers.Get().(*buffer)
+	b := gather(frames)
 	defer b.release()
+	_, err := socket.Write(b.bytes)
+	return err
+}
+
+// gather copies frames into one buffer.
+func gather(frames []*wire.Frame) *buffer {
+	b := buffers.Get().(*buffer)
 	for _, frame := range frames {
 		b.bytes = append(b.bytes, frame.WebSocket()...)
 	}
-	_, err := socket.Write(b.bytes)
-	return err
+	return b
 }
