@@ -18,10 +18,11 @@ func notMember(room string) *wire.Error {
 
 // refusal gives the error for the client, or nil.
 func (m *Member) refusal(err error) *wire.Error {
-	var refusal *wire.Error
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
+	}
+	var refusal *wire.Error // what errors.As fills is allocated
+	switch {
 	case errors.As(err, &refusal):
 		return refusal
 	case errors.Is(err, store.ErrFenced), errors.Is(err, store.ErrSuperseded):

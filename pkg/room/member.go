@@ -248,7 +248,8 @@ func (m *Member) Leave(id int64, room string, done func(wire.Done, error)) {
 // Signal sends to one peer. Refusals: not_member, forbidden, peer_gone, outcome_unknown. id is the request's number, by which
 // it takes effect once, also when it comes again over another connection; 0 for none.
 func (m *Member) Signal(id int64, request *wire.Signal, done func(wire.Done, error)) {
-	if err := m.allow(request.Room, func(p Permissions) bool { return p.Publish }); err != nil {
+	st, err := m.allow(request.Room, func(p Permissions) bool { return p.Publish })
+	if err != nil {
 		done(wire.Done{}, err)
 		return
 	}
@@ -256,37 +257,35 @@ func (m *Member) Signal(id int64, request *wire.Signal, done func(wire.Done, err
 		done(wire.Done{}, wire.Errorf(wire.CodeBadRequest, "a signal cannot go to oneself"))
 		return
 	}
-	body := make([]byte, 0, 128+len(request.Room)+len(request.Data))
-	m.send(request.Room, store.Send{
+	m.send(st, store.Send{
 		Request: id, To: request.To, Type: string(wire.TypeSignal),
-		Event: wire.AppendEventBody(body, request.Room, &wire.Signaled{From: m.id, Data: request.Data}),
+		Event: wire.AppendEventBody(nil, request.Room, &wire.Signaled{From: m.id, Data: request.Data}),
 	}, done)
 }
 
 // Publish sends to the room. Refusals: not_member, forbidden, outcome_unknown. id is as in [Member.Signal].
 func (m *Member) Publish(id int64, request *wire.Publish, done func(wire.Done, error)) {
-	if err := m.allow(request.Room, func(p Permissions) bool { return p.Publish }); err != nil {
+	st, err := m.allow(request.Room, func(p Permissions) bool { return p.Publish })
+	if err != nil {
 		done(wire.Done{}, err)
 		return
 	}
-	body := make([]byte, 0, 160+len(request.Room)+len(request.Data))
-	m.send(request.Room, store.Send{
+	m.send(st, store.Send{
 		Request: id, Type: string(wire.TypeMessage), Echo: request.Echo, Volatile: request.Volatile,
-		Event: wire.AppendEventBody(body, request.Room, &wire.Message{
+		Event: wire.AppendEventBody(nil, request.Room, &wire.Message{
 			From: m.id, Topic: request.Topic, Data: request.Data, Volatile: request.Volatile}),
 	}, done)
 }
 
-func (m *Member) send(room string, call store.Send, done func(wire.Done, error)) {
-	call.Seat = m.seat(m.room(room))
-	st := m.find(room)
-	if st != nil && st.repairs() {
+func (m *Member) send(st *seat, call store.Send, done func(wire.Done, error)) {
+	call.Seat = m.seat(st.room)
+	if st.repairs() {
 		done(wire.Done{}, &wire.Error{
 			Code: wire.CodeUnavailable, Message: "the room is being put right", RetryAfter: recoveryPause})
 		return
 	}
 	// What comes again is answered as it was then, whatever it says now: that is no witness.
-	logged, hash := !call.Volatile && st != nil && (call.Request == 0 || call.Request > st.request), uint64(0)
+	logged, hash := !call.Volatile && (call.Request == 0 || call.Request > st.request), uint64(0)
 	if logged {
 		hash = hashOfBody(call.Event)
 	}
@@ -294,14 +293,14 @@ func (m *Member) send(room string, call store.Send, done func(wire.Done, error))
 		if logged && err == nil && seq > 0 {
 			st.answered(seq, hash)
 		}
-		finish(done, wire.Done{Seq: seq}, m.outcome(room, err))
+		finish(done, wire.Done{Seq: seq}, m.outcome(st.room.Name, err))
 	})
 }
 
 // SetState merges into the member's own state. Refusals: not_member, forbidden, too_large, outcome_unknown. id is as in
 // [Member.Signal].
 func (m *Member) SetState(id int64, request *wire.SetState, done func(wire.Done, error)) {
-	err := m.allow(request.Room, func(p Permissions) bool { return p.Publish })
+	_, err := m.allow(request.Room, func(p Permissions) bool { return p.Publish })
 	if err == nil {
 		err = m.checkState(request.State)
 	}
@@ -324,7 +323,7 @@ func (m *Member) SetState(id int64, request *wire.SetState, done func(wire.Done,
 // UpdateRoom changes the room. Refusals: not_member, forbidden, conflict, limit, peer_gone, too_large, outcome_unknown. id is
 // as in [Member.Signal].
 func (m *Member) UpdateRoom(id int64, request *wire.UpdateRoom, done func(wire.Updated, error)) {
-	err := m.allow(request.Room, func(p Permissions) bool { return p.Moderate })
+	_, err := m.allow(request.Room, func(p Permissions) bool { return p.Moderate })
 	if err == nil && request.Capacity != nil && *request.Capacity > m.most {
 		err = wire.Errorf(wire.CodeLimit, "a room has at most %d seats", m.most)
 	}
@@ -351,7 +350,7 @@ func (m *Member) UpdateRoom(id int64, request *wire.UpdateRoom, done func(wire.U
 
 // Control mutes, unmutes or kicks. Refusals: not_member, forbidden, peer_gone, outcome_unknown. id is as in [Member.Signal].
 func (m *Member) Control(id int64, request *wire.Control, done func(wire.Controlled, error)) {
-	if err := m.allow(request.Room, func(p Permissions) bool { return p.Moderate }); err != nil {
+	if _, err := m.allow(request.Room, func(p Permissions) bool { return p.Moderate }); err != nil {
 		done(wire.Controlled{}, err)
 		return
 	}
@@ -466,14 +465,15 @@ func (m *Member) forget(st *seat) {
 	}
 }
 
-// allow checks that the member asked for a seat in the room and may do what permitted asks for. Whether it has the seat
+// allow gives the seat that the member asked for in the room, if it may do what permitted asks for. Whether it has the seat
 // is the script's to say.
-func (m *Member) allow(room string, permitted func(Permissions) bool) *wire.Error {
-	if m.find(room) == nil {
-		return notMember(room)
+func (m *Member) allow(room string, permitted func(Permissions) bool) (*seat, *wire.Error) {
+	st := m.find(room)
+	if st == nil {
+		return nil, notMember(room)
 	}
 	if permissions, ok := m.grant(room); !ok || !permitted(permissions) {
-		return wire.Errorf(wire.CodeForbidden, "the token does not allow this in room %q", room)
+		return nil, wire.Errorf(wire.CodeForbidden, "the token does not allow this in room %q", room)
 	}
-	return nil
+	return st, nil
 }

@@ -190,15 +190,20 @@ func (c *core) snapshotReply(id int64) func(*wire.Snapshot, error) {
 // before its client can know: one that keeps to the bound is never held back.
 func (c *core) answer(id int64, body wire.ReplyBody, err error) {
 	c.done()
-	var refusal *wire.Error
-	switch {
-	case err == nil:
-		c.sink.Reply(id, body)
-	case errors.As(err, &refusal):
-		c.refuse(id, refusal)
-	default:
-		c.refuse(id, wire.Errorf(wire.CodeInternal, "internal error"))
+	if err != nil {
+		c.refuse(id, refusalOf(err))
+		return
 	}
+	c.sink.Reply(id, body)
+}
+
+// refusalOf gives what a client is told of an error.
+func refusalOf(err error) *wire.Error {
+	var refusal *wire.Error
+	if errors.As(err, &refusal) {
+		return refusal
+	}
+	return wire.Errorf(wire.CodeInternal, "internal error")
 }
 
 func (c *core) handlePeers(id int64, request *wire.Peers) {

@@ -13,7 +13,7 @@ type metrics struct {
 	durations   prometheus.Histogram
 	requests    *requestCounters
 	refused     *prometheus.CounterVec
-	sent        map[wire.Type]prometheus.Counter
+	sent        []prometheus.Counter // by [wire.Frame.KindNumber]
 	frameBytes  prometheus.Counter
 	batches     prometheus.Histogram
 	dropped     *prometheus.CounterVec
@@ -65,9 +65,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	m.requests = newRequestCounters(received)
 	sent := counters("signalbox_messages_sent_total",
 		"Frames written to clients by type: the event's, or reply, error, ping, pong.", "type")
-	m.sent = make(map[wire.Type]prometheus.Counter, len(wire.FrameKinds))
 	for _, kind := range wire.FrameKinds {
-		m.sent[kind] = sent.WithLabelValues(string(kind))
+		m.sent = append(m.sent, sent.WithLabelValues(string(kind)))
 	}
 	// Series that exist before their first event: a rate over one that appears with it would miss it.
 	for _, reason := range []string{"queue_full", "ended"} {

@@ -256,7 +256,7 @@ func (q *queue) written(work *batch, err error) {
 	size := 0
 	for _, frame := range work.frames {
 		size += frame.Size()
-		q.server.metrics.sent[frame.Kind()].Inc()
+		q.server.metrics.sent[frame.KindNumber()].Inc()
 	}
 	q.server.metrics.batches.Observe(float64(len(work.frames)))
 	q.server.metrics.frameBytes.Add(float64(size))

@@ -41,6 +41,13 @@ var kindNumbers = func() map[string]uint8 {
 	return numbers
 }()
 
+// The numbers of the kinds that are no event's.
+var (
+	replyKind = kindNumbers[string(FrameReply)]
+	errorKind = kindNumbers[string(FrameError)]
+	otherKind = kindNumbers[string(frameOther)]
+)
+
 // frameHeader is the room for the longest frame header without mask: 2 bytes and a length of 8.
 const frameHeader = 10
 
@@ -55,7 +62,7 @@ func EventFrame(seq int64, body []byte) *Frame {
 
 // MessageFrame frames an event of no room, and a [Resync], which names its own.
 func MessageFrame(body EventBody) *Frame {
-	return newFrame(body.Type(), AppendEventBody(make([]byte, frameHeader, 256), "", body))
+	return newFrame(kindNumbers[string(body.Type())], AppendEventBody(make([]byte, frameHeader, 256), "", body))
 }
 
 // ReplyFrame frames the reply to request re.
@@ -64,29 +71,29 @@ func ReplyFrame(re int64, body ReplyBody) *Frame {
 	if snapshot, ok := body.(*Snapshot); ok {
 		size = snapshot.size()
 	}
-	return newFrame(FrameReply, AppendReply(make([]byte, frameHeader, frameHeader+size), re, body))
+	return newFrame(replyKind, AppendReply(make([]byte, frameHeader, frameHeader+size), re, body))
 }
 
 // ErrorFrame frames the refusal of request re.
 func ErrorFrame(re int64, refusal *Error) *Frame {
-	return newFrame(FrameError, AppendError(make([]byte, frameHeader, 192), re, refusal))
+	return newFrame(errorKind, AppendError(make([]byte, frameHeader, 192), re, refusal))
 }
 
 // eventKind reads the type in front of an event body.
-func eventKind(body []byte) Type {
+func eventKind(body []byte) uint8 {
 	rest, ok := bytes.CutPrefix(body, []byte(`{"type":"`))
 	end := bytes.IndexByte(rest, '"')
 	if !ok || end < 0 {
-		return frameOther
+		return otherKind
 	}
 	if number, ok := kindNumbers[string(rest[:end])]; ok && int(number) < len(EventTypes) {
-		return frameKinds[number]
+		return number
 	}
-	return frameOther
+	return otherKind
 }
 
 // newFrame writes the header in front of the message that follows frameHeader free bytes in b (RFC 6455, section 5.2).
-func newFrame(kind Type, b []byte) *Frame {
+func newFrame(kind uint8, b []byte) *Frame {
 	const finalText = 0x81
 	size := len(b) - frameHeader
 	start := frameHeader - 2
@@ -103,11 +110,14 @@ func newFrame(kind Type, b []byte) *Frame {
 		binary.BigEndian.PutUint64(b[start+2:], uint64(size))
 	}
 	b[start] = finalText
-	return &Frame{kind: kindNumbers[string(kind)], bytes: b[start:], text: uint8(frameHeader - start)}
+	return &Frame{kind: kind, bytes: b[start:], text: uint8(frameHeader - start)}
 }
 
 // Kind is the event's type, or what else the frame is.
 func (f *Frame) Kind() Type { return frameKinds[f.kind] }
+
+// KindNumber is the place of its kind in [FrameKinds].
+func (f *Frame) KindNumber() int { return int(f.kind) }
 
 // WebSocket gives the whole frame. It must not be changed.
 func (f *Frame) WebSocket() []byte { return f.bytes }
