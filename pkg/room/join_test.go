@@ -53,6 +53,24 @@ func TestJoinSnapshot(t *testing.T) {
 	})
 }
 
+// A snapshot names its peers as they are, whatever their names are made of.
+func TestSnapshotNames(t *testing.T) {
+	n := startNode(t, redistest.Single(t).Addr(), "n1", nodeOptions{})
+	users := []string{"plain", `"`, `\`, `","name":"x`, "<script>&", "\u2028", "Zoë", "{}", "\x01", "}"}
+	var snapshot *wire.Snapshot
+	for i, user := range users {
+		for j, name := range []string{"", "Ada", user} {
+			id := fmt.Sprintf("p%d-%d", i, j)
+			snapshot = newPeerAs(t, n, room.Identity{ID: id, App: "acme", User: user, Name: name, Grant: everything}).mustJoin(t, "r")
+			self := snapshot.Peers[len(snapshot.Peers)-1]
+			require.Equal(t, id, self.ID)
+			require.Equal(t, user, self.User)
+			require.Equal(t, name, self.Name)
+		}
+	}
+	require.Len(t, snapshot.Peers, 3*len(users))
+}
+
 // Events that reach the node before the reply to a join: those that the snapshot has are not told again, those after
 // it are told once each, in order, and after the snapshot.
 func TestEventsBeforeTheSnapshot(t *testing.T) {

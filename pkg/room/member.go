@@ -191,8 +191,11 @@ func (m *Member) reserve(room store.Room) (*seat, *wire.Error) {
 
 // joined takes a join's reply.
 func (m *Member) joined(st *seat, snapshot *store.Snapshot, err error, done func(*wire.Snapshot, error)) {
-	result := m.finishJoin(st, snapshot, err, done)
-	m.service.metrics.joins.WithLabelValues(result).Inc()
+	if result := m.finishJoin(st, snapshot, err, done); result == "ok" {
+		m.service.metrics.joined.Inc()
+	} else {
+		m.service.metrics.joins.WithLabelValues(result).Inc()
+	}
 }
 
 func (m *Member) finishJoin(st *seat, snapshot *store.Snapshot, err error, done func(*wire.Snapshot, error)) string {

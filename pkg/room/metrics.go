@@ -10,6 +10,7 @@ type metrics struct {
 	rooms     prometheus.Gauge
 	seats     prometheus.Gauge
 	joins     *prometheus.CounterVec
+	joined    prometheus.Counter // of joins, those that are ok
 	delivered prometheus.Counter
 	discarded *prometheus.CounterVec
 	resumes   *prometheus.CounterVec
@@ -39,6 +40,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		discarded: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "signalbox_events_discarded_total", Help: "Room events that reached this node without a receiver for them: no_room, no_peer, seen (known from the snapshot), or old (of a life of the room that is over)."}, []string{"reason"}),
 	}
+	m.joined = m.joins.WithLabelValues("ok")
 	m.resumes = counters("signalbox_resumed_seats_total", "Seats that sessions came back for: replayed, resync, gone, or refused (the whole resume).", "result")
 	m.replays = counters("signalbox_room_replays_total", "Rooms that were brought back in line: replayed from the log, or put right because of log (too short), epoch, rewound, seat (missing), emptied or subscription.", "result")
 	m.resyncs = counter("signalbox_resyncs_total", "Peers that had to start over from a snapshot.")

@@ -83,13 +83,26 @@ func (e *encoder) rawOrNull(key string, value []byte) {
 	e.raw(key, value)
 }
 
-// object appends an object of the application's with its keys in order, or nothing when it is nil.
+// object appends an object of the application's, or nothing when it is nil.
 func (e *encoder) object(key string, object Object) {
-	if object == nil {
-		return
+	if object != nil {
+		e.objectOrEmpty(key, object)
 	}
+}
+
+// objectOrEmpty appends an object of the application's, which is empty when it is nil.
+func (e *encoder) objectOrEmpty(key string, object Object) {
 	e.key(key)
 	e.open()
+	if len(object) > 0 {
+		e.members(object)
+	}
+	e.close()
+	e.b = append(e.b, ',')
+}
+
+// members appends what is in an object, with its keys in order. It needs a large part of a small stack.
+func (e *encoder) members(object Object) {
 	var names [32]string
 	for _, name := range sortedKeys(object, names[:0]) {
 		e.name(name)
@@ -99,8 +112,6 @@ func (e *encoder) object(key string, object Object) {
 		}
 		e.b = append(append(e.b, value...), ',')
 	}
-	e.close()
-	e.b = append(e.b, ',')
 }
 
 // nested appends an object that fill writes.

@@ -195,12 +195,12 @@ func eventSize(body EventBody) int {
 // SplitJoined gives the body of a [JoinedPeer] event in two parts, between which the peer's order belongs: the
 // order is known only to the script that takes the seat.
 func SplitJoined(room string, peer *Peer) (head, tail []byte) {
-	e := encoder{}
+	e := encoder{b: make([]byte, 0, 96+len(room)+len(peer.ID))}
 	e.begin(room, TypeJoinedPeer)
 	e.key("peer")
 	e.open()
 	peer.encodeHead(&e)
-	t := encoder{b: []byte{','}}
+	t := encoder{b: append(make([]byte, 0, 64+len(peer.User)+len(peer.Name)), ',')}
 	peer.encodeTail(&t)
 	t.close()
 	return e.b, append(t.b, '}')
@@ -225,11 +225,11 @@ func SplitKicked(room, by string) (head, tail []byte) { return splitLeft(room, R
 func SplitLeftOf(room, reason string) (head, tail []byte) { return splitLeft(room, reason, "") }
 
 func splitLeft(room, reason, by string) (head, tail []byte) {
-	e := encoder{}
+	e := encoder{b: make([]byte, 0, 64+len(room))}
 	e.begin(room, TypeLeftPeer)
 	e.key("peer")
 	e.b = append(e.b, '"')
-	t := encoder{b: []byte{'"', ','}}
+	t := encoder{b: append(make([]byte, 0, 48+len(by)), '"', ',')}
 	t.str("reason", reason)
 	t.text("by", by)
 	t.close()
@@ -270,7 +270,7 @@ func (m *BackPeer) decode(f *fields)  { m.Peer = f.required("peer", ValidID) }
 
 func (m *StateChanged) encode(e *encoder) {
 	e.str("peer", m.Peer)
-	e.object("state", orEmpty(m.State))
+	e.objectOrEmpty("state", m.State)
 }
 
 func (m *StateChanged) decode(f *fields) {

@@ -301,7 +301,7 @@ func (m *Snapshot) encodeState(e *encoder) {
 	e.int("count", int64(m.Count))
 	e.bool("locked", m.Locked)
 	e.nullable("presenter", m.Presenter)
-	e.object("properties", orEmpty(m.Properties))
+	e.objectOrEmpty("properties", m.Properties)
 	e.rawOrNull("spotlight", m.Spotlight)
 	e.int("created", m.Created)
 	e.key("peers")
@@ -350,7 +350,7 @@ func (p *Peer) encodeHead(e *encoder) {
 func (p *Peer) encodeTail(e *encoder) {
 	e.str("user", p.User)
 	e.text("name", p.Name)
-	e.object("state", orEmpty(p.State))
+	e.objectOrEmpty("state", p.State)
 	e.flag("away", p.Away)
 }
 
@@ -373,13 +373,6 @@ func (p *Peer) decode(f *fields) {
 func orNil(o Object) Object {
 	if len(o) == 0 {
 		return nil
-	}
-	return o
-}
-
-func orEmpty(o Object) Object {
-	if o == nil {
-		return Object{}
 	}
 	return o
 }
