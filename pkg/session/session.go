@@ -28,7 +28,10 @@ type Session struct {
 	resume  func()      // read, for the parker
 	unwatch func() bool // stops the watch over the context
 
-	patience *time.Timer // ends a connection that says no hello; nil once it has. Owned by the reader.
+	// owned by the reader
+	patience *time.Timer // ends a connection that says no hello; nil once it has
+	joined   time.Time   // when it last asked for a room
+	kept     bool        // the stack is kept since
 }
 
 func newSession(server *Server, conn Conn, client Client, after func()) *Session {
@@ -142,11 +145,32 @@ func (s *Session) serve() (end cause, result served) {
 		case s.rises(request.ID):
 			s.dispatch(request)
 		}
-		switch request.Body.(type) {
-		case *wire.Hello, *wire.Join:
+		if s.sheds(request.Body) {
 			return cause{}, grown
 		}
 	}
+}
+
+// shedPause is how long a session that goes on joining rooms keeps the stack that it has grown: to grow it anew each time
+// takes a good part of what a join costs.
+const shedPause = time.Second
+
+// sheds reports whether the reader is to go on with a smaller stack after a request.
+func (s *Session) sheds(request wire.RequestBody) bool {
+	switch request.(type) {
+	case *wire.Hello:
+		return true
+	case *wire.Join:
+		now := time.Now()
+		s.kept = now.Sub(s.joined) < shedPause
+		s.joined = now
+		return !s.kept
+	}
+	if s.kept && time.Since(s.joined) >= shedPause {
+		s.kept = false
+		return true
+	}
+	return false
 }
 
 // parks reports whether the session may be left without a reader: it is one, and has not said its farewell, after which
