@@ -114,6 +114,7 @@ func (o scriptOptions) render(name string, parts []string) (string, error) {
 	return strings.NewReplacer(
 		"@PUBLISH@", publish,
 		"@LOG_LENGTH@", strconv.Itoa(o.logLength),
+		"@WINDOWS@", strconv.FormatInt(2*o.resumeWindow.Milliseconds(), 10),
 		"@WINDOW@", strconv.FormatInt(o.resumeWindow.Milliseconds(), 10),
 	).Replace(b.String()), nil
 }

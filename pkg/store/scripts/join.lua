@@ -54,5 +54,5 @@ if #replaced > 0 then call('HSET', ROOM, 'order', order) end -- at maxmemory it 
 for _, r in ipairs(replaced) do unseat(r[1], r[2], '-', ARGV[17] .. r[1] .. ARGV[18]) end
 sit(PEER, order, GENERATION, grace, profile, state, head .. order .. tail)
 took_effect()
-commit()
-return look(1, true)
+local written = commit()
+return epoch == new_epoch and {'ok', 1, written} or look(1, true) -- of a new room that is all

@@ -67,7 +67,7 @@ end
 if not volatile then
   call('XADD', LOG, seq .. '-0', 'e', text)
   if old then call('XTRIM', LOG, 'MINID', old) end
-  if call('PTTL', LOG) < @WINDOW@ then call('PEXPIRE', LOG, 2 * @WINDOW@) end
+  if call('PTTL', LOG) < @WINDOW@ then call('PEXPIRE', LOG, '@WINDOWS@') end
 end
 if to ~= '*' then
   node = match(got[7], '^%S+')

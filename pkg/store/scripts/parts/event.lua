@@ -53,7 +53,8 @@ local function join_records(list)
 end
 
 -- Writes what was noted. The events of one call are one entry of the log, whose id is the number of the last of them. The log
--- is trimmed when it has had another @LOG_LENGTH@ events, to those that came after the time before.
+-- is trimmed when it has had another @LOG_LENGTH@ events, to those that came after the time before. Returns the fields that
+-- were written, and their values.
 local function commit()
   local list, old = {}, nil
   if logged then
@@ -73,8 +74,9 @@ local function commit()
   if logged then
     call('XADD', LOG, format('%d-0', logged), 'e', join_records(entry))
     if old then call('XTRIM', LOG, 'MINID', old) end
-    if call('PTTL', LOG) < @WINDOW@ then call('PEXPIRE', LOG, 2 * @WINDOW@) end
+    if extent == '0 0' or call('PTTL', LOG) < @WINDOW@ then call('PEXPIRE', LOG, '@WINDOWS@') end
   end
   for node, records in pairs(posts) do call('@PUBLISH@', PREFIX .. 'inbox:' .. node, join_records(records)) end
   fields, entry, logged, posts = {}, {}, nil, {}
+  return list
 end

@@ -1,5 +1,5 @@
 -- Prelude: put in front of every script, with the parts that it uses after it.
--- @PUBLISH@, @LOG_LENGTH@ and @WINDOW@ (ms) are filled in at load.
+-- @PUBLISH@, @LOG_LENGTH@, @WINDOW@ (ms) and @WINDOWS@, two of them, are filled in at load.
 -- KEYS:  1 room, 2 log; only in scripts that take or give up seats 3 held of the calling node, 4 rooms of the app, 5 away,
 --        6 holders
 -- ARGV:  1 <app>/<room>, 2 key prefix of the partition, 3 calling node, 4 calling peer, 5 the seat's generation,

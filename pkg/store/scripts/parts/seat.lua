@@ -25,7 +25,7 @@ end
 -- Gives the calling node a seat, counted already, and tells the others.
 local function sit(peer, order, generation, grace, profile, state, body)
   fields['p:' .. peer] = NODE .. ' ' .. order .. ' c ' .. generation .. ' ' .. grace .. ' ' .. profile
-  fields['s:' .. peer] = state
+  if state ~= '' then fields['s:' .. peer] = state end
   shift(NODE, 1)
   hold(peer)
   tell('joined-peer', peer, body)
