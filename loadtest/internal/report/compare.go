@@ -18,6 +18,28 @@ type Figure struct {
 	AtLeast map[string]float64 `yaml:"at_least"`
 	// OursAtMost bounds our figure itself.
 	OursAtMost *float64 `yaml:"ours_at_most"`
+	// Guard is Cost or Rate for a figure that is not to get worse than that of an earlier revision; others are told only.
+	Guard string `yaml:"guard"`
+}
+
+// What a figure with a guard is.
+const (
+	Cost = "cost" // the less, the better
+	Rate = "rate" // the more, the better
+)
+
+// Tolerate bounds a figure with a guard by so many times that of a peer, or so many times less.
+func (f *Figure) Tolerate(peer string, tolerance float64) error {
+	switch f.Guard {
+	case "":
+	case Cost:
+		f.AtMost = map[string]float64{peer: tolerance}
+	case Rate:
+		f.AtLeast = map[string]float64{peer: 1 / tolerance}
+	default:
+		return fmt.Errorf("figure %s: guard is %s or %s, not %q", f.Figure, Cost, Rate, f.Guard)
+	}
+	return nil
 }
 
 // Outcome is one row of a comparison.
@@ -87,7 +109,7 @@ func (o *Outcome) judge(f Figure, ratio Ratio) (wanted string, met bool) {
 	case f.AtMost[o.Peer] > 0:
 		return fmt.Sprintf("at most %.2f", f.AtMost[o.Peer]), ratio.Known && ratio.Of <= f.AtMost[o.Peer]
 	case f.AtLeast[o.Peer] > 0:
-		return fmt.Sprintf("at least %.1f", f.AtLeast[o.Peer]), ratio.Known && ratio.Of >= f.AtLeast[o.Peer]
+		return fmt.Sprintf("at least %.2f", f.AtLeast[o.Peer]), ratio.Known && ratio.Of >= f.AtLeast[o.Peer]
 	}
 	return "", true
 }
@@ -113,22 +135,31 @@ func (o *Outcome) Line(result *scenario.Result) string {
 	return strings.Join(parts, ", ")
 }
 
-// Met reports whether all bounds are met and all of our runs have passed. What a peer breaks is told and is no failure of
-// ours.
-func (c Comparison) Met() bool {
+// Failures says what is wrong: runs of ours that have not passed, and bounds that are missed. What a peer breaks is told in
+// the table's notes and is no failure of ours.
+func (c Comparison) Failures() []string {
+	var failures []string
 	for _, o := range c {
-		for _, result := range o.Ours {
+		for round, result := range o.Ours {
 			if !result.Passed {
-				return false
+				failures = append(failures, fmt.Sprintf("%s, round %d of ours: %s", o.Row, round+1, strings.Join(result.Reasons, "; ")))
 			}
 		}
 		for _, f := range o.Figures {
-			if _, met := o.judge(f, o.Ratio(f.Figure)); !met {
-				return false
+			ratio := o.Ratio(f.Figure)
+			wanted, met := o.judge(f, ratio)
+			switch {
+			case met:
+			case f.OursAtMost == nil && !ratio.Known:
+				failures = append(failures, fmt.Sprintf("%s: %s is not known of both sides", o.Row, f.Title))
+			case f.OursAtMost != nil:
+				failures = append(failures, fmt.Sprintf("%s: %s is %s, %s", o.Row, f.Title, number(o.most(f.Figure)), wanted))
+			default:
+				failures = append(failures, fmt.Sprintf("%s: %s is %.2f of theirs, wanted %s", o.Row, f.Title, ratio.Of, wanted))
 			}
 		}
 	}
-	return true
+	return failures
 }
 
 // LastRound gives the results of the last round of each row.

@@ -123,7 +123,7 @@ func TestComparison(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := outcome(tc.change)
-			require.Equal(t, tc.met, c.Met())
+			require.Equal(t, tc.met, len(c.Failures()) == 0, c.Failures())
 			var text bytes.Buffer
 			require.NoError(t, c.WriteText(&text))
 			require.Equal(t, tc.name == "OursHasNotPassed" || tc.name == "TheirsHasNotPassed", strings.Contains(text.String(), "not passed:"))
@@ -132,4 +132,44 @@ func TestComparison(t *testing.T) {
 	ratio := outcome(nil)[0].Ratio("cost")
 	require.Equal(t, Ratio{Ours: 2, Theirs: 4, Of: 0.5, Least: 0.25, Greatest: 18, Known: true}, ratio)
 	require.Len(t, outcome(nil).LastRound(), 2)
+}
+
+// A guard holds the median of the ratios' sides to a tolerance in the direction that is worse, and says which is beyond it.
+func TestGuard(t *testing.T) {
+	runs := func(cost, rate float64) []*scenario.Result {
+		return []*scenario.Result{result(t, "call", map[string]float64{"cost": cost, "rate": rate, "hop": cost})}
+	}
+	for _, tc := range []struct {
+		name       string
+		cost, rate float64 // of ours; those of the base are 10
+		want       []string
+	}{
+		{"Same", 10, 10, nil},
+		{"Better", 1, 100, nil},
+		{"AtTheTolerance", 12, 10 / 1.2, nil},
+		{"CostsMore", 12.1, 10, []string{"row: what it costs is 1.21 of theirs, wanted at most 1.20"}},
+		{"DoesLess", 10, 8.2, []string{"row: what is done is 0.82 of theirs, wanted at least 0.83"}},
+		{"Both", 30, 2, []string{"what it costs is 3.00", "what is done is 0.20"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			o := &Outcome{Row: "row", Peer: "base", Ours: runs(tc.cost, tc.rate), Theirs: runs(10, 10), Figures: []Figure{
+				{Title: "what it costs", Figure: "cost", Guard: Cost}, {Title: "what is done", Figure: "rate", Guard: Rate}, {Title: "told only", Figure: "hop"},
+			}}
+			for i := range o.Figures {
+				require.NoError(t, o.Figures[i].Tolerate("base", 1.2))
+			}
+			failures := Comparison{o}.Failures()
+			require.Len(t, failures, len(tc.want), failures)
+			for i, want := range tc.want {
+				require.Contains(t, failures[i], want)
+			}
+			o.Ours[0].Passed, o.Ours[0].Reasons = false, []string{"1 violations: lost"}
+			require.Contains(t, Comparison{o}.Failures(), "row, round 1 of ours: 1 violations: lost")
+		})
+	}
+	o := &Outcome{Row: "row", Peer: "base", Ours: runs(1, 1), Figures: []Figure{{Title: "what it costs", Figure: "cost", Guard: Cost}}}
+	require.NoError(t, o.Figures[0].Tolerate("base", 1.2))
+	require.Equal(t, []string{"row: what it costs is not known of both sides"}, Comparison{o}.Failures())
+	f := Figure{Figure: "x", Guard: "speed"}
+	require.ErrorContains(t, f.Tolerate("base", 1.2), "speed")
 }
