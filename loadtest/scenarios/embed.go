@@ -12,3 +12,8 @@ var Files embed.FS
 //
 //go:embed comparison/rows.yaml
 var Comparison []byte
+
+// Base is the file with the rows of comparisons with another revision.
+//
+//go:embed comparison/base.yaml
+var Base []byte

@@ -233,6 +233,37 @@ func TestCompare(t *testing.T) {
 	require.Contains(t, table, "MISSED")
 }
 
+// Two builds of a gateway are compared within a tolerance: here both are the same, and the tolerance is wide.
+func TestCompareWithBase(t *testing.T) {
+	dir := t.TempDir()
+	var stdout, stderr bytes.Buffer
+	err := app.Run(t.Context(), []string{
+		"compare", "-peer", "base", "-base-gateway", os.Getenv("LOADTEST_GATEWAY"), "-tolerance", "1000", "-rows", "call-saturated,join-leave",
+		"-rounds", "1", "-duration", "500ms", "-warmup", "100ms", "-clients", "8", "-results", dir,
+	}, &stdout, &stderr)
+	require.NoError(t, err, stderr.String())
+	for _, want := range []string{"the base is", "at most 1000", "at least 0.00", "met"} {
+		require.Contains(t, stdout.String(), want)
+	}
+	kept, err := filepath.Glob(filepath.Join(dir, "*-1-*.json"))
+	require.NoError(t, err)
+	slices.Sort(kept)
+	var names []string
+	for _, file := range kept {
+		names = append(names, filepath.Base(file))
+	}
+	require.Equal(t, []string{
+		"call-saturated-1-ours-signalbox.json", "call-saturated-1-theirs-base.json", "join-leave-1-ours-signalbox.json", "join-leave-1-theirs-base.json",
+	}, names)
+}
+
+// A base that there is not is told before anything is run.
+func TestCompareWithUnknownBase(t *testing.T) {
+	var out bytes.Buffer
+	err := app.Run(t.Context(), []string{"compare", "-peer", "base", "-base", "no-such-revision"}, &out, &out)
+	require.ErrorContains(t, err, `there is no revision "no-such-revision"`)
+}
+
 func TestCommandLine(t *testing.T) {
 	for _, tc := range []struct {
 		name string
@@ -247,6 +278,11 @@ func TestCommandLine(t *testing.T) {
 		{"NoFile", []string{"run"}, "which scenario file"},
 		{"UnknownPeer", []string{"compare", "-peer", "pigeons"}, "pigeons"},
 		{"NoRow", []string{"compare", "-rows", "none"}, "no row"},
+		{"BaseOfWhat", []string{"compare", "-peer", "base"}, "-base REVISION"},
+		{"TwoBases", []string{"compare", "-peer", "base", "-base", "HEAD", "-base-gateway", "ls"}, "-base REVISION"},
+		{"BaseOfAPeer", []string{"compare", "-peer", "self", "-base", "HEAD"}, "-peer base"},
+		{"Intolerant", []string{"compare", "-peer", "base", "-base", "HEAD", "-tolerance", "0.9"}, "tolerance"},
+		{"NoRowOfBase", []string{"compare", "-peer", "base", "-base", "HEAD", "-rows", "join-race"}, "no row"},
 		{"ReportWithoutResults", []string{"report", "-o", "x.html"}, "report -o FILE"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -61,6 +61,7 @@ type comparison struct {
 	results   string
 	html      string
 	rowsFile  string
+	base      baseline
 	options   options
 }
 
@@ -68,7 +69,10 @@ func (p *program) parseComparison(args []string) (*comparison, error) {
 	c := new(comparison)
 	flags := flag.NewFlagSet("loadtest compare", flag.ContinueOnError)
 	flags.SetOutput(p.stderr)
-	flags.StringVar(&c.peer, "peer", target.Centrifugo, "the other side: a target, or "+self+" for the rows that compare us with us")
+	flags.StringVar(&c.peer, "peer", target.Centrifugo, "the other side: a target, "+self+" for the rows that compare us with us, or "+base+" for another revision of us")
+	flags.StringVar(&c.base.revision, "base", "", "peer "+base+": the revision that is built, as git names it")
+	flags.StringVar(&c.base.gateway, "base-gateway", "", "peer "+base+": a gateway in place of a revision")
+	flags.Float64Var(&c.base.tolerance, "tolerance", 1.15, "peer "+base+": how many times its cost ours may be, and how many times less may be done a second")
 	flags.StringVar(&c.us, "us", target.Signalbox, "our side: a target")
 	flags.StringVar(&c.rows, "rows", "", "rows to run, separated by commas; all that there are for the peer if empty")
 	flags.StringVar(&c.rowsFile, "rows-file", "", "file with rows in place of those that are built in")
@@ -87,15 +91,26 @@ func (p *program) parseComparison(args []string) (*comparison, error) {
 	if flags.NArg() > 0 {
 		return nil, &UsageError{"what is " + strings.Join(flags.Args(), " ") + "?"}
 	}
-	for _, name := range []string{c.us, c.peer} {
-		if name != self && !slices.Contains(target.Names(), name) {
-			return nil, &UsageError{fmt.Sprintf("there is no target %q; there are %s", name, strings.Join(target.Names(), ", "))}
-		}
+	return c, c.validate()
+}
+
+func (c *comparison) validate() error {
+	isTarget := func(name string) bool { return slices.Contains(target.Names(), name) }
+	switch {
+	case !isTarget(c.us):
+		return &UsageError{fmt.Sprintf("there is no target %q; there are %s", c.us, strings.Join(target.Names(), ", "))}
+	case !isTarget(c.peer) && c.peer != self && c.peer != base:
+		return &UsageError{fmt.Sprintf("there is no peer %q; there are %s, %s, %s", c.peer, self, base, strings.Join(target.Names(), ", "))}
+	case c.rounds < 1:
+		return &UsageError{"rounds: 1 or more"}
+	case c.peer == base && (c.base.revision == "") == (c.base.gateway == ""):
+		return &UsageError{"peer " + base + ": which one? -base REVISION builds it, -base-gateway PATH has it built already"}
+	case c.peer != base && (c.base.revision != "" || c.base.gateway != ""):
+		return &UsageError{"-base and -base-gateway are for -peer " + base}
+	case c.base.tolerance < 1:
+		return &UsageError{"tolerance: 1 or more"}
 	}
-	if c.rounds < 1 {
-		return nil, &UsageError{"rounds: 1 or more"}
-	}
-	return c, nil
+	return nil
 }
 
 // wants reports whether a row is asked for.
@@ -112,35 +127,62 @@ func (c *comparison) wants(r row) bool {
 	return len(r.Peers) == 0 || slices.Contains(r.Peers, c.peer)
 }
 
+// readRows gives the rows that there are for the comparison's peer.
+func (c *comparison) readRows() ([]row, error) {
+	text := scenarios.Comparison
+	if c.peer == base {
+		text = scenarios.Base
+	}
+	if c.rowsFile != "" {
+		var err error
+		if text, err = os.ReadFile(c.rowsFile); err != nil {
+			return nil, err
+		}
+	}
+	rows, err := readRows(text)
+	if err != nil || c.peer != base {
+		return rows, err
+	}
+	for _, r := range rows {
+		for i := range r.Figures {
+			if err := r.Figures[i].Tolerate(base, c.base.tolerance); err != nil {
+				return nil, fmt.Errorf("row %s: %w", r.Name, err)
+			}
+		}
+	}
+	return rows, nil
+}
+
 // compare runs rows and prints ratios. It fails when a run of ours has not passed, and when a bound is missed.
 func (p *program) compare(ctx context.Context, args []string) error {
 	c, err := p.parseComparison(args)
 	if err != nil {
 		return helpOr(err)
 	}
-	text := scenarios.Comparison
-	if c.rowsFile != "" {
-		if text, err = os.ReadFile(c.rowsFile); err != nil {
-			return err
-		}
-	}
-	rows, err := readRows(text)
+	rows, err := c.readRows()
 	if err != nil {
 		return err
 	}
+	if rows = slices.DeleteFunc(rows, func(r row) bool { return !c.wants(r) }); len(rows) == 0 {
+		return &UsageError{fmt.Sprintf("no row is for %s with %q; `loadtest list` names them", c.peer, c.rows)}
+	}
+	if c.peer == base {
+		dir, err := os.MkdirTemp("", "loadtest-base-")
+		if err != nil {
+			return err
+		}
+		defer func() { _ = os.RemoveAll(dir) }() // it is in the folder for temporary files
+		if err := p.prepareBase(ctx, c, dir); err != nil {
+			return err
+		}
+	}
 	var page report.Comparison
 	for _, r := range rows {
-		if !c.wants(r) {
-			continue
-		}
 		outcome, err := p.alternate(ctx, c, r)
 		if err != nil {
 			return fmt.Errorf("row %s: %w", r.Name, err)
 		}
 		page = append(page, outcome)
-	}
-	if len(page) == 0 {
-		return &UsageError{fmt.Sprintf("no row is for %s with %q; `loadtest list` names them", c.peer, c.rows)}
 	}
 	if c.html != "" {
 		if err := toFile(c.html, func(w io.Writer) error { return report.WriteHTML(w, page.LastRound()) }); err != nil {
@@ -150,8 +192,8 @@ func (p *program) compare(ctx context.Context, args []string) error {
 	if err := page.WriteText(p.stdout); err != nil {
 		return err
 	}
-	if !page.Met() {
-		return ErrNotPassed
+	if failures := page.Failures(); len(failures) > 0 {
+		return fmt.Errorf("%w: %s", ErrNotPassed, strings.Join(failures, "; "))
 	}
 	return nil
 }
@@ -170,6 +212,8 @@ func (p *program) alternate(ctx context.Context, c *comparison, r row) (*report.
 			settings, o := settings, c.options
 			o.target.Name = c.us
 			switch {
+			case theirs && c.peer == base:
+				o.target.Binaries.Gateway = c.base.gateway
 			case r.Self != nil && theirs:
 				settings.Nodes = r.Self.BaseNodes
 			case r.Self != nil:
@@ -180,6 +224,9 @@ func (p *program) alternate(ctx context.Context, c *comparison, r row) (*report.
 			result, err := p.carryOut(ctx, settings, o)
 			if err != nil {
 				return nil, fmt.Errorf("round %d on %s: %w", round+1, o.target.Name, err)
+			}
+			if theirs && c.peer == base {
+				result.Target = base
 			}
 			*runs = append(*runs, result)
 			if err := c.keep(r.Name, round, side, result); err != nil {

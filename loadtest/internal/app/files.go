@@ -60,13 +60,18 @@ func (p *program) list() error {
 	for _, entry := range entries {
 		fmt.Fprintln(&text, " ", strings.TrimSuffix(path.Base(entry.Name()), ".yaml"))
 	}
-	rows, err := readRows(scenarios.Comparison)
-	if err != nil {
-		return err
-	}
-	text.WriteString("rows of comparisons:\n")
-	for _, row := range rows {
-		fmt.Fprintln(&text, " ", row.Name)
+	for _, file := range []struct {
+		title string
+		text  []byte
+	}{{"rows of comparisons:\n", scenarios.Comparison}, {"rows of comparisons with another revision:\n", scenarios.Base}} {
+		rows, err := readRows(file.text)
+		if err != nil {
+			return err
+		}
+		text.WriteString(file.title)
+		for _, row := range rows {
+			fmt.Fprintln(&text, " ", row.Name)
+		}
 	}
 	_, err = io.WriteString(p.stdout, text.String())
 	return err
