@@ -16,6 +16,7 @@ SCENARIO  ?= call-saturated
 TARGET    ?= signalbox
 PEER      ?= centrifugo
 ROWS      ?=
+BASE      ?=
 ROUNDS    ?= 5
 # Raised together with the slowest package: the clusters of real Redis servers take their seconds.
 TIMEOUT   ?= 15m
@@ -26,7 +27,7 @@ GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .PHONY: help
 help: ## list the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## a whole cluster in one process, for trying out (needs only Go; ARGS="--redis URL")
@@ -139,6 +140,13 @@ loadtest: loadtest-build ## a load on servers of its own (SCENARIO=name or file,
 loadtest-compare: loadtest-build ## us and a peer in turns, with ratios (PEER=centrifugo|centrifugo-history|socketio|self, ROWS=a,b ROUNDS=5 ARGS=)
 	@case "$(PEER)" in socketio*) [ -d loadtest/peers/node_modules ] || npm ci --prefix loadtest/peers --no-audit --no-fund;; esac
 	LOADTEST_GATEWAY=bin/gateway bin/loadtest compare -peer $(PEER) -rows "$(ROWS)" -rounds $(ROUNDS) $(ARGS)
+
+.PHONY: bench-compare
+bench-compare: ROUNDS := 3
+bench-compare: ## this tree and an earlier revision in turns; fails when it costs more (BASE=rev ROUNDS=3 ROWS=a,b ARGS="-tolerance 1.15")
+	@[ -n "$(BASE)" ] || { echo "make bench-compare BASE=rev: which revision is it to be compared with?"; exit 2; }
+	go build -trimpath -o bin/loadtest ./loadtest
+	LOADTEST_GATEWAY= bin/loadtest compare -peer base -base "$(BASE)" -rows "$(ROWS)" -rounds $(ROUNDS) $(ARGS)
 
 .PHONY: cover
 cover: ## test coverage of all packages together, as coverage/index.html
