@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,7 +16,12 @@ import (
 type Endpoint struct {
 	Addr   string // host:port
 	Source net.IP // the address to come from; nil lets the system choose
+	// Traffic, if not nil, counts the connection's bytes.
+	Traffic *Traffic
 }
+
+// Traffic counts the bytes of many connections, as TCP carries them.
+type Traffic struct{ Sent, Received atomic.Int64 }
 
 // Message is one that came, as far as a driver looks into it.
 type Message struct {

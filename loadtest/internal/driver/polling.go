@@ -45,19 +45,19 @@ func newPollingDriver(namespace string) *pollingDriver {
 }
 
 // clientFor keeps one pool of connections for each source address.
-func (d *pollingDriver) clientFor(source net.IP) *http.Client {
+func (d *pollingDriver) clientFor(to Endpoint) *http.Client {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	client := d.clients[source.String()]
+	client := d.clients[to.Source.String()]
 	if client == nil {
 		transport := &http.Transport{
 			DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
-				return dial(ctx, Endpoint{Addr: addr, Source: source})
+				return dial(ctx, Endpoint{Addr: addr, Source: to.Source, Traffic: to.Traffic})
 			},
 			MaxIdleConnsPerHost: 4096, IdleConnTimeout: time.Minute, DisableCompression: true,
 		}
 		client = &http.Client{Transport: transport}
-		d.clients[source.String()] = client
+		d.clients[to.Source.String()] = client
 	}
 	return client
 }
@@ -73,7 +73,7 @@ func (d *pollingDriver) Close() error {
 }
 
 func (d *pollingDriver) Connect(ctx context.Context, to Endpoint, events Events) (Peer, error) {
-	p := &pollingPeer{socketIOPackets: newPackets(d.namespace, events), client: d.clientFor(to.Source)}
+	p := &pollingPeer{socketIOPackets: newPackets(d.namespace, events), client: d.clientFor(to)}
 	p.ctx, p.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	p.url = "http://" + to.Addr + "/socket.io/?EIO=4&transport=polling"
 	if err := p.connect(); err != nil {

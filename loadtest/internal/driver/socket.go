@@ -47,7 +47,29 @@ func dial(ctx context.Context, to Endpoint) (net.Conn, error) {
 	if to.Source != nil {
 		dialer.LocalAddr = &net.TCPAddr{IP: to.Source}
 	}
-	return dialer.DialContext(ctx, "tcp", to.Addr)
+	conn, err := dialer.DialContext(ctx, "tcp", to.Addr)
+	if err != nil || to.Traffic == nil {
+		return conn, err
+	}
+	return countedConn{Conn: conn, traffic: to.Traffic}, nil
+}
+
+// countedConn is a connection whose bytes are counted.
+type countedConn struct {
+	net.Conn
+	traffic *Traffic
+}
+
+func (c countedConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.traffic.Received.Add(int64(n))
+	return n, err
+}
+
+func (c countedConn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	c.traffic.Sent.Add(int64(n))
+	return n, err
 }
 
 // open does the handshake (RFC 6455, section 4.1).
@@ -244,7 +266,11 @@ func (s *socket) close(code uint16) error {
 // cut ends the TCP connection with a reset, as if the machine were gone.
 func (s *socket) cut() {
 	s.closed.Store(true)
-	if tcp, ok := s.conn.(*net.TCPConn); ok {
+	conn := s.conn
+	if counted, ok := conn.(countedConn); ok {
+		conn = counted.Conn
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0) // without it the end is only gentler
 	}
 	_ = s.conn.Close()

@@ -121,6 +121,22 @@ func TestSocketPutsFragmentsTogether(t *testing.T) {
 	}
 }
 
+// Every byte counts, the handshake's too.
+func TestTrafficIsCounted(t *testing.T) {
+	to, traffic := serve(t, echo), new(Traffic)
+	to.Traffic = traffic
+	s := mustOpen(t, to)
+	sent, received := traffic.Sent.Load(), traffic.Received.Load()
+	require.Greater(t, sent, int64(100))
+	require.Greater(t, received, int64(100))
+	require.NoError(t, s.send(opText, []byte("hello")))
+	_, err := s.next()
+	require.NoError(t, err)
+	require.Equal(t, int64(2+4+5), traffic.Sent.Load()-sent, "header, mask, payload")
+	require.Equal(t, int64(2+5), traffic.Received.Load()-received)
+	s.cut()
+}
+
 func TestHandshakeRefusals(t *testing.T) {
 	answer := func(status int, header map[string]string) Endpoint {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

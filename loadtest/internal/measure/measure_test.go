@@ -96,7 +96,9 @@ func TestMetrics(t *testing.T) {
 }
 
 func TestRedisInfo(t *testing.T) {
-	info := "# Memory\r\nused_memory_rss:1048576\r\n# CPU\r\nused_cpu_sys:0.25\r\nused_cpu_user:0.5\r\nused_cpu_sys_children:9\r\n"
+	info := "# Memory\r\nused_memory:2048\r\nused_memory_human:2.00K\r\nused_memory_rss:1048576\r\n# CPU\r\nused_cpu_sys:0.25\r\nused_cpu_user:0.5\r\nused_cpu_sys_children:9\r\n" +
+		"# Stats\r\ntotal_net_input_bytes:100\r\ntotal_net_output_bytes:300\r\n" +
+		"# Commandstats\r\ncmdstat_publish:calls=5,usec=9,usec_per_call=1.80\r\ncmdstat_spublish:calls=7,usec=9\r\ncmdstat_get:calls=99,usec=9\r\n"
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer func() { _ = listener.Close() }()
@@ -109,7 +111,7 @@ func TestRedisInfo(t *testing.T) {
 	}()
 	usage, err := RedisInfo(listener.Addr().String()).Read(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, Usage{CPU: 750 * time.Millisecond, Memory: 1 << 20}, usage)
+	require.Equal(t, Usage{CPU: 750 * time.Millisecond, Memory: 1 << 20, Data: 2048, In: 100, Out: 300, Published: 12}, usage)
 	_, err = parseInfo(strings.NewReader("redis_version:7\r\n"))
 	require.ErrorContains(t, err, "lacks")
 }

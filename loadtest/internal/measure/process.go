@@ -18,6 +18,11 @@ import (
 type Usage struct {
 	CPU    time.Duration
 	Memory int64 // resident, in bytes
+
+	// Of a Redis alone:
+	Data      int64 // what it has allocated, in bytes
+	In, Out   int64 // bytes of its clients, so far
+	Published int64 // messages, by scripts too, so far
 }
 
 // Source is where a process's usage is read.
@@ -69,6 +74,12 @@ func (p PID) Read(context.Context) (Usage, error) {
 		CPU:    time.Duration(numbers[0]+numbers[1]) * (time.Second / ticks),
 		Memory: numbers[2] * int64(os.Getpagesize()),
 	}, nil
+}
+
+// Files counts the process's open files.
+func (p PID) Files() (int, error) {
+	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", int(p)))
+	return len(files), err
 }
 
 // Metrics reads the address of a Prometheus page that has the standard metrics of a process.
@@ -141,7 +152,7 @@ func (r RedisInfo) Read(ctx context.Context) (Usage, error) {
 	if err := conn.SetDeadline(deadline); err != nil {
 		return Usage{}, err
 	}
-	if _, err := io.WriteString(conn, "INFO\r\n"); err != nil {
+	if _, err := io.WriteString(conn, "INFO all\r\n"); err != nil {
 		return Usage{}, err
 	}
 	in := bufio.NewReader(conn)
@@ -162,24 +173,53 @@ func parseInfo(text io.Reader) (Usage, error) {
 	lines := bufio.NewScanner(text)
 	for lines.Scan() {
 		name, value, _ := strings.Cut(lines.Text(), ":")
-		switch name {
-		case "used_cpu_sys", "used_cpu_user", "used_memory_rss":
-		default:
-			continue
+		value, isCalls := strings.CutPrefix(value, "calls=") // of a line of the command statistics
+		if isCalls {
+			value, _, _ = strings.Cut(value, ",")
 		}
 		number, err := strconv.ParseFloat(value, 64)
 		if err != nil {
-			return Usage{}, err
+			continue // most lines are texts
 		}
-		found++
-		if name == "used_memory_rss" {
-			usage.Memory = int64(number)
-		} else {
+		switch name {
+		case "used_cpu_sys", "used_cpu_user":
 			usage.CPU += time.Duration(number * float64(time.Second))
+			found++
+		case "used_memory_rss":
+			usage.Memory = int64(number)
+			found++
+		case "used_memory":
+			usage.Data = int64(number)
+		case "total_net_input_bytes":
+			usage.In = int64(number)
+		case "total_net_output_bytes":
+			usage.Out = int64(number)
+		case "cmdstat_publish", "cmdstat_spublish":
+			usage.Published += int64(number)
 		}
 	}
 	if found != 3 {
 		return Usage{}, errors.New("INFO lacks used_cpu_sys, used_cpu_user or used_memory_rss")
 	}
 	return usage, lines.Err()
+}
+
+// RedisServer is a Redis on this machine: the kernel says what its process has used, and itself what it has done.
+type RedisServer struct {
+	PID
+	Info RedisInfo
+}
+
+// Read asks both.
+func (r RedisServer) Read(ctx context.Context) (Usage, error) {
+	process, err := r.PID.Read(ctx)
+	if err != nil {
+		return Usage{}, err
+	}
+	usage, err := r.Info.Read(ctx)
+	if err != nil {
+		return Usage{}, err
+	}
+	usage.CPU, usage.Memory = process.CPU, process.Memory
+	return usage, nil
 }

@@ -104,5 +104,18 @@ func (s *Sampler) Weigh(ctx context.Context) (map[string]Usage, error) {
 	return usage, nil
 }
 
+// Files counts the open files of those processes of which the kernel tells.
+func (s *Sampler) Files() map[string]int {
+	files := map[string]int{}
+	for _, p := range s.processes {
+		if counted, ok := p.Source.(interface{ Files() (int, error) }); ok {
+			if n, err := counted.Files(); err == nil {
+				files[p.Name] = n
+			}
+		}
+	}
+	return files
+}
+
 // Processes are those that are sampled.
 func (s *Sampler) Processes() []Process { return s.processes }

@@ -109,6 +109,7 @@ func (b *builder) startRedis(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	b.Processes[len(b.Processes)-1].Source = measure.RedisServer{PID: measure.PID(child.PID()), Info: measure.RedisInfo(b.Redis)}
 	return b.await("redis", child, func() bool {
 		usage, err := measure.RedisInfo(b.Redis).Read(ctx)
 		return err == nil && usage.Memory > 0
