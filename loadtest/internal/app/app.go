@@ -190,7 +190,7 @@ func (p *program) carryOut(ctx context.Context, settings scenario.Settings, o op
 	if err != nil {
 		return nil, fmt.Errorf("%w%s", err, cluster.LastWords())
 	}
-	result.Target = cluster.Name
+	result.Target, result.Flags = cluster.Name, o.flags
 	return result, nil
 }
 

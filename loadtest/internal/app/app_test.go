@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/signalbox-rtc/signalbox/loadtest/internal/app"
+	"github.com/signalbox-rtc/signalbox/loadtest/internal/measure"
 	"github.com/signalbox-rtc/signalbox/loadtest/internal/report"
 	"github.com/signalbox-rtc/signalbox/loadtest/internal/scenario"
 )
@@ -153,6 +154,13 @@ func checkLoad(t *testing.T, want, args []string) {
 		}
 	}
 	require.Equal(t, result.Settings.Nodes, servers)
+	require.Positive(t, result.Work.SentBytes+int64(result.Work.Open))
+	redis := result.Processes[1]
+	require.Equal(t, measure.Redis, redis.Kind)
+	require.Greater(t, redis.Redis.EndBytes, int64(100_000))
+	if result.Work.Direct > 0 {
+		require.Positive(t, redis.Redis.Published)
+	}
 }
 
 // A load attaches to servers that run already, and reads what they use over the network.

@@ -17,7 +17,7 @@ type sitter struct {
 	room string // "" for none
 }
 
-// sit connects client i by a gateway, with a seat in a room of two if the settings say so.
+// sit connects client i by a gateway, with a seat in a room that others fill if the settings say so.
 func (r *run) sit(ctx context.Context, i, endpoint int) (sitter, error) {
 	peer, err := r.connect(ctx, endpoint, driver.Events{
 		Message: func(driver.Message) {}, Arrived: func(string, string) {}, Refused: r.rec.Fail, Lost: r.rec.Fail,
@@ -28,7 +28,7 @@ func (r *run) sit(ctx context.Context, i, endpoint int) (sitter, error) {
 	if !r.s.Seats {
 		return sitter{peer: peer}, nil
 	}
-	room := fmt.Sprintf("%s-pair-%d", r.tag, i/2)
+	room := fmt.Sprintf("%s-full-%d", r.tag, i/r.s.Capacity)
 	if err := peer.Join(ctx, room); err != nil {
 		peer.Cut()
 		return sitter{}, fmt.Errorf("join: %w", err)

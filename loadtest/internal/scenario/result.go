@@ -19,8 +19,11 @@ type Result struct {
 	Started  time.Time `json:"started"`
 	Seconds  float64   `json:"seconds"` // of the measurement
 	Cores    int       `json:"cores"`
+	// Flags are those that gateways were started with beside the usual ones.
+	Flags []string `json:"flags,omitempty"`
 
-	// Counts are of the measurement alone, Figures what follows from them and from what processes have used.
+	// Work and Counts are of the measurement alone, Figures what follows from them and from what processes have used.
+	Work      Work                       `json:"work"`
 	Counts    map[string]int64           `json:"counts"`
 	Figures   map[string]float64         `json:"figures"`
 	Latencies map[string]measure.Latency `json:"latencies"`
@@ -43,6 +46,19 @@ type ProcessUse struct {
 	BeginMiB  float64      `json:"begin_mib"` // when the measurement began
 	EndMiB    float64      `json:"end_mib"`
 	CoresUsed float64      `json:"cores"`
+	BaseFiles int          `json:"base_files,omitempty"` // open before anything was connected, where the kernel tells
+
+	Redis *RedisUse `json:"redis,omitempty"` // of a Redis alone
+}
+
+// RedisUse is what a Redis says of itself.
+type RedisUse struct {
+	BaseBytes  int64 `json:"base_bytes"`  // allocated before anything was connected
+	BeginBytes int64 `json:"begin_bytes"` // when the measurement began
+	EndBytes   int64 `json:"end_bytes"`
+	InBytes    int64 `json:"in_bytes"`  // of its clients, while measuring
+	OutBytes   int64 `json:"out_bytes"` // to them
+	Published  int64 `json:"published"` // messages, while measuring
 }
 
 // The figures that runs can have; which, depends on the scenario.
@@ -69,7 +85,7 @@ func (r *run) result(started time.Time) *Result {
 	}
 	result := &Result{
 		Target: "", Driver: r.opts.Driver, Settings: r.s, Started: started, Seconds: r.took.Seconds(), Cores: runtime.NumCPU(),
-		Counts: r.rec.Counts(), Figures: r.figures, Latencies: r.rec.Latencies(), Samples: r.smp.Samples(),
+		Work: workBetween(r.done[0], r.done[1]), Counts: r.rec.Counts(), Figures: r.figures, Latencies: r.rec.Latencies(), Samples: r.smp.Samples(),
 		Violations: r.orc.Counts(), Examples: r.orc.Examples(), Errors: r.rec.Failures(),
 	}
 	r.weigh(result)
@@ -85,10 +101,18 @@ func (r *run) weigh(result *Result) {
 	for _, p := range r.smp.Processes() {
 		first, begin, end := r.first[p.Name], r.begin[p.Name], r.end[p.Name]
 		used := (end.CPU - begin.CPU).Seconds()
-		result.Processes = append(result.Processes, ProcessUse{
+		use := ProcessUse{
 			Name: p.Name, Kind: p.Kind, CPU: used, CoresUsed: used / max(result.Seconds, 1e-9),
 			BaseMiB: float64(first.Memory) / mib, BeginMiB: float64(begin.Memory) / mib, EndMiB: float64(end.Memory) / mib,
-		})
+			BaseFiles: r.files[p.Name],
+		}
+		if p.Kind == measure.Redis {
+			use.Redis = &RedisUse{
+				BaseBytes: first.Data, BeginBytes: begin.Data, EndBytes: end.Data,
+				InBytes: end.In - begin.In, OutBytes: end.Out - begin.Out, Published: end.Published - begin.Published,
+			}
+		}
+		result.Processes = append(result.Processes, use)
 	}
 }
 

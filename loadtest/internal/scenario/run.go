@@ -44,6 +44,7 @@ type run struct {
 	rec    *measure.Recorder
 	orc    *oracle.Oracle
 	smp    *measure.Sampler
+	work   *worker
 	tag    string // of all rooms of this run
 	next   atomic.Uint64
 	stream atomic.Uint32
@@ -53,8 +54,10 @@ type run struct {
 	phaseAt time.Time                // guarded by mu
 	phaseOf time.Duration            // guarded by mu
 	first   map[string]measure.Usage // before anything was connected
+	files   map[string]int           // that were open then
 	begin   map[string]measure.Usage // when the measurement began
 	end     map[string]measure.Usage // and when it ended
+	done    [2]tally                 // the work at both moments
 	began   time.Time
 	took    time.Duration
 	figures map[string]float64 // of the scenario's own
@@ -84,8 +87,9 @@ func Run(ctx context.Context, opts Options) (*Result, error) {
 
 // carryOut is Run with a driver.
 func carryOut(ctx context.Context, opts Options, drv driver.Driver) (*Result, error) {
+	work := &worker{Driver: drv}
 	r := &run{
-		opts: opts, s: opts.Settings, drv: drv, rec: measure.NewRecorder(), orc: oracle.New(),
+		opts: opts, s: opts.Settings, drv: work, work: work, rec: measure.NewRecorder(), orc: oracle.New(),
 		tag: fmt.Sprintf("lt%x", rand.Uint32()), figures: map[string]float64{},
 	}
 	r.smp = measure.NewSampler(opts.Processes, r.rec, sampleInterval, r.watch)
@@ -106,6 +110,7 @@ func (r *run) do(ctx context.Context) (err error) {
 	if r.first, err = r.smp.Weigh(ctx); err != nil {
 		return err
 	}
+	r.files = r.smp.Files()
 	switch r.s.Kind {
 	case Idle:
 		return r.idle(ctx)
@@ -190,6 +195,7 @@ func (r *run) beginMeasuring(ctx context.Context) (err error) {
 		return err
 	}
 	r.rec.Begin()
+	r.done[0] = r.work.tally()
 	r.began = time.Now()
 	return nil
 }
@@ -197,6 +203,7 @@ func (r *run) beginMeasuring(ctx context.Context) (err error) {
 // endMeasuring reads everything, also when what it belongs to has been called off.
 func (r *run) endMeasuring(ctx context.Context) (err error) {
 	r.rec.End()
+	r.done[1] = r.work.tally()
 	r.took = time.Since(r.began)
 	r.end, err = r.smp.Weigh(context.WithoutCancel(ctx))
 	r.enter("end", 0)
@@ -215,7 +222,7 @@ func (r *run) room() string { return fmt.Sprintf("%s-%d", r.tag, r.next.Add(1)) 
 
 // endpoint gives client n its way: clients take turns over the gateways, and the source addresses over the clients.
 func (r *run) endpoint(n int) driver.Endpoint {
-	to := driver.Endpoint{Addr: r.opts.Gateways[n%len(r.opts.Gateways)]}
+	to := driver.Endpoint{Addr: r.opts.Gateways[n%len(r.opts.Gateways)], Traffic: &r.work.traffic}
 	if r.s.Sources > 1 {
 		to.Source = net.IPv4(127, 0, 0, byte(1+n/len(r.opts.Gateways)%r.s.Sources))
 	}

@@ -138,7 +138,7 @@ func (s *Settings) Flags(flags *flag.FlagSet) {
 	flags.IntVar(&s.Clients, "clients", s.Clients, "connections")
 	flags.IntVar(&s.Capacity, "capacity", s.Capacity, "seats of a room")
 	flags.IntVar(&s.Sources, "sources", s.Sources, "source addresses, from 127.0.0.1 on: each has some 28,000 ports")
-	flags.BoolVar(&s.Seats, "seats", s.Seats, "idle, herd: everybody has a seat, two in a room")
+	flags.BoolVar(&s.Seats, "seats", s.Seats, "idle, herd: everybody has a seat, -capacity in a room")
 	flags.Float64Var(&s.ConnectRate, "connect-rate", s.ConnectRate, "connections a second while the load is built up")
 	flags.BoolVar(&s.Fresh, "fresh", s.Fresh, "call: new connections for each call")
 	flags.IntVar(&s.SDPBytes, "sdp-bytes", s.SDPBytes, "call: size of an offer or an answer")
