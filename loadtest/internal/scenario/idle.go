@@ -54,6 +54,10 @@ func (r *run) idle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.enter("warm-up", r.s.WarmUp)
+	if !sleep(ctx, r.s.WarmUp) {
+		return ctx.Err()
+	}
 	r.enter("hold", r.s.Duration)
 	if err := r.beginMeasuring(ctx); err != nil {
 		return err

@@ -19,6 +19,7 @@ type Result struct {
 	Started  time.Time `json:"started"`
 	Seconds  float64   `json:"seconds"` // of the measurement
 	Cores    int       `json:"cores"`
+	Machine  string    `json:"machine,omitempty"`
 	// Flags are those that gateways were started with beside the usual ones.
 	Flags []string `json:"flags,omitempty"`
 
@@ -84,7 +85,7 @@ func (r *run) result(started time.Time) *Result {
 		r.growth()
 	}
 	result := &Result{
-		Target: "", Driver: r.opts.Driver, Settings: r.s, Started: started, Seconds: r.took.Seconds(), Cores: runtime.NumCPU(),
+		Target: "", Driver: r.opts.Driver, Settings: r.s, Started: started, Seconds: r.took.Seconds(), Cores: runtime.NumCPU(), Machine: measure.Machine(),
 		Work: workBetween(r.done[0], r.done[1]), Counts: r.rec.Counts(), Figures: r.figures, Latencies: r.rec.Latencies(), Samples: r.smp.Samples(),
 		Violations: r.orc.Counts(), Examples: r.orc.Examples(), Errors: r.rec.Failures(),
 	}

@@ -127,7 +127,7 @@ func Decode(text io.Reader) (Settings, error) {
 // Flags registers a flag for every setting, with the settings as they are for its default.
 func (s *Settings) Flags(flags *flag.FlagSet) {
 	flags.StringVar(&s.Name, "name", s.Name, "name of the run in reports")
-	flags.DurationVar(&s.WarmUp, "warmup", s.WarmUp, "work before the measurement begins")
+	flags.DurationVar(&s.WarmUp, "warmup", s.WarmUp, "work before the measurement begins; of idle: hold before it")
 	flags.DurationVar(&s.Duration, "duration", s.Duration, "length of the measurement; of idle: of the hold")
 	flags.Float64Var(&s.Rate, "rate", s.Rate, "units of work a second, begun whether or not earlier ones have ended; 0: as fast as -workers can")
 	flags.BoolVar(&s.Uniform, "uniform", s.Uniform, "evenly spaced arrivals in place of a Poisson process")

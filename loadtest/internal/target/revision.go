@@ -37,6 +37,15 @@ func Repository(ctx context.Context, folder string) (string, error) {
 	return root, nil
 }
 
+// Describe names the revision of the working tree that a folder is in, as git does, and "" where there is none.
+func Describe(ctx context.Context, folder string) string {
+	name, err := git(ctx, folder, "describe", "--tags", "--always", "--dirty")
+	if err != nil {
+		return "" // a release without its repository
+	}
+	return name
+}
+
 // BuildTree builds the gateway of a repository's working tree, as it is, into a file.
 func BuildTree(ctx context.Context, root, file string) error {
 	return buildGateway(ctx, "the working tree", root, file)
