@@ -17,3 +17,8 @@ var Comparison []byte
 //
 //go:embed comparison/base.yaml
 var Base []byte
+
+// Plan is the file with the runs from which the model of capacity learns.
+//
+//go:embed plan/runs.yaml
+var Plan []byte

@@ -30,6 +30,7 @@ const usage = `loadtest puts loads on signaling servers and tells what they bear
   loadtest idle|call|fanout|join|mixed|herd|soak [flags]   one scenario; -h lists its flags
   loadtest run FILE [flags]                                a scenario file; flags go before what it says
   loadtest compare [flags]                                 the same work against us and a peer in turns
+  loadtest plan [flags]                                    what a deployment needs, from what runs have measured
   loadtest serve [flags]                                   servers alone, for loads of several processes
   loadtest report -o FILE RESULT...                        results side by side, as one HTML page
   loadtest list                                            targets and scenario files that are built in
@@ -38,12 +39,14 @@ const usage = `loadtest puts loads on signaling servers and tells what they bear
 // program is one call of the tool.
 type program struct {
 	stdout, stderr io.Writer
-	terminal       bool // stderr is one
+	terminal       bool   // stderr is one
+	constants      []byte // of the model of capacity
 }
 
-// Run carries the command line out. What it found goes to stdout, how it goes to stderr.
-func Run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	p := &program{stdout: stdout, stderr: stderr, terminal: isTerminal(stderr)}
+// Run carries the command line out. What it found goes to stdout, how it goes to stderr. Constants are those of the model of
+// capacity that are used where the command line names no others.
+func Run(ctx context.Context, args []string, constants []byte, stdout, stderr io.Writer) error {
+	p := &program{stdout: stdout, stderr: stderr, terminal: isTerminal(stderr), constants: constants}
 	if len(args) == 0 {
 		return &UsageError{usage}
 	}
@@ -59,6 +62,8 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return p.file(ctx, rest)
 	case command == "compare":
 		return p.compare(ctx, rest)
+	case command == "plan":
+		return p.plan(ctx, rest)
 	case command == "serve":
 		return p.serve(ctx, rest)
 	case command == "report":

@@ -49,7 +49,7 @@ func loadtest(t *testing.T, args ...string) (*scenario.Result, error) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "result.json")
 	var stdout, stderr bytes.Buffer
-	err := app.Run(t.Context(), append(args, "-json", file), &stdout, &stderr)
+	err := app.Run(t.Context(), append(args, "-json", file), nil, &stdout, &stderr)
 	text, reading := os.ReadFile(file)
 	if reading != nil {
 		require.NoError(t, err, stderr.String())
@@ -168,7 +168,7 @@ func TestServeAndAttach(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	from, to := io.Pipe()
 	served := make(chan error, 1)
-	go func() { served <- app.Run(ctx, []string{"serve"}, to, io.Discard) }()
+	go func() { served <- app.Run(ctx, []string{"serve"}, nil, to, io.Discard) }()
 	line, err := bufio.NewReader(from).ReadString('\n')
 	require.NoError(t, err)
 	result, err := loadtest(t, append(quick("call", "-clients", "8", "-workers", "4"), strings.Fields(line)...)...)
@@ -201,7 +201,7 @@ func TestScenarioFileAndReport(t *testing.T) {
 	var text bytes.Buffer
 	require.NoError(t, report.WriteJSON(&text, result))
 	require.NoError(t, os.WriteFile(results, text.Bytes(), 0o600))
-	require.NoError(t, app.Run(t.Context(), []string{"report", "-o", out, results, results}, &text, &text))
+	require.NoError(t, app.Run(t.Context(), []string{"report", "-o", out, results, results}, nil, &text, &text))
 	page, err := os.ReadFile(out)
 	require.NoError(t, err)
 	require.Contains(t, string(page), "2: own on signalbox")
@@ -225,7 +225,7 @@ func TestCompare(t *testing.T) {
 		var stdout, stderr bytes.Buffer
 		err := app.Run(t.Context(), append([]string{
 			"compare", "-peer", "self", "-rows-file", rows, "-rounds", "1", "-duration", "500ms", "-warmup", "100ms", "-clients", "8",
-		}, args...), &stdout, &stderr)
+		}, args...), nil, &stdout, &stderr)
 		return stdout.String(), err
 	}
 	table, err := compare("-rows", "easy", "-results", dir)
@@ -248,7 +248,7 @@ func TestCompareWithBase(t *testing.T) {
 	err := app.Run(t.Context(), []string{
 		"compare", "-peer", "base", "-base-gateway", os.Getenv("LOADTEST_GATEWAY"), "-tolerance", "1000", "-rows", "call-saturated,join-leave",
 		"-rounds", "1", "-duration", "500ms", "-warmup", "100ms", "-clients", "8", "-results", dir,
-	}, &stdout, &stderr)
+	}, nil, &stdout, &stderr)
 	require.NoError(t, err, stderr.String())
 	for _, want := range []string{"the base is", "at most 1000", "at least 0.00", "met"} {
 		require.Contains(t, stdout.String(), want)
@@ -268,7 +268,7 @@ func TestCompareWithBase(t *testing.T) {
 // A base that there is not is told before anything is run.
 func TestCompareWithUnknownBase(t *testing.T) {
 	var out bytes.Buffer
-	err := app.Run(t.Context(), []string{"compare", "-peer", "base", "-base", "no-such-revision"}, &out, &out)
+	err := app.Run(t.Context(), []string{"compare", "-peer", "base", "-base", "no-such-revision"}, nil, &out, &out)
 	require.ErrorContains(t, err, `there is no revision "no-such-revision"`)
 }
 
@@ -295,18 +295,18 @@ func TestCommandLine(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var out bytes.Buffer
-			err := app.Run(t.Context(), tc.args, &out, &out)
+			err := app.Run(t.Context(), tc.args, nil, &out, &out)
 			var usage *app.UsageError
 			require.True(t, errors.As(err, &usage), "%v", err)
 			require.ErrorContains(t, err, tc.want)
 		})
 	}
 	var out bytes.Buffer
-	require.NoError(t, app.Run(t.Context(), []string{"list"}, &out, &out))
+	require.NoError(t, app.Run(t.Context(), []string{"list"}, nil, &out, &out))
 	for _, want := range []string{"signalbox", "centrifugo-history", "call-steady", "join-race"} {
 		require.Contains(t, out.String(), want)
 	}
-	err := app.Run(t.Context(), []string{"call", "-attach", "192.0.2.1:80"}, &out, &out)
+	err := app.Run(t.Context(), []string{"call", "-attach", "192.0.2.1:80"}, nil, &out, &out)
 	require.ErrorContains(t, err, "allow-remote")
 	require.True(t, strings.Contains(out.String(), "targets:"))
 }

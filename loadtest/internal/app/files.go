@@ -91,17 +91,9 @@ func (p *program) report(args []string) error {
 	if out == "" || len(files) == 0 {
 		return &UsageError{"loadtest report -o FILE RESULT..."}
 	}
-	var results []*scenario.Result
-	for _, name := range files {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			return err
-		}
-		some, err := report.ReadJSON(bytes.NewReader(text))
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		results = append(results, some...)
+	results, err := readResults(files)
+	if err != nil {
+		return err
 	}
 	return toFile(out, func(w io.Writer) error { return report.WriteHTML(w, results) })
 }
