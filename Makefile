@@ -141,6 +141,14 @@ loadtest-compare: loadtest-build ## us and a peer in turns, with ratios (PEER=ce
 	@case "$(PEER)" in socketio*) [ -d loadtest/peers/node_modules ] || npm ci --prefix loadtest/peers --no-audit --no-fund;; esac
 	LOADTEST_GATEWAY=bin/gateway bin/loadtest compare -peer $(PEER) -rows "$(ROWS)" -rounds $(ROUNDS) $(ARGS)
 
+.PHONY: loadtest-plan-measure
+loadtest-plan-measure: loadtest-build ## measure what the model of capacity is made of, and write docs/capacity.md (minutes; leave the machine alone)
+	LOADTEST_GATEWAY=bin/gateway bin/loadtest plan -measure -write loadtest/plan/constants.json -insert docs/capacity.md $(ARGS)
+
+.PHONY: loadtest-plan-docs
+loadtest-plan-docs: ## the tables of docs/capacity.md again, from the constants that there are
+	go run ./loadtest plan -constants loadtest/plan/constants.json -insert docs/capacity.md
+
 .PHONY: bench-compare
 bench-compare: ROUNDS := 3
 bench-compare: ## this tree and an earlier revision in turns; fails when it costs more (BASE=rev ROUNDS=3 ROWS=a,b ARGS="-tolerance 1.15")
