@@ -3,6 +3,7 @@
 package app
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"flag"
@@ -96,6 +97,7 @@ type options struct {
 	flags    list
 	json     string
 	html     string
+	ordered  bool // this process is one of a crew
 }
 
 // list is a flag that may come several times.
@@ -146,6 +148,9 @@ func (p *program) one(ctx context.Context, settings scenario.Settings, args []st
 	o.targetFlags(flags)
 	flags.StringVar(&o.json, "json", "", "file for the result; - is standard output")
 	flags.StringVar(&o.html, "html", "", "file for a report with plots")
+	if settings.Kind == scenario.Idle {
+		flags.BoolVar(&o.ordered, "ordered", false, "connect when standard input says so, say when all are, and stay until it ends: for -processes")
+	}
 	if err := flags.Parse(args); err != nil {
 		return helpOr(err)
 	}
@@ -178,7 +183,11 @@ func (p *program) carryOut(ctx context.Context, settings scenario.Settings, o op
 	if err := settings.Validate(); err != nil {
 		return nil, &UsageError{err.Error()}
 	}
-	if err := raiseFileLimit(settings.Clients); err != nil {
+	files := settings.Clients
+	if settings.Processes > 1 {
+		files /= settings.Nodes // the servers still have that many each
+	}
+	if err := raiseFileLimit(files); err != nil {
 		return nil, err
 	}
 	cluster, err := p.open(ctx, settings, o)
@@ -188,9 +197,25 @@ func (p *program) carryOut(ctx context.Context, settings scenario.Settings, o op
 	defer cluster.Close()
 	settings.Nodes = len(cluster.Gateways) // of attached ones, as many as there are
 	progress := newProgress(p.stderr, p.terminal, cluster.Name+" "+settings.Name)
-	result, err := scenario.Run(ctx, scenario.Options{
+	run := scenario.Options{
 		Settings: settings, Driver: cluster.Driver, Gateways: cluster.Gateways, Processes: cluster.Processes, Watch: progress.watch,
-	})
+	}
+	if settings.Processes > 1 {
+		crew, err := hire(settings, cluster, o.attach.Remote)
+		if err != nil {
+			return nil, err
+		}
+		defer crew.dismiss()
+		run.Crew = crew.scenario()
+	}
+	if o.ordered {
+		orders := bufio.NewReader(os.Stdin)
+		if err := obey(orders); err != nil {
+			return nil, err
+		}
+		run.Hold = holdUntil(orders, p.stdout)
+	}
+	result, err := scenario.Run(ctx, run)
 	progress.end()
 	if err != nil {
 		return nil, fmt.Errorf("%w%s", err, cluster.LastWords())

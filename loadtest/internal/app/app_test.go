@@ -25,6 +25,12 @@ import (
 
 // TestMain builds the gateway once: without the race detector, as it is loaded in use.
 func TestMain(m *testing.M) {
+	if os.Getenv(beTheTool) != "" {
+		os.Exit(child())
+	}
+	if err := os.Setenv(beTheTool, "1"); err != nil {
+		panic(err)
+	}
 	dir, err := os.MkdirTemp("", "loadtest-app-")
 	if err != nil {
 		panic(err)
@@ -42,6 +48,17 @@ func TestMain(m *testing.M) {
 		_ = os.RemoveAll(dir) // it is in the folder for temporary files
 		os.Exit(code)
 	}))
+}
+
+// beTheTool has this program, which the tool takes for itself when it starts children, be the tool.
+const beTheTool = "LOADTEST_TEST_IS_THE_TOOL"
+
+func child() int {
+	if err := app.Run(context.Background(), os.Args[1:], nil, os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
 }
 
 // loadtest runs the tool as from a shell, and gives what it wrote as its result.
@@ -161,6 +178,29 @@ func checkLoad(t *testing.T, want, args []string) {
 	if result.Work.Direct > 0 {
 		require.Positive(t, redis.Redis.Published)
 	}
+}
+
+// Several processes hold the connections, and one tells what all of them and the servers have used.
+func TestIdleOfSeveralProcesses(t *testing.T) {
+	result, err := loadtest(t, "idle", "-clients", "51", "-processes", "3", "-seats", "-duration", "300ms")
+	require.NoError(t, err, "%v", result.Reasons)
+	require.True(t, result.Passed)
+	require.InDelta(t, 51, result.Work.Open, 0)
+	require.Positive(t, result.Figures["kib_per_connection"])
+	var names []string
+	for _, p := range result.Processes {
+		names = append(names, p.Name)
+		require.Positive(t, p.EndMiB, p.Name)
+	}
+	require.Equal(t, []string{"loadtest", "redis", "gateway-1", "gateway-2", "loadtest-1", "loadtest-2", "loadtest-3"}, names)
+	redis := result.Processes[1].Redis
+	require.Greater(t, redis.EndBytes-redis.BaseBytes, int64(51*500), "each has its seat")
+
+	// Attached gateways that there are not: what the children say is told.
+	var out bytes.Buffer
+	err = app.Run(t.Context(), []string{"idle", "-clients", "10", "-processes", "2", "-attach", "127.0.0.1:1", "-duration", "300ms"}, nil, &out, &out)
+	require.ErrorContains(t, err, "process 1 did not connect")
+	require.ErrorContains(t, err, "refused")
 }
 
 // A load attaches to servers that run already, and reads what they use over the network.
@@ -283,6 +323,7 @@ func TestCommandLine(t *testing.T) {
 		{"UnknownFlag", []string{"call", "-rat", "3"}, "rat"},
 		{"OutOfRange", []string{"call", "-clients", "1"}, "clients"},
 		{"Rest", []string{"call", "centrifugo"}, "centrifugo"},
+		{"CallOfProcesses", []string{"call", "-processes", "2"}, "processes"},
 		{"NoFile", []string{"run"}, "which scenario file"},
 		{"UnknownPeer", []string{"compare", "-peer", "pigeons"}, "pigeons"},
 		{"NoRow", []string{"compare", "-rows", "none"}, "no row"},

@@ -49,10 +49,28 @@ func (r *run) sitDown(ctx context.Context) ([]sitter, error) {
 
 // idle is the scenario: connections that stay.
 func (r *run) idle(ctx context.Context) error {
+	if r.opts.Crew != nil {
+		return r.idleCrew(ctx)
+	}
 	sitters, err := r.sitDown(ctx)
 	defer func() { r.leaveAll(sitters) }()
 	if err != nil {
 		return err
+	}
+	return r.hold(ctx)
+}
+
+// hold measures while nothing happens: for the settings' time, or for as long as somebody else says.
+func (r *run) hold(ctx context.Context) error {
+	if r.opts.Hold != nil {
+		r.enter("hold", 0)
+		if err := r.beginMeasuring(ctx); err != nil {
+			return err
+		}
+		if err := r.opts.Hold(ctx); err != nil {
+			return err
+		}
+		return r.endMeasuring(ctx)
 	}
 	r.enter("warm-up", r.s.WarmUp)
 	if !sleep(ctx, r.s.WarmUp) {
@@ -66,6 +84,41 @@ func (r *run) idle(ctx context.Context) error {
 		return ctx.Err()
 	}
 	return r.endMeasuring(ctx)
+}
+
+// Crew are other processes that hold an idle load's connections, as one process may not have so many files open.
+type Crew struct {
+	Processes []measure.Process
+	// Connect has all of them connected.
+	Connect func(context.Context) error
+	// Leave has them say goodbye, and gives what each has seen.
+	Leave func() ([]*Result, error)
+}
+
+// idleCrew is idle with the connections of others. What they have seen counts as if it were seen here.
+func (r *run) idleCrew(ctx context.Context) error {
+	r.enter("connect", time.Duration(float64(r.s.Clients)/r.s.ConnectRate*float64(time.Second)))
+	if err := r.opts.Crew.Connect(ctx); err != nil {
+		return err
+	}
+	r.work.connects.Add(int64(r.s.Clients))
+	r.work.open.Add(int64(r.s.Clients))
+	if err := r.hold(ctx); err != nil {
+		return err
+	}
+	results, err := r.opts.Crew.Leave()
+	if err != nil {
+		return err
+	}
+	for i, result := range results {
+		for _, reason := range result.Reasons {
+			r.fail(fmt.Sprintf("process %d: %s", i+1, reason))
+		}
+		for text, n := range result.Errors {
+			r.fail(fmt.Sprintf("process %d: %d times: %s", i+1, n, text))
+		}
+	}
+	return nil
 }
 
 func (r *run) leaveAll(sitters []sitter) {

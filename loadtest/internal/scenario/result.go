@@ -124,7 +124,7 @@ func (r *run) derive(result *Result) {
 	for _, p := range result.Processes {
 		switch p.Kind {
 		case measure.Load:
-			driver = p.CPU
+			driver += p.CPU
 		case measure.Server:
 			servers++
 			base += p.BaseMiB

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +25,10 @@ type Options struct {
 	Processes []measure.Process
 	// Watch, if not nil, is told each second how it goes.
 	Watch func(phase Phase, sample measure.Sample)
+	// Crew, if not nil, holds the connections of an idle load in place of this process.
+	Crew *Crew
+	// Hold, if not nil, says by its return how long an idle load stays, in place of the settings.
+	Hold func(context.Context) error
 }
 
 // Phase is a part of a run.
@@ -92,7 +97,11 @@ func carryOut(ctx context.Context, opts Options, drv driver.Driver) (*Result, er
 		opts: opts, s: opts.Settings, drv: work, work: work, rec: measure.NewRecorder(), orc: oracle.New(),
 		tag: fmt.Sprintf("lt%x", rand.Uint32()), figures: map[string]float64{},
 	}
-	r.smp = measure.NewSampler(opts.Processes, r.rec, sampleInterval, r.watch)
+	processes := opts.Processes
+	if opts.Crew != nil {
+		processes = slices.Concat(processes, opts.Crew.Processes)
+	}
+	r.smp = measure.NewSampler(processes, r.rec, sampleInterval, r.watch)
 	sampling, stop := context.WithCancel(ctx)
 	var sampler sync.WaitGroup
 	sampler.Go(func() { r.smp.Run(sampling) })

@@ -43,10 +43,12 @@ type Settings struct {
 	Seed     uint64        `yaml:"seed" json:"seed"`
 
 	// Who.
-	Nodes    int `yaml:"nodes" json:"nodes"`
-	Clients  int `yaml:"clients" json:"clients"`
-	Capacity int `yaml:"capacity" json:"capacity"`
-	Sources  int `yaml:"sources" json:"sources"` // source addresses, from 127.0.0.1 on
+	Nodes   int `yaml:"nodes" json:"nodes"`
+	Clients int `yaml:"clients" json:"clients"`
+	// Processes hold the connections of an idle load: this one, or so many of its children if there is more than 1.
+	Processes int `yaml:"processes" json:"processes"`
+	Capacity  int `yaml:"capacity" json:"capacity"`
+	Sources   int `yaml:"sources" json:"sources"` // source addresses, from 127.0.0.1 on
 
 	// What of each kind.
 	Seats        bool          `yaml:"seats" json:"seats"`                 // idle, herd: everybody has a seat in a room
@@ -93,7 +95,7 @@ func Defaults(kind string) (Settings, error) {
 		return Settings{}, fmt.Errorf("there is no scenario of kind %q; there are %s", kind, strings.Join(Kinds, ", "))
 	}
 	s.Kind, s.Name = kind, kind
-	s.Nodes, s.Sources, s.Seed, s.Patience = 2, 1, 1, 20*time.Second
+	s.Nodes, s.Processes, s.Sources, s.Seed, s.Patience = 2, 1, 1, 1, 20*time.Second
 	if s.Capacity == 0 {
 		s.Capacity = 2
 	}
@@ -136,6 +138,7 @@ func (s *Settings) Flags(flags *flag.FlagSet) {
 	flags.Uint64Var(&s.Seed, "seed", s.Seed, "of what is left to chance")
 	flags.IntVar(&s.Nodes, "nodes", s.Nodes, "servers to start")
 	flags.IntVar(&s.Clients, "clients", s.Clients, "connections")
+	flags.IntVar(&s.Processes, "processes", s.Processes, "idle: processes that share the connections, each of which has its own limit of open files")
 	flags.IntVar(&s.Capacity, "capacity", s.Capacity, "seats of a room")
 	flags.IntVar(&s.Sources, "sources", s.Sources, "source addresses, from 127.0.0.1 on: each has some 28,000 ports")
 	flags.BoolVar(&s.Seats, "seats", s.Seats, "idle, herd: everybody has a seat, -capacity in a room")
@@ -154,11 +157,12 @@ func (s *Settings) Flags(flags *flag.FlagSet) {
 
 // The greatest load that one run may be.
 const (
-	mostClients = 200_000
-	mostRate    = 200_000
-	mostNodes   = 64
-	mostTime    = 48 * time.Hour
-	mostBytes   = 60_000
+	mostClients   = 200_000
+	mostRate      = 200_000
+	mostNodes     = 64
+	mostProcesses = 64
+	mostTime      = 48 * time.Hour
+	mostBytes     = 60_000
 )
 
 // Validate checks the settings.
@@ -176,6 +180,7 @@ func (s *Settings) Validate() error {
 	check(s.Patience > 0 && s.Patience <= time.Hour, "patience: from above 0 to 1h")
 	check(s.Nodes >= 1 && s.Nodes <= mostNodes, "nodes: from 1 to %d", mostNodes)
 	check(s.Clients >= 0 && s.Clients <= mostClients, "clients: from 0 to %d", mostClients)
+	check(s.Processes == 1 || s.Kind == Idle && s.Processes > 1 && s.Processes <= mostProcesses, "processes: 1, of idle up to %d", mostProcesses)
 	check(s.Sources >= 1 && s.Sources <= 250, "sources: from 1 to 250")
 	check(s.Capacity >= 1, "capacity: 1 or more")
 	check(s.SDPBytes <= mostBytes && s.PayloadBytes <= mostBytes, "sizes: up to %d bytes", mostBytes)
