@@ -141,6 +141,10 @@ loadtest-compare: loadtest-build ## us and a peer in turns, with ratios (PEER=ce
 	@case "$(PEER)" in socketio*) [ -d loadtest/peers/node_modules ] || npm ci --prefix loadtest/peers --no-audit --no-fund;; esac
 	LOADTEST_GATEWAY=bin/gateway bin/loadtest compare -peer $(PEER) -rows "$(ROWS)" -rounds $(ROUNDS) $(ARGS)
 
+.PHONY: loadtest-20k
+loadtest-20k: loadtest-build ## memory and CPU with 20,000 connections, of two processes (ARGS="-processes 4 -clients 40000 -nodes 4")
+	LOADTEST_GATEWAY=bin/gateway bin/loadtest run idle-20k $(ARGS)
+
 .PHONY: loadtest-plan-measure
 loadtest-plan-measure: loadtest-build ## measure what the model of capacity is made of, and write docs/capacity.md (minutes; leave the machine alone)
 	LOADTEST_GATEWAY=bin/gateway bin/loadtest plan -measure -write loadtest/plan/constants.json -insert docs/capacity.md $(ARGS)
