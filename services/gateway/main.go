@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime"
 	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,10 +15,6 @@ import (
 	"github.com/signalbox-rtc/signalbox/pkg/telemetry"
 	"github.com/signalbox-rtc/signalbox/services/gateway/app"
 )
-
-// heapFloor is memory that is never touched, and therefore never taken from the system. The collector counts it, though: it
-// begins when the heap is twice what was in use, which for the few MiB of a gateway's sessions would be many times a second.
-const heapFloor = 16 << 20
 
 // exitAtOnce is the exit code after a second signal, as shells give it to what was interrupted.
 const exitAtOnce = 130
@@ -41,8 +36,7 @@ func main() {
 
 // run serves until the first SIGTERM or SIGINT. Nothing takes that back, and a second signal ends the process at once.
 func run(config *app.Config) error {
-	floor := make([]byte, heapFloor)
-	defer runtime.KeepAlive(floor)
+	spareCollections()
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
 	defer signal.Stop(signals)
