@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Measures what docs/comparison.md shows, and writes that page: no number in it is typed by hand.
 #
-#   scripts/comparison.sh [ROUNDS] [DURATION] [REST]      each side of each row ROUNDS times (5), for DURATION (8s); rows about
-#                                                         memory, which take minutes, REST times (ROUNDS)
+#   scripts/comparison.sh [ROUNDS] [DURATION] [PARTS]      each side of each row ROUNDS times (5), for DURATION (8s); all PARTS, or
+#                                                          some of: centrifugo centrifugo-memory socketio socketio-memory nodes
 #
 # It needs Centrifugo: LOADTEST_CENTRIFUGO, or `go install github.com/centrifugal/centrifugo/v6@latest`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-rounds=${1:-5} duration=${2:-8s} rest=${3:-${1:-5}}
+rounds=${1:-5} duration=${2:-8s} parts=${3:-centrifugo centrifugo-memory socketio socketio-memory nodes}
 page=docs/comparison.md
 fresh=$(mktemp "$page.XXXXXX")
 trap 'rm -f "$fresh"' EXIT
@@ -28,7 +28,7 @@ model=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)
 
 		<!-- Written by scripts/comparison.sh: make comparison-docs -->
 
-		The same work, by the same clients, against Signalbox and against what would be used otherwise: each side mostly $rounds times in
+		The same work, by the same clients, against Signalbox and against what would be used otherwise: each side $rounds times in
 		turns, with fresh servers and a fresh Redis each time. All figures are medians, and ratios are ours over theirs; what the
 		project wants to reach stands beside them, and what it misses. Measured $(date -u +%Y-%m-%d) at revision
 		$(git rev-parse --short=12 HEAD), on $(nproc) processors ($model), which clients and servers share. What a row does, and
@@ -41,23 +41,36 @@ model=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)
 		make comparison-docs                                        # all of it
 		make loadtest-compare PEER=centrifugo ROWS=call-steady      # one row
 		\`\`\`
-
-		## Centrifugo
-
 	EOF
-	rows centrifugo call-saturated,call-steady,call-fresh,fanout,join-leave -duration "$duration"
-	printf '\nWith its history and recovery:\n\n'
-	rows centrifugo-history call-saturated -duration "$duration"
-	printf '\nMemory, at 10,000 connections:\n\n'
-	rounds=$rest rows centrifugo idle,idle-seats
-	printf '\n## socket.io with its Redis adapter\n\n'
-	rows socketio call-saturated,call-steady,call-fresh,fanout,join-leave -duration "$duration"
-	printf '\nMemory, at 10,000 connections:\n\n'
-	rounds=$rest rows socketio idle,idle-seats
-	printf '\nRaces of 100 clients for a room of two, on four nodes:\n\n'
-	rounds=1 rows socketio join-race
-	printf '\n## More gateways\n\n'
-	rows self nodes -duration "$duration"
+	for part in $parts; do
+		echo
+		case $part in
+		centrifugo)
+			printf '## Centrifugo\n\n'
+			rows centrifugo call-saturated,call-steady,call-fresh,fanout,join-leave -duration "$duration"
+			printf '\nWith its history and recovery:\n\n'
+			rows centrifugo-history call-saturated -duration "$duration"
+			;;
+		socketio)
+			printf '## socket.io with its Redis adapter\n\n'
+			rows socketio call-saturated,call-steady,call-fresh,fanout,join-leave -duration "$duration"
+			printf '\nRaces of 100 clients for a room of two, on four nodes:\n\n'
+			rounds=1 rows socketio join-race
+			;;
+		*-memory)
+			printf '## Memory beside %s, at 10,000 connections\n\n' "${part%-memory}"
+			rows "${part%-memory}" idle,idle-seats
+			;;
+		nodes)
+			printf '## More gateways\n\n'
+			rows self nodes -duration "$duration"
+			;;
+		*)
+			echo "no part $part" >&2
+			exit 2
+			;;
+		esac
+	done
 	cat scripts/comparison-notes.md
 } >"$fresh"
 chmod 644 "$fresh"
