@@ -71,7 +71,7 @@ model=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)
 			;;
 		esac
 	done
-	cat scripts/comparison-notes.md
+	cat scripts/comparison-notes.txt
 } >"$fresh"
 chmod 644 "$fresh"
 mv "$fresh" "$page"
