@@ -28,6 +28,7 @@ type SentinelT struct {
 	tb        testing.TB
 	nodes     []*Server
 	sentinels []*Server
+	asked     bool // for a failover, of which nothing has come yet
 }
 
 // Sentinel starts a primary, two replicas and three Sentinels that call a node down after a second
@@ -81,9 +82,8 @@ func (s *SentinelT) Primary() *Server {
 	s.tb.Helper()
 	votes := make(map[string]int)
 	for _, sentinel := range s.sentinels {
-		reply, err := do(sentinel.Addr(), time.Second, []string{"SENTINEL", "GET-MASTER-ADDR-BY-NAME", masterName})
-		if pair, ok := reply.([]any); err == nil && ok && len(pair) == 2 {
-			votes[net.JoinHostPort(fmt.Sprint(pair[0]), fmt.Sprint(pair[1]))]++
+		if named := namedBy(sentinel); named != "" {
+			votes[named]++
 		}
 	}
 	for _, node := range s.nodes {
@@ -93,6 +93,16 @@ func (s *SentinelT) Primary() *Server {
 	}
 	s.tb.Fatalf("redistest: the Sentinels name no primary: %v", votes)
 	return nil
+}
+
+// namedBy gives the address that a Sentinel calls the primary's, or "" if it does not answer.
+func namedBy(sentinel *Server) string {
+	reply, err := do(sentinel.Addr(), time.Second, []string{"SENTINEL", "GET-MASTER-ADDR-BY-NAME", masterName})
+	pair, _ := reply.([]any)
+	if err != nil || len(pair) != 2 {
+		return ""
+	}
+	return net.JoinHostPort(fmt.Sprint(pair[0]), fmt.Sprint(pair[1]))
 }
 
 // Failover has the Sentinels make a replica the primary while all is well, and returns when they
@@ -107,15 +117,22 @@ func (s *SentinelT) Failover() {
 	}); err != nil {
 		s.tb.Fatalf("redistest: %v", err)
 	}
+	s.asked = true
 }
 
 // AwaitPrimary waits until most of the Sentinels call another node than this one the primary and
-// that node takes writes, and returns it.
+// that node takes writes, and returns it. After [SentinelT.Failover] it asks for the failover again
+// if that came to nothing: another Sentinel may make a replica of the new primary, in the moment in
+// which it becomes one, because it was the old one's replica, and then the failover is given up.
 func (s *SentinelT) AwaitPrimary(other *Server) *Server {
 	s.tb.Helper()
+	defer func() { s.asked = false }()
 	var primary *Server
 	if err := await("no new primary", sentinelTimeout, func() string {
 		primary = s.Primary()
+		if s.asked && namedBy(s.sentinels[0]) == other.Addr() {
+			_, _ = s.sentinels[0].Do("SENTINEL", "FAILOVER", masterName) // refused while one is under way
+		}
 		if primary == other || primary.Info("role") != "master" {
 			return primary.Addr() + " is the primary still, or not yet"
 		}
