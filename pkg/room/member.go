@@ -430,11 +430,11 @@ func (m *Member) end(reason string, lost bool) {
 	}
 }
 
-// supersede notes whether the session's later connection is about to take the seats that this one still has.
-func (m *Member) supersede(takenOver bool) {
+// supersede notes that the session's later connection is about to take the seats that this one still has.
+func (m *Member) supersede() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.superseded = m.superseded || takenOver
+	m.superseded = true
 }
 
 // departure describes the end of the hold on a seat. The others are told reason if it is not kept.

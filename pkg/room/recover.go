@@ -323,7 +323,9 @@ func (s *Service) fenced(sh *shard, l *local, event *store.Event) {
 func (s *Service) detach(m *Member, takenOver bool) {
 	if m.detached != nil {
 		s.agenda.add(0, func() {
-			m.supersede(takenOver)
+			if takenOver {
+				m.supersede()
+			}
 			m.detached(takenOver)
 		})
 	}

@@ -11,7 +11,8 @@ import (
 //
 //	1 <epoch> <seq> <app>/<room> <type> <to or *> <except or -> <by or -> <body>
 //
-// The 1 is the record's version; it is 1v for what is not in the log. by is "<peer>/<number>" of the request that it came from. The body is the event's JSON object without seq.
+// The 1 is the record's version; it is 1v for what is not in the log. by is "<peer>/<number>" of the request that it came
+// from. The body is the event's JSON object without seq.
 //
 // Several records for one inbox are one message: each has its length in bytes before it,
 //

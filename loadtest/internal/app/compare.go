@@ -1,7 +1,6 @@
 package app
 
 import (
-	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -11,8 +10,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"go.yaml.in/yaml/v3"
 
 	"github.com/signalbox-rtc/signalbox/loadtest/internal/report"
 	"github.com/signalbox-rtc/signalbox/loadtest/internal/scenario"
@@ -41,9 +38,7 @@ type selfRow struct {
 
 func readRows(text []byte) ([]row, error) {
 	var rows []row
-	decoder := yaml.NewDecoder(bytes.NewReader(text))
-	decoder.KnownFields(true)
-	if err := decoder.Decode(&rows); err != nil {
+	if err := scenario.DecodeStrict(text, &rows); err != nil {
 		return nil, fmt.Errorf("rows of comparisons: %w", err)
 	}
 	return rows, nil

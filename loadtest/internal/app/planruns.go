@@ -29,9 +29,7 @@ type planRun struct {
 
 func readPlanRuns(text []byte) ([]planRun, error) {
 	var all []planRun
-	decoder := yaml.NewDecoder(bytes.NewReader(text))
-	decoder.KnownFields(true)
-	if err := decoder.Decode(&all); err != nil {
+	if err := scenario.DecodeStrict(text, &all); err != nil {
 		return nil, fmt.Errorf("runs of the capacity model: %w", err)
 	}
 	for i := range all {

@@ -2,8 +2,6 @@
 package plan
 
 import (
-	"slices"
-
 	"github.com/signalbox-rtc/signalbox/loadtest/internal/measure"
 	"github.com/signalbox-rtc/signalbox/loadtest/internal/scenario"
 )
@@ -72,19 +70,7 @@ func medianCost(costs []Cost) Cost {
 		for _, c := range costs {
 			values = append(values, *c.parts()[i])
 		}
-		*part = median(values)
+		*part = measure.Median(values)
 	}
 	return middle
-}
-
-func median(values []float64) float64 {
-	if len(values) == 0 {
-		return 0
-	}
-	slices.Sort(values)
-	middle := len(values) / 2
-	if len(values)%2 == 1 {
-		return values[middle]
-	}
-	return (values[middle-1] + values[middle]) / 2
 }

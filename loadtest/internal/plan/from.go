@@ -214,7 +214,7 @@ func (by *runs) median(of role, figure func(*scenario.Result) float64) float64 {
 	for _, r := range by[of] {
 		values = append(values, figure(r))
 	}
-	return median(values)
+	return measure.Median(values)
 }
 
 // costs works out what work takes. A call's cost is that of its joins, as they are measured alone, and of its messages, which

@@ -7,9 +7,9 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
+	"github.com/signalbox-rtc/signalbox/loadtest/internal/report"
 	"github.com/signalbox-rtc/signalbox/loadtest/internal/scenario"
 )
 
@@ -24,13 +24,13 @@ func (c *Constants) WriteText(to io.Writer, demands []Demand, m Machines) error 
 	for _, d := range demands {
 		head = append(head, whole(d.Connections))
 	}
-	t := newTable(&text, head)
+	t := report.NewTable(&text, head, 0)
 	row := func(name string, cell func(Demand, Need) string) {
 		cells := []string{name}
 		for i, d := range demands {
 			cells = append(cells, cell(d, needs[i]))
 		}
-		t.line(cells...)
+		t.Line(cells...)
 	}
 	row("with a seat, in rooms", func(_ Demand, n Need) string { return whole(n.Seats) + " in " + whole(n.Rooms) })
 	row("calls a second, relayed messages", func(d Demand, n Need) string { return plain(d.Calls) + ", " + whole(n.Messages) })
@@ -48,7 +48,7 @@ func (c *Constants) WriteText(to io.Writer, demands []Demand, m Machines) error 
 	row("published messages a second", func(_ Demand, n Need) string { return whole(n.Published) })
 	row("clients to gateways, and back", func(_ Demand, n Need) string { return bandwidth(n.SentBytes) + ", " + bandwidth(n.ReceivedBytes) })
 	row("gateways to Redis, and back", func(_ Demand, n Need) string { return bandwidth(n.RedisInBytes) + ", " + bandwidth(n.RedisOutBytes) })
-	if err := t.flush(); err != nil {
+	if err := t.Flush(); err != nil {
 		return err
 	}
 	first := demands[0]
@@ -61,13 +61,13 @@ func (c *Constants) WriteText(to io.Writer, demands []Demand, m Machines) error 
 // WriteCosts writes the constants as a table.
 func (c *Constants) WriteCosts(to io.Writer) error {
 	var text strings.Builder
-	t := newTable(&text, []string{"what", "gateway CPU, µs", "Redis CPU, µs", "bytes sent", "received", "to Redis", "from Redis", "published"})
+	t := report.NewTable(&text, []string{"what", "gateway CPU, µs", "Redis CPU, µs", "bytes sent", "received", "to Redis", "from Redis", "published"}, 0)
 	line := func(name string, cost Cost) {
 		cells := []string{name}
 		for _, part := range cost.parts() {
 			cells = append(cells, number(*part))
 		}
-		t.line(cells...)
+		t.Line(cells...)
 	}
 	for _, pace := range Paces {
 		line("message to a peer, "+string(pace), c.Rates[pace].Message)
@@ -81,22 +81,22 @@ func (c *Constants) WriteCosts(to io.Writer) error {
 	line("connection made and ended", c.Connect)
 	line("second of a silent connection", c.Connection)
 	line("second of a gateway", c.Node)
-	if err := t.flush(); err != nil {
+	if err := t.Flush(); err != nil {
 		return err
 	}
 	m := c.Memory
 	fmt.Fprintln(&text)
-	t = newTable(&text, []string{"what is held", ""})
-	t.line("gateway without connections", number(m.GatewayMiB)+" MiB")
-	t.line("gateway that relays calls, beside connections", number(m.GatewayBusyMiB)+" MiB")
-	t.line("connection, awake", number(m.AwakeKiB)+" KiB")
-	t.line("connection, parked", number(m.ParkedKiB)+" KiB")
-	t.line("seat, on top, on the gateway", number(m.SeatKiB)+" KiB")
-	t.line("room in Redis", whole(m.RedisRoomBytes)+" bytes")
-	t.line("seat in Redis", whole(m.RedisSeatBytes)+" bytes")
-	t.line("message in a room's log, beside its payload", whole(m.RedisMessageBytes)+" bytes")
-	t.line("Redis without rooms", number(m.RedisMiB)+" MiB")
-	if err := t.flush(); err != nil {
+	t = report.NewTable(&text, []string{"what is held", ""}, 0)
+	t.Line("gateway without connections", number(m.GatewayMiB)+" MiB")
+	t.Line("gateway that relays calls, beside connections", number(m.GatewayBusyMiB)+" MiB")
+	t.Line("connection, awake", number(m.AwakeKiB)+" KiB")
+	t.Line("connection, parked", number(m.ParkedKiB)+" KiB")
+	t.Line("seat, on top, on the gateway", number(m.SeatKiB)+" KiB")
+	t.Line("room in Redis", whole(m.RedisRoomBytes)+" bytes")
+	t.Line("seat in Redis", whole(m.RedisSeatBytes)+" bytes")
+	t.Line("message in a room's log, beside its payload", whole(m.RedisMessageBytes)+" bytes")
+	t.Line("Redis without rooms", number(m.RedisMiB)+" MiB")
+	if err := t.Flush(); err != nil {
 		return err
 	}
 	_, err := io.WriteString(to, text.String())
@@ -106,7 +106,7 @@ func (c *Constants) WriteCosts(to io.Writer) error {
 // WriteCheck writes a comparison of the model with runs.
 func (c *Constants) WriteCheck(to io.Writer, results []*scenario.Result) error {
 	var text strings.Builder
-	t := newTable(&text, []string{"run", "figure", "", "foretold", "measured", "foretold over measured"})
+	t := report.NewTable(&text, []string{"run", "figure", "", "foretold", "measured", "foretold over measured"}, 0)
 	for _, r := range results {
 		compared, err := c.Check(r)
 		if err != nil {
@@ -118,38 +118,17 @@ func (c *Constants) WriteCheck(to io.Writer, results []*scenario.Result) error {
 			if one.Over() > 0 {
 				over = fmt.Sprintf("%.2f", one.Over())
 			}
-			t.line(name, one.What, one.Unit, number(one.Foretold), number(one.Measured), over)
+			t.Line(name, one.What, one.Unit, number(one.Foretold), number(one.Measured), over)
 			name = ""
 		}
 	}
-	if err := t.flush(); err != nil {
+	if err := t.Flush(); err != nil {
 		return err
 	}
 	fmt.Fprintf(&text, "\nMeasured: %s.\n", c.Measured)
 	_, err := io.WriteString(to, text.String())
 	return err
 }
-
-// table is a Markdown table whose columns stand below each other in a terminal, too.
-type table struct{ to *tabwriter.Writer }
-
-func newTable(to io.Writer, head []string) *table {
-	t := &table{tabwriter.NewWriter(to, 0, 0, 1, ' ', 0)}
-	t.line(head...)
-	rule := []string{"---"}
-	for range head[1:] {
-		rule = append(rule, "---:")
-	}
-	t.line(rule...)
-	return t
-}
-
-// line writes into memory, until flush.
-func (t *table) line(cells ...string) {
-	_, _ = fmt.Fprintln(t.to, "| "+strings.Join(cells, "\t| ")+"\t|")
-}
-
-func (t *table) flush() error { return t.to.Flush() }
 
 // whole writes a whole number with its thousands apart.
 func whole(value float64) string {

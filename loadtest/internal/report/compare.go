@@ -3,10 +3,9 @@ package report
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strings"
-	"text/tabwriter"
 
+	"github.com/signalbox-rtc/signalbox/loadtest/internal/measure"
 	"github.com/signalbox-rtc/signalbox/loadtest/internal/scenario"
 )
 
@@ -71,7 +70,7 @@ func (o *Outcome) Ratio(figure string) Ratio {
 		return all
 	}
 	ours, theirs := values(o.Ours), values(o.Theirs)
-	ratio := Ratio{Ours: median(ours), Theirs: median(theirs)}
+	ratio := Ratio{Ours: measure.Median(ours), Theirs: measure.Median(theirs)}
 	if len(ours) == 0 || len(ours) != len(theirs) || ratio.Theirs == 0 {
 		return ratio
 	}
@@ -87,18 +86,6 @@ func (o *Outcome) Ratio(figure string) Ratio {
 		ratio.Greatest = max(ratio.Greatest, of)
 	}
 	return ratio
-}
-
-func median(values []float64) float64 {
-	if len(values) == 0 {
-		return 0
-	}
-	sorted := slices.Sorted(slices.Values(values))
-	middle := len(sorted) / 2
-	if len(sorted)%2 == 1 {
-		return sorted[middle]
-	}
-	return (sorted[middle-1] + sorted[middle]) / 2
 }
 
 // judge says what is wanted of a figure, and whether it is reached.
@@ -178,10 +165,8 @@ func (c Comparison) LastRound() []*scenario.Result {
 // WriteText writes the table of ratios, as Markdown, so that it can be kept.
 func (c Comparison) WriteText(to io.Writer) error {
 	var text strings.Builder
-	table := tabwriter.NewWriter(&text, 0, 0, 1, ' ', 0)
-	line := func(cells ...string) { _, _ = fmt.Fprintln(table, "| "+strings.Join(cells, "\t| ")+"\t|") }
-	line("figure", "peer", "rounds", "ours", "theirs", "ours over theirs", "of single rounds", "wanted", "")
-	line("---", "---", "---:", "---:", "---:", "---:", "---", "---", "---")
+	table := NewTable(&text, []string{"figure", "peer", "rounds", "ours", "theirs", "ours over theirs", "of single rounds", "wanted", ""},
+		0, 1, 6, 7, 8)
 	var notes []string
 	for _, o := range c {
 		for _, f := range o.Figures {
@@ -197,7 +182,7 @@ func (c Comparison) WriteText(to io.Writer) error {
 					verdict = "MISSED"
 				}
 			}
-			line(f.Title, o.Peer, fmt.Sprint(len(o.Ours)), number(ratio.Ours), number(ratio.Theirs), of, spread, wanted, verdict)
+			table.Line(f.Title, o.Peer, fmt.Sprint(len(o.Ours)), number(ratio.Ours), number(ratio.Theirs), of, spread, wanted, verdict)
 		}
 		for i, side := range [][]*scenario.Result{o.Ours, o.Theirs} {
 			for round, result := range side {

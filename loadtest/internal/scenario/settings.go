@@ -118,12 +118,17 @@ func Decode(text io.Reader) (Settings, error) {
 	if err != nil {
 		return Settings{}, err
 	}
-	decoder := yaml.NewDecoder(bytes.NewReader(raw))
-	decoder.KnownFields(true)
-	if err := decoder.Decode(&s); err != nil {
+	if err := DecodeStrict(raw, &s); err != nil {
 		return Settings{}, err
 	}
 	return s, s.Validate()
+}
+
+// DecodeStrict reads YAML that may have nothing but what there are fields for.
+func DecodeStrict(text []byte, into any) error {
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	decoder.KnownFields(true)
+	return decoder.Decode(into)
 }
 
 // Flags registers a flag for every setting, with the settings as they are for its default.

@@ -10,10 +10,8 @@
 -- Caller: Store.Send
 local to, volatile, argc = ARGV[7], ARGV[9] == '1', #ARGV
 local got = call('HMGET', ROOM, 'epoch', 'seq', 'nodes', 'log', 'p:' .. PEER, 'r:' .. PEER, 'p:' .. to) -- no peer is called *
-if not got[5] then return {'not_member'} end
-local node, generation = match(got[5], '^(%S+) %S+ %S+ (%S+)')
-if node ~= NODE or generation ~= GENERATION then return {'fenced'} end
-local refused
+local refused = fence(got[5])
+if refused then return {refused} end
 if to ~= '*' and not got[7] then
   -- While seats that were lost with Redis' data are put back, nobody knows who is gone.
   local gate, time = call('GET', PREFIX .. 'gate'), call('TIME')
@@ -50,27 +48,15 @@ end
 if events == 0 then return answers end
 if pieces then text = events > 1 and table.concat(pieces) or pieces[3] .. pieces[4] end
 
-local old, extent = nil, got[4] or '0 0'
-if not volatile then
-  local logged, since = match(extent, '^(%d+) (%d+)')
-  logged = logged + events
-  if logged >= @LOG_LENGTH@ then
-    old, logged, since = since, 0, seq
-  end
-  extent = logged .. ' ' .. since
-end
+local extent = got[4] or '0 0'
+if not volatile then extent = append(extent, events, seq, text) end
 if last then
   call('HSET', ROOM, 'seq', seq, 'log', extent, 'r:' .. PEER, last)
 else
   call('HSET', ROOM, 'seq', seq, 'log', extent)
 end
-if not volatile then
-  call('XADD', LOG, seq .. '-0', 'e', text)
-  if old then call('XTRIM', LOG, 'MINID', old) end
-  if call('PTTL', LOG) < @WINDOW@ then call('PEXPIRE', LOG, '@WINDOWS@') end
-end
 if to ~= '*' then
-  node = match(got[7], '^%S+')
+  local node = match(got[7], '^%S+')
   if node ~= '-' then call('@PUBLISH@', PREFIX .. 'inbox:' .. node, text) end
   return answers
 end

@@ -1,9 +1,9 @@
--- Part of the scripts that change a room, but for send, which does all this at once for many messages.
+-- Part of the scripts that change a room, after append; but for send, which does all this at once for many messages.
 -- A script reads the room with `open`, notes what is to change in `fields` and with `tell`, and writes it all with `commit`:
 -- calls of commands, and the text that they pass, are what a script costs.
 
--- The room, as open has read it: epoch (false: there is no such room), number of the last event, "<node> <members> ...", and of
--- the log "<events> <number>": how many it has had since that one.
+-- The room, as open has read it: epoch (false: there is no such room), number of the last event, "<node> <members> ...", and what
+-- append says of the log.
 local epoch, seq, nodes, extent
 -- What commit writes: fields of the room, an entry of the log with the number of its last event, and records by inbox.
 local fields, entry, logged, posts = {}, {}, nil, {}
@@ -13,13 +13,6 @@ local function open(...)
   local got = call('HMGET', ROOM, 'epoch', 'seq', 'nodes', 'log', ...)
   epoch, seq, nodes, extent = got[1], tonumber(got[2] or 0), got[3] or '', got[4] or '0 0'
   return got
-end
-
--- Refuses a call for a seat that is not there, or that another connection holds. Returns nil or the status.
-local function fence(seat)
-  if not seat then return 'not_member' end
-  local node, generation = match(seat, '^(%S+) %S+ %S+ (%S+)')
-  if node ~= NODE or generation ~= GENERATION then return 'fenced' end
 end
 
 -- Notes a record for a node's inbox.
@@ -52,30 +45,16 @@ local function join_records(list)
   return table.concat(pieces, ' ')
 end
 
--- Writes what was noted. The events of one call are one entry of the log, whose id is the number of the last of them. The log
--- is trimmed when it has had another @LOG_LENGTH@ events, to those that came after the time before. Returns the fields that
--- were written, and their values.
+-- Writes what was noted. Returns the fields that were written, and their values.
 local function commit()
-  local list, old = {}, nil
-  if logged then
-    local events, since = match(extent, '^(%d+) (%d+)')
-    events = events + #entry
-    if events >= @LOG_LENGTH@ then
-      old, events, since = since, 0, format('%d', logged)
-    end
-    fields.log = events .. ' ' .. since
-  end
+  local list = {}
+  if logged then fields.log = append(extent, #entry, format('%d', logged), join_records(entry)) end
   if fields.seq then fields.seq = format('%d', fields.seq) end
   for field, value in pairs(fields) do
     list[#list + 1] = field
     list[#list + 1] = value
   end
   if #list > 0 then call('HSET', ROOM, unpack(list)) end
-  if logged then
-    call('XADD', LOG, format('%d-0', logged), 'e', join_records(entry))
-    if old then call('XTRIM', LOG, 'MINID', old) end
-    if extent == '0 0' or call('PTTL', LOG) < @WINDOW@ then call('PEXPIRE', LOG, '@WINDOWS@') end
-  end
   for node, records in pairs(posts) do call('@PUBLISH@', PREFIX .. 'inbox:' .. node, join_records(records)) end
   fields, entry, logged, posts = {}, {}, nil, {}
   return list
