@@ -83,6 +83,29 @@ func testOnce(t *testing.T, d deployment) {
 	require.EqualValues(t, 12, seq, "away, back and this one")
 }
 
+// testOnceBack has a join that takes an away seat again: the event that it told is found by its number, too.
+func testOnceBack(t *testing.T, d deployment) {
+	a, b := twoNodes(t, d)
+	alice := a.seat(lobby, "alice")
+	_, err := a.join(alice, kept)
+	require.NoError(t, err)
+	mustJoin(t, b, lobby, "bob")
+	_, err = a.lose(alice)
+	require.NoError(t, err)
+	alice = later(alice, b.id, 1)
+	_, err = b.join(alice, kept, func(j *store.Join) { j.Request = 4 })
+	require.NoError(t, err)
+	m := message(alice, "bob", "x")
+	m.Request = 5
+	seq, err := b.send(m)
+	require.NoError(t, err)
+	require.EqualValues(t, 5, seq, "after two joins, away and back")
+	m.Request = 4
+	seq, err = b.send(m)
+	require.NoError(t, err)
+	require.EqualValues(t, 4, seq, "back")
+}
+
 func testOnceResults(t *testing.T, d deployment) {
 	a, b := twoNodes(t, d)
 	mustJoin(t, a, lobby, "alice")

@@ -57,6 +57,7 @@ var contract = []struct {
 	{"join takes the seat of a session that did not go on", testJoinBefore},
 	{"requests take effect once", testOnce},
 	{"requests of room and control are answered as then", testOnceResults},
+	{"a join that brings a seat back is found by its number", testOnceBack},
 	{"requests across seats of a session", testOnceAcrossSeats},
 	{"replay", testReplay},
 	{"rebirth", testRebirth},

@@ -25,7 +25,7 @@ func (m *model) join(j store.Join) string {
 	r := m.rooms[j.Room]
 	if r != nil && r.members[j.Peer] != nil {
 		member := r.members[j.Peer]
-		if refused := m.take(r, member, j.Seat, j.Back); refused != "" {
+		if refused := m.take(r, member, j.Seat, j.Back, j.Request); refused != "" {
 			return refused
 		}
 		return fmt.Sprintf("new=false order=%d %s", member.order, r.view())
@@ -76,8 +76,8 @@ func userOf(profile []byte) string {
 	return user
 }
 
-// take gives a seat to a connection, and tells the node that had it. It returns why it is refused.
-func (m *model) take(r *modelRoom, member *modelMember, seat store.Seat, back []byte) string {
+// take gives a seat to a connection for a request, and tells the node that had it. It returns why it is refused.
+func (m *model) take(r *modelRoom, member *modelMember, seat store.Seat, back []byte, request int64) string {
 	had := member.node
 	if had == seat.Node && member.generation == seat.Generation {
 		return ""
@@ -89,7 +89,7 @@ func (m *model) take(r *modelRoom, member *modelMember, seat store.Seat, back []
 	switch had {
 	case seat.Node:
 	case noNode:
-		m.emit(r, told{kind: "back-peer", except: member.id, body: string(back), caller: seat.Node})
+		m.emit(r, told{kind: "back-peer", except: member.id, body: string(back), caller: seat.Node, by: member.id, request: request})
 	default:
 		m.deliver(had, r, fmt.Sprintf(`%d fenced to=%s except= {"type":"fenced","generation":%d}`, r.seq, member.id, seat.Generation))
 	}
@@ -157,7 +157,7 @@ func (m *model) resume(s store.Resume, known bool) string {
 		m.rebirth(r, s.Seq)
 		known = false
 	}
-	if refused := m.take(r, member, s.Seat, s.Back); refused != "" {
+	if refused := m.take(r, member, s.Seat, s.Back, 0); refused != "" {
 		return refused
 	}
 	missed, known := r.missed(s.Peer, s.Seq, known)

@@ -42,7 +42,7 @@ func (r *modelRun) resume() {
 }
 
 func (r *modelRun) replay() {
-	n := rapid.SampledFrom(r.nodes).Draw(r.t, "node")
+	n := r.node("node")
 	room := rapid.SampledFrom(r.rooms).Draw(r.t, "room")
 	epoch, seq, current := r.place(n, room)
 	replayed, err := n.replay(room, epoch, seq)
@@ -55,7 +55,7 @@ func (r *modelRun) replay() {
 
 // expire ends some of the graces of a room.
 func (r *modelRun) expire() {
-	n := rapid.SampledFrom(r.nodes).Draw(r.t, "node")
+	n := r.node("node")
 	room := rapid.SampledFrom(r.rooms).Draw(r.t, "room")
 	var ended []string
 	if modelled := r.model.rooms[room]; modelled != nil {
@@ -73,8 +73,8 @@ func (r *modelRun) expire() {
 // reap takes a node for dead in a partition. Where it has several seats in a room Redis gives them up in any order, which no
 // model knows: such a node lives on.
 func (r *modelRun) reap() {
-	n := rapid.SampledFrom(r.nodes).Draw(r.t, "node")
-	dead := rapid.SampledFrom(r.nodes).Draw(r.t, "dead").id
+	n := r.node("node")
+	dead := r.node("dead").id
 	partition := n.store.Partition(rapid.SampledFrom(r.rooms).Draw(r.t, "room"))
 	for _, room := range r.model.rooms {
 		if room.counts()[dead] > 1 {

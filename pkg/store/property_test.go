@@ -216,12 +216,17 @@ func (r *modelRun) seat() (*node, store.Seat) {
 func (r *modelRun) newcomer() (*node, store.Seat) {
 	room := rapid.SampledFrom(r.rooms).Draw(r.t, "room")
 	peer := rapid.SampledFrom(modelPeers).Draw(r.t, "peer")
-	n := rapid.SampledFrom(r.nodes).Draw(r.t, "node")
+	n := r.node("node")
 	seat := n.seat(room, peer)
 	if member := r.member(seat); member != nil {
 		seat.Generation = max(0, member.generation+rapid.SampledFrom([]int64{0, 0, 1, 1, -1}).Draw(r.t, "generation"))
 	}
 	return n, seat
+}
+
+// node draws a node, by its number: what is drawn may be printed at any time, and a node's inbox writes to it.
+func (r *modelRun) node(what string) *node {
+	return r.nodes[rapid.IntRange(0, len(r.nodes)-1).Draw(r.t, what)]
 }
 
 // member is the seat in the model, or nil.
