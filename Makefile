@@ -144,7 +144,7 @@ loadtest-compare: loadtest-build ## us and a peer in turns, with ratios (PEER=ce
 .PHONY: comparison-docs
 comparison-docs: loadtest-build ## measure us and the peers in turns, and write docs/comparison.md (most of an hour; leave the machine alone; needs Centrifugo)
 	@[ -d loadtest/peers/node_modules ] || npm ci --prefix loadtest/peers --no-audit --no-fund
-	scripts/comparison.sh
+	scripts/comparison.sh "$(ROUNDS)" "$(DURATION)" "$(PARTS)"
 
 .PHONY: loadtest-20k
 loadtest-20k: loadtest-build ## memory and CPU with 20,000 connections, of two processes (ARGS="-processes 4 -clients 40000 -nodes 4")
