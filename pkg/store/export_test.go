@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -101,4 +102,24 @@ func Split(batch ...any) [][]int {
 		g.clear()
 	}
 	return split
+}
+
+// ScriptFiles are the scripts and their parts as they are written.
+var ScriptFiles = scriptFiles
+
+// ScriptTexts gives the scripts as Redis gets them, by their names.
+func ScriptTexts() (map[string]string, error) {
+	metrics, err := newMetrics(prometheus.NewRegistry())
+	if err != nil {
+		return nil, err
+	}
+	scripts, err := newScripts(scriptOptions{logLength: 1, resumeWindow: 1, metrics: metrics})
+	if err != nil {
+		return nil, err
+	}
+	texts := map[string]string{}
+	for _, s := range scripts.all {
+		texts[s.name] = s.text
+	}
+	return texts, nil
 }

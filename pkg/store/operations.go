@@ -28,8 +28,12 @@ func (s *Store) Join(j Join, done func(*Snapshot, error)) {
 	c.add(j.State.encode(), strconv.Itoa(j.Capacity), flag(j.Moderator), newEpoch())
 	c.addBytes(j.EventHead, j.EventTail)
 	c.add(milliseconds(j.Grace))
-	c.addBytes(j.Back, j.SameUser, j.ReplacedHead, j.ReplacedTail)
-	c.add(milliseconds(s.opts.RecoveryTime), j.Before)
+	c.addBytes(j.Back)
+	c.add(milliseconds(s.opts.RecoveryTime))
+	if len(j.SameUser) > 0 || j.Before != "" {
+		c.addBytes(j.SameUser, j.ReplacedHead, j.ReplacedTail)
+		c.add(j.Before)
+	}
 	s.router.submit(c)
 }
 

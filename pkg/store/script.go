@@ -6,6 +6,9 @@ import (
 	"embed"
 	"encoding/hex"
 	"fmt"
+	"maps"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -56,30 +59,29 @@ const (
 func newScripts(opts scriptOptions) (*scripts, error) {
 	var s scripts
 	for _, d := range []struct {
-		into  **script
-		name  string
-		keys  int
-		parts []string
+		into **script
+		name string
+		keys int
 	}{
-		{&s.join, "join", joinKeyCount, []string{"append", "event", "time", "look", "took", "held", "take", "seat", "unseat"}},
-		{&s.leave, "leave", seatKeyCount, []string{"fence", "append", "event", "log", "once", "held", "unseat"}},
-		{&s.lose, "lose", seatKeyCount, []string{"fence", "append", "event", "time", "held", "unseat", "depart"}},
-		{&s.resume, "resume", resumeKeyCount, []string{"append", "event", "log", "look", "held", "take", "missed", "rebirth"}},
-		{&s.send, "send", roomKeyCount, []string{"fence", "append", "log", "once"}},
-		{&s.state, "state", roomKeyCount, []string{"fence", "append", "event", "log", "once", "took", "merge"}},
-		{&s.room, "room", roomKeyCount, []string{"fence", "append", "event", "log", "once", "took", "merge"}},
-		{&s.control, "control", seatKeyCount, []string{"fence", "append", "event", "log", "once", "took", "held", "unseat"}},
-		{&s.snapshot, "snapshot", roomKeyCount, []string{"fence", "look"}},
-		{&s.replay, "replay", roomKeyCount, []string{"append", "event", "log", "look", "missed"}},
-		{&s.rebirth, "rebirth", roomKeyCount, []string{"append", "event", "rebirth"}},
-		{&s.restore, "restore", joinKeyCount, []string{"append", "event", "time", "look", "survey", "held", "take", "seat", "unseat", "rebirth"}},
-		{&s.reap, "reap", reapKeyCount, []string{"append", "event", "time", "visit", "held", "unseat", "depart"}},
-		{&s.expire, "expire", expireKeyCount, []string{"append", "event", "time", "visit", "held", "unseat"}},
-		{&s.holders, "holders", oneKeyCount, nil},
-		{&s.held, "held", oneKeyCount, nil},
-		{&s.canary, "canary", oneKeyCount, nil},
+		{&s.join, "join", joinKeyCount},
+		{&s.leave, "leave", seatKeyCount},
+		{&s.lose, "lose", seatKeyCount},
+		{&s.resume, "resume", resumeKeyCount},
+		{&s.send, "send", roomKeyCount},
+		{&s.state, "state", roomKeyCount},
+		{&s.room, "room", roomKeyCount},
+		{&s.control, "control", seatKeyCount},
+		{&s.snapshot, "snapshot", roomKeyCount},
+		{&s.replay, "replay", roomKeyCount},
+		{&s.rebirth, "rebirth", roomKeyCount},
+		{&s.restore, "restore", joinKeyCount},
+		{&s.reap, "reap", reapKeyCount},
+		{&s.expire, "expire", expireKeyCount},
+		{&s.holders, "holders", oneKeyCount},
+		{&s.held, "held", oneKeyCount},
+		{&s.canary, "canary", oneKeyCount},
 	} {
-		text, err := opts.render(d.name, d.parts)
+		text, err := opts.render(d.name)
 		if err != nil {
 			return nil, fmt.Errorf("store: script %s: %w", d.name, err)
 		}
@@ -93,30 +95,58 @@ func newScripts(opts scriptOptions) (*scripts, error) {
 	return &s, nil
 }
 
-// render puts the prelude and the parts in front of a script.
-func (o scriptOptions) render(name string, parts []string) (string, error) {
-	files := []string{"scripts/parts/prelude.lua"}
-	for _, part := range parts {
-		files = append(files, "scripts/parts/"+part+".lua")
+// arguments are the names of the prelude for what a script is called with.
+var (
+	arguments = map[string]string{
+		"ROOM": "KEYS[1]", "LOG": "KEYS[2]", "HELD": "KEYS[3]", "ROOMS": "KEYS[4]", "AWAY": "KEYS[5]", "HOLDERS": "KEYS[6]",
+		"NAME": "ARGV[1]", "PREFIX": "ARGV[2]", "NODE": "ARGV[3]", "PEER": "ARGV[4]", "GENERATION": "ARGV[5]", "REQUEST": "ARGV[6]",
 	}
+	argumentNames = regexp.MustCompile(`\b(` + strings.Join(slices.Collect(maps.Keys(arguments)), "|") + `)\b`)
+)
+
+// partMark begins a line that stands for parts, whose names follow.
+const partMark = "--@ "
+
+// render puts the prelude in front of a script, and its parts where it names them.
+func (o scriptOptions) render(name string) (string, error) {
 	var b strings.Builder
-	for _, file := range append(files, "scripts/"+name+".lua") {
-		text, err := scriptFiles.ReadFile(file)
-		if err != nil {
+	for _, file := range []string{"parts/prelude", name} {
+		if err := include(&b, file); err != nil {
 			return "", err
 		}
-		b.Write(text)
 	}
 	publish := "PUBLISH"
 	if o.sharded {
 		publish = "SPUBLISH"
 	}
+	text := argumentNames.ReplaceAllStringFunc(b.String(), func(name string) string { return arguments[name] })
 	return strings.NewReplacer(
 		"@PUBLISH@", publish,
 		"@LOG_LENGTH@", strconv.Itoa(o.logLength),
 		"@WINDOWS@", strconv.FormatInt(2*o.resumeWindow.Milliseconds(), 10),
 		"@WINDOW@", strconv.FormatInt(o.resumeWindow.Milliseconds(), 10),
-	).Replace(b.String()), nil
+	).Replace(text), nil
+}
+
+// include writes a file, and in place of each line that names parts these.
+func include(b *strings.Builder, file string) error {
+	text, err := scriptFiles.ReadFile("scripts/" + file + ".lua")
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(text)) {
+		parts, ok := strings.CutPrefix(strings.TrimSpace(line), partMark)
+		if !ok {
+			b.WriteString(line)
+			continue
+		}
+		for part := range strings.FieldsSeq(parts) {
+			if err := include(b, "parts/"+part); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // load puts every script into one server's script cache.

@@ -8,12 +8,13 @@
 -- Returns {'ok', seq, peers affected}, {'repeated', seq, peers affected or 0}; {'not_member'}, {'fenced'},
 --         {'peer_gone'}, {'outcome_unknown'}
 -- Caller: Store.Control
+--@ open fence once tell append commit took
 local action, key, target, body, head, tail = ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11], ARGV[12]
 
-local got = enter('p:' .. PEER, 'r:' .. PEER, 'p:' .. target, 's:' .. target)
+local got = open('p:' .. PEER, 'r:' .. PEER, 'p:' .. target, 's:' .. target)
 local refused = fence(got[7])
 if refused then return {refused} end
-local before = repeated(got[8])
+local before = repeated(got[8], REQUEST)
 if before then return before end
 local targets, states = {}, {}
 if target ~= '*' then
@@ -22,30 +23,30 @@ if target ~= '*' then
 else
   local all = call('HGETALL', ROOM)
   for i = 1, #all, 2 do
-    local kind, peer = match(all[i], '^([ps]):(.*)')
+    local kind, peer = all[i]:match('^([ps]):(.*)')
     if kind == 's' then
       states[peer] = all[i + 1]
     elseif kind and peer ~= PEER then
       targets[#targets + 1] = {peer, all[i + 1]}
     end
   end
-  local function order(seat) return tonumber(match(seat, '^%S+ (%d+)')) end
+  local function order(seat) return tonumber(seat:match('^%S+ (%d+)')) end
   table.sort(targets, function(a, b) return order(a[2]) < order(b[2]) end)
 end
-if #targets == 0 then return {'ok', seq, 0} end
+if #targets == 0 then return {'ok', R.seq, 0} end
 
-for _, t in ipairs(targets) do
-  local peer, seat = t[1], t[2]
-  if action == 'kick' then
-    unseat(peer, seat, '-', head .. peer .. tail)
-  else
-    local text = states[peer]
+if action == 'kick' then
+  --@ shift let_go unseat
+  for _, t in ipairs(targets) do unseat(t[1], t[2], '-', head .. t[1] .. tail) end
+else
+  for _, t in ipairs(targets) do
+    local text, n = states[t[1]], #R.set
     local map = text and text ~= '' and cjson.decode(text) or {}
     map[key] = action == 'mute' and 'true' or nil
-    fields['s:' .. peer] = next(map) and cjson.encode(map) or ''
+    R.set[n + 1], R.set[n + 2] = 's:' .. t[1], next(map) and cjson.encode(map) or ''
   end
+  tell('control', '-', body)
 end
-if action ~= 'kick' then tell('control', '-', body) end
 if action ~= 'kick' or target ~= PEER then took_effect(#targets) end -- who kicks itself has no seat to note it at
 commit()
-return {'ok', seq, #targets}
+return {'ok', R.seq, #targets}

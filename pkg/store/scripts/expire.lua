@@ -6,17 +6,18 @@
 --        which this call is void: it may have waited for Redis through an outage, in which nobody could come back
 -- Returns {'ok', seats given up, seats left to give up}
 -- Caller: Store.Expire
+--@ open tell append commit shift let_go unseat time visit
 local head, middle, tail = ARGV[8], ARGV[9], ARGV[10]
 local away, now = KEYS[1], now_ms()
 HOLDERS = KEYS[2]
 if now > tonumber(ARGV[11]) then return {'ok', 0, 0} end
-now = string.format('%d', now)
+now = ('%d'):format(now)
 
 local expired = 0
 for _, entry in ipairs(call('ZRANGEBYSCORE', away, '-inf', now, 'LIMIT', 0, ARGV[7])) do
   local room, peer = visit(entry)
-  local seat = room and enter('p:' .. peer)[7]
-  if not seat or match(seat, '^%S+') ~= '-' then
+  local seat = room and open('p:' .. peer)[7]
+  if not seat or seat:match('^%S+') ~= '-' then
     call('ZREM', away, entry)
   else
     unseat(peer, seat, peer, head .. room .. middle .. peer .. tail)

@@ -7,52 +7,58 @@
 --        put back
 -- ARGV:  7 profile, 8 state, 9 capacity of a new room, 10 moderator (0/1), 11 epoch of a new room,
 --        12 and 13 the joined-peer event, cut where the order belongs, 14 grace in ms, 15 the back-peer event,
---        16 how the profile of the same user begins, or '' to let a user have several seats, 17 and 18 the left-peer
---        event of a seat that is replaced, cut where the peer's id belongs, 19 how long the gate stays shut in ms,
---        20 a peer whose seat is replaced, or ''
+--        16 how long the gate stays shut in ms; only where seats are to be replaced 17 how the profile of the same user begins,
+--        or '' to let a user have several seats, 18 and 19 the left-peer event of a seat that is replaced, cut where the
+--        peer's id belongs, 20 a peer whose seat is replaced, or ''
 -- Returns {'ok', 1 if the seat is new else 0, {the room}}; {'superseded'}, {'lapsed'}, {'recovering'},
 --         {'room_locked'}, {'room_full'}
 -- Caller: Store.Join
-local profile, state, capacity, moderator, new_epoch = ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11]
-local head, tail, grace, back, same_user, before = ARGV[12], ARGV[13], ARGV[14], ARGV[15], ARGV[16], ARGV[20]
+--@ open tell append commit shift hold sit took
+local profile, state, moderator, grace, new_epoch = ARGV[7], ARGV[8], ARGV[10], ARGV[14], ARGV[11]
 
 local node = call('MGET', KEYS[7], KEYS[8])
 if node[1] then return {'lapsed'} end
-local got = enter('p:' .. PEER, 'order', 'capacity', 'locked')
+local got = open('p:' .. PEER, 'order', 'capacity', 'locked')
 if got[7] then
-  local refused = take(PEER, got[7], GENERATION, back)
+  --@ let_go take
+  local refused = take(PEER, got[7], GENERATION, ARGV[15])
   if refused then return {refused} end
   commit()
-  return look(0, true)
+  return {'ok', 0, call('HGETALL', ROOM)}
 end
-if not gate_open(KEYS[8], node[2], ARGV[19]) then return {'recovering'} end
+if node[2] ~= '0' then
+  --@ time gate
+  if not gate_open(KEYS[8], node[2], ARGV[16]) then return {'recovering'} end
+end
 
-local replaced, all = {}, {}
-if same_user ~= '' then
-  all = call('HGETALL', ROOM)
-elseif before ~= '' then
-  all = {'p:' .. before, call('HGET', ROOM, 'p:' .. before) or nil}
-end
-for i = 1, #all - 1, 2 do
-  local peer = match(all[i], '^p:(.*)')
-  local profile_of = peer and match(all[i + 1], '^%S+ %S+ %S+ %S+ %S+ (.*)$')
-  if peer and (peer == before or same_user ~= '' and sub(profile_of, 1, #same_user) == same_user) then
-    replaced[#replaced + 1] = {peer, all[i + 1]}
+local replaced, found = {}, R.epoch
+if #ARGV > 16 and found then
+  local same_user, before, all = ARGV[17], ARGV[20], call('HGETALL', ROOM)
+  for i = 1, #all, 2 do
+    local peer = all[i]:match('^p:(.*)')
+    local profile_of = peer and all[i + 1]:match('^%S+ %S+ %S+ %S+ %S+ (.*)$')
+    if peer and (peer == before or same_user ~= '' and profile_of:sub(1, #same_user) == same_user) then
+      replaced[#replaced + 1] = {peer, all[i + 1]}
+    end
   end
 end
-if not epoch then
-  make(new_epoch, 0, capacity, format('%d', now_ms()), '1', '0')
-elseif #replaced == 0 then -- neither keeps a user from the own seat
+if not found then
+  --@ time make
+  make(new_epoch, 0, ARGV[9], ('%d'):format(now_ms()), '1', '0')
+elseif not replaced[1] then -- neither keeps a user from the own seat
   if got[10] == '1' and moderator ~= '1' then return {'room_locked'} end
-  if count >= tonumber(got[9]) then return {'room_full'} end
+  if R.count >= tonumber(got[9]) then return {'room_full'} end
 end
 
-local order = format('%d', (got[8] or 0) + 1)
-fields.order = order
-recount(1) -- first: what is replaced must not take the room along
-if #replaced > 0 then call('HSET', ROOM, 'order', order) end -- at maxmemory it is refused before anything is removed
-for _, r in ipairs(replaced) do unseat(r[1], r[2], '-', ARGV[17] .. r[1] .. ARGV[18]) end
-sit(PEER, order, GENERATION, grace, profile, state, head .. order .. tail)
+local order = ('%d'):format((got[8] or 0) + 1)
+R.count = R.count + 1 -- first: what is replaced must not take the room along
+if replaced[1] then
+  --@ let_go unseat
+  call('HSET', ROOM, 'order', order) -- at maxmemory it is refused before anything is removed
+  for _, r in ipairs(replaced) do unseat(r[1], r[2], '-', ARGV[18] .. r[1] .. ARGV[19]) end
+end
+sit(PEER, order, order, GENERATION, grace, profile, state, ARGV[12] .. order .. ARGV[13])
 took_effect()
-local written = commit()
-return epoch == new_epoch and {'ok', 1, written} or look(1, true) -- of a new room that is all
+commit()
+if found then return {'ok', 1, call('HGETALL', ROOM)} end
+return {'ok', 1, {'seq', '1', 'count', '1', unpack(R.set)}} -- of a new room that is all

@@ -5,11 +5,12 @@
 -- ARGV:  7 the left-peer event
 -- Returns {'ok', seq}, {'repeated', seq}; {'not_member'}, {'fenced'}, {'outcome_unknown'}
 -- Caller: Store.Leave
-local got = enter('p:' .. PEER, 'r:' .. PEER)
+--@ open fence once tell append commit shift let_go unseat
+local got = open('p:' .. PEER, 'r:' .. PEER)
 local refused = fence(got[7])
 if refused then return {refused} end
-local before = repeated(got[8])
+local before = repeated(got[8], REQUEST)
 if before then return before end
 unseat(PEER, got[7], PEER, ARGV[7])
 commit()
-return {'ok', seq}
+return {'ok', R.seq}

@@ -5,9 +5,10 @@
 -- ARGV:  7 the away-peer event, 8 the left-peer event
 -- Returns {'ok', seq}; {'not_member'}, {'fenced'}
 -- Caller: Store.Lose
-local seat = enter('p:' .. PEER)[7]
+--@ open fence tell append commit shift let_go unseat time depart
+local seat = open('p:' .. PEER)[7]
 local refused = fence(seat)
 if refused then return {refused} end
 depart(PEER, seat, ARGV[7], ARGV[8])
 commit()
-return {'ok', seq}
+return {'ok', R.seq}

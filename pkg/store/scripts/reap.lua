@@ -7,15 +7,16 @@
 --        peer's id belong
 -- Returns {'ok', seats taken from the node, seats left}
 -- Caller: Store.Reap
-local held = KEYS[1]
+--@ open tell append commit shift let_go unseat time depart visit
+local held, tombstone = KEYS[1], KEYS[2]
 HOLDERS = KEYS[3]
 
 let_go(NODE, '') -- removes no seat: a write that needs no memory has the one that needs it pass at maxmemory
 local reaped = 0
 for _, entry in ipairs(call('SRANDMEMBER', held, ARGV[7])) do
   local room, peer = visit(entry)
-  local seat = room and enter('p:' .. peer)[7]
-  if not seat or match(seat, '^%S+') ~= NODE then
+  local seat = room and open('p:' .. peer)[7]
+  if not seat or seat:match('^%S+') ~= NODE then
     let_go(NODE, entry) -- no seat, one that is gone, or another node's by now
   else
     depart(peer, seat, ARGV[12] .. room .. ARGV[13] .. peer .. ARGV[14], ARGV[9] .. room .. ARGV[10] .. peer .. ARGV[11])
@@ -24,5 +25,5 @@ for _, entry in ipairs(call('SRANDMEMBER', held, ARGV[7])) do
   end
 end
 -- In the same instant.
-call('SET', KEYS[2], 1, 'PX', ARGV[8])
+call('SET', tombstone, 1, 'PX', ARGV[8])
 return {'ok', reaped, call('SCARD', held)}

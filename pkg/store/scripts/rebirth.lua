@@ -5,7 +5,8 @@
 -- ARGV:  7 the epoch that it has, 8 least number of the next event, 9 the epoch to give it
 -- Returns {'ok'}
 -- Caller: Store.Rebirth
+--@ open tell append commit rebirth
 open()
-if epoch == ARGV[7] then rebirth(ARGV[9], tonumber(ARGV[8])) end
+if R.epoch == ARGV[7] then rebirth(ARGV[9], tonumber(ARGV[8])) end
 commit()
 return {'ok'}

@@ -5,6 +5,7 @@
 --         reaches back to that number else 0}; 0 and no records when it is not known any more what happened. A missing room
 --         has no fields.
 -- Caller: Store.Replay
+--@ open log look missed
 open()
 local mark = tonumber(ARGV[9])
 local records, first = missed(ARGV[7], tonumber(ARGV[8])), reach()
@@ -15,10 +16,8 @@ if reaches then
     if tonumber((about(record))) == mark then at_mark[1] = record end
   end
 end
-local seats = 0
-for node, members in string.gmatch(nodes, '(%S+) (%S+)') do
-  if node == NODE then seats = tonumber(members) end
+local own = 0
+for node, seats in R.nodes:gmatch('(%S+) (%S+)') do
+  if node == NODE then own = tonumber(seats) end
 end
-local reply = look(0, false)
-reply[4], reply[5], reply[6], reply[7], reply[8] = records and 1 or 0, records or {}, seats, at_mark, reaches and 1 or 0
-return reply
+return {'ok', 0, look(), records and 1 or 0, records or {}, own, at_mark, reaches and 1 or 0}

@@ -11,15 +11,16 @@
 --         added, full (every seat, or its place in the order, is taken), gone (it is missing in a room that is as it was:
 --         somebody took it away), or superseded (a later connection has it). A missing room has no fields.
 -- Caller: Store.Restore
+--@ open tell append commit shift hold let_go take unseat time gate make sit rebirth survey
 local of_epoch, since, new_epoch = ARGV[7], tonumber(ARGV[8]), ARGV[9]
 
 local node = call('MGET', KEYS[7], KEYS[8])
 if node[1] then return {'lapsed'} end
-gate_open(KEYS[8], node[2], ARGV[17])
-local got, lost = enter('order', 'capacity'), 0
-local found, order_of_last, capacity = epoch, tonumber(got[7] or 0), tonumber(got[8] or ARGV[10])
+if node[2] ~= '0' then gate_open(KEYS[8], node[2], ARGV[17]) end
+local got, lost = open('order', 'capacity'), 0
+local found, order_of_last, capacity = R.epoch, tonumber(got[7] or 0), tonumber(got[8] or ARGV[10])
 local to_put, ghosts, orders = survey(21)
-if found == of_epoch and since > seq then
+if found == of_epoch and since > R.seq then
   lost = 1
   rebirth(new_epoch, since)
 elseif not found then
@@ -27,7 +28,8 @@ elseif not found then
   if to_put == 1 then
     make(new_epoch, since, ARGV[10], ARGV[15], ARGV[16], ARGV[11])
     for field, value in pairs({presenter = ARGV[12], spotlight = ARGV[13], properties = ARGV[14]}) do
-      if value ~= '' then fields[field] = value end
+      local n = #R.set
+      if value ~= '' then R.set[n + 1], R.set[n + 2] = field, value end
     end
   end
 end
@@ -43,14 +45,12 @@ for i = 21, #ARGV, 8 do
       if status == 'held' then hold(peer) end -- Redis may have lost that alone
     elseif same and ARGV[20] == '0' then
       status = 'gone'
-    elseif count >= capacity or orders[order] then
+    elseif R.count >= capacity or orders[order] then
       status = 'full'
     else
       status, added = 'added', true
-      order_of_last = math.max(order, order_of_last)
-      fields.order = format('%d', order_of_last)
-      recount(1)
-      sit(peer, order, generation, grace, profile, state, joined)
+      order_of_last, R.count = math.max(order, order_of_last), R.count + 1
+      sit(peer, order, order_of_last, generation, grace, profile, state, joined)
     end
     results[#results + 1] = peer
     results[#results + 1] = status
@@ -59,10 +59,8 @@ end
 if same and added then -- so Redis has lost events: none of their numbers must come again
   lost = 1
   rebirth(new_epoch, since)
-elseif same and count == 0 then -- there were ghosts alone
-  dissolve()
+elseif same and R.count == 0 then -- there were ghosts alone
+  --@ dissolve
 end
 commit()
-local reply = look(lost, true)
-reply[4] = results
-return reply
+return {'ok', lost, call('HGETALL', ROOM), results}

@@ -6,25 +6,30 @@
 -- Returns {'ok', 0, {the room}, last request, 0} when it is not known what was missed, and otherwise {'ok', 0, {the room, with
 --         the own seat or all}, last request, 1, {records}}; {'not_member'}, {'superseded'}, {'lapsed'}
 -- Caller: Store.Resume
+--@ open tell append commit shift hold let_go take log missed
 local of_epoch, since = ARGV[7], tonumber(ARGV[8])
 local most_lost = 1000000 -- a client's word alone must not use the numbers up: a script writes 14 digits
 
 if call('EXISTS', KEYS[7]) == 1 then return {'lapsed'} end
-local got = enter('p:' .. PEER, 'r:' .. PEER)
+local got = open('p:' .. PEER, 'r:' .. PEER)
 if not got[7] then return {'not_member'} end
-if of_epoch == epoch and since > seq then -- before take, which may number an event
-  rebirth(ARGV[10], math.min(since, seq + most_lost))
+if of_epoch == R.epoch and since > R.seq then -- before take, which may number an event
+  --@ rebirth
+  rebirth(ARGV[10], math.min(since, R.seq + most_lost))
 end
 local refused = take(PEER, got[7], GENERATION, ARGV[9])
 commit() -- a rebirth, also of one that is refused
 if refused then return {refused} end
 local records = missed(of_epoch, since)
-local reply = look(0, not records or ARGV[11] == '1')
-if records and ARGV[11] ~= '1' then
+local room
+if not records or ARGV[11] == '1' then
+  room = call('HGETALL', ROOM)
+else
+  --@ look
+  room = look()
   for _, field in ipairs({'p:' .. PEER, 's:' .. PEER}) do
-    table.insert(reply[3], field)
-    table.insert(reply[3], call('HGET', ROOM, field) or '')
+    table.insert(room, field)
+    table.insert(room, call('HGET', ROOM, field) or '')
   end
 end
-reply[4], reply[5], reply[6] = tonumber(match(got[8] or '0', '^%d+')), records and 1 or 0, records
-return reply
+return {'ok', 0, room, tonumber((got[8] or '0'):match('^%d+')), records and 1 or 0, records}

@@ -7,30 +7,34 @@
 -- Returns {'ok', seq, version}, {'repeated', seq, version or 0}; {'conflict', 0, version}; {'not_member'}, {'fenced'},
 --         {'peer_gone'}, {'too_large'}, {'outcome_unknown'}
 -- Caller: Store.UpdateRoom
+--@ open fence once tell append commit took merge
 local version, capacity, locked, presenter, spotlight = ARGV[7], ARGV[8], ARGV[9], ARGV[10], ARGV[11]
 local max_keys, max_bytes, head, tail = tonumber(ARGV[12]), tonumber(ARGV[13]), ARGV[14], ARGV[15]
 
 local got = open('p:' .. PEER, 'p:' .. presenter, 'r:' .. PEER, 'version', 'properties')
-local refused = fence(got[5])
+local refused = fence(got[7])
 if refused then return {refused} end
-local before = repeated(got[7])
+local before = repeated(got[9], REQUEST)
 if before then return before end
-if got[8] ~= version then return {'conflict', 0, tonumber(got[8])} end
-if presenter ~= '' and presenter ~= '-' and not got[6] then return {'peer_gone'} end
-local properties, status = merge(got[9], 16, max_keys, max_bytes, {})
+if got[10] ~= version then return {'conflict', 0, tonumber(got[10])} end
+if presenter ~= '' and presenter ~= '-' and not got[8] then return {'peer_gone'} end
+local properties, status = merge(got[11], 16, max_keys, max_bytes, {})
 if not properties then return {status} end
 
 local function write(field, value, none)
-  if value == none then call('HDEL', ROOM, field) elseif value ~= '' then fields[field] = value end
+  if value == none then return call('HDEL', ROOM, field) end
+  local n = #R.set
+  if value ~= '' then R.set[n + 1], R.set[n + 2] = field, value end
 end
 write('capacity', capacity)
 write('locked', locked)
 write('presenter', presenter, '-')
 write('spotlight', spotlight, 'null')
-if #ARGV >= 16 then fields.properties = properties end
-local new_version = version + 1
-fields.version = format('%d', new_version)
-tell('room', '-', head .. fields.version .. tail)
-took_effect(fields.version)
+local new_version = ('%d'):format(version + 1)
+write('version', new_version)
+local n = #R.set
+if #ARGV >= 16 then R.set[n + 1], R.set[n + 2] = 'properties', properties end
+tell('room', '-', head .. new_version .. tail)
+took_effect(new_version)
 commit()
-return {'ok', seq, new_version}
+return {'ok', R.seq, tonumber(new_version)}

@@ -8,6 +8,7 @@
 -- Returns {'ok', ...} with for each message its number, or where it came before that of the first time, or why it was refused:
 --         outcome_unknown, peer_gone or recovering; {'not_member'}, {'fenced'}
 -- Caller: Store.Send
+--@ fence once append
 local to, volatile, argc = ARGV[7], ARGV[9] == '1', #ARGV
 local got = call('HMGET', ROOM, 'epoch', 'seq', 'nodes', 'log', 'p:' .. PEER, 'r:' .. PEER, 'p:' .. to) -- no peer is called *
 local refused = fence(got[5])
@@ -22,24 +23,24 @@ local answers, seq, last, events, text, pieces = {'ok'}, got[2], got[6], 0, nil,
 local head = (volatile and '1v ' or '1 ') .. got[1] .. ' '
 local tail = ' ' .. NAME .. ' ' .. ARGV[6] .. ' ' .. to .. ' ' .. ARGV[8] .. ' '
 for i = 10, argc, 2 do
-  REQUEST = ARGV[i]
-  local before = repeated(last)
+  local request = ARGV[i]
+  local before = repeated(last, request)
   if before then
     answers[#answers + 1] = before[2] or before[1]
   elseif refused then
     answers[#answers + 1] = refused
   else
     local by, body = '- ', ARGV[i + 1]
-    seq, events = format('%d', seq + 1), events + 1
-    if REQUEST ~= '0' then
-      by = PEER .. '/' .. REQUEST .. ' '
-      last = REQUEST .. ' ' .. seq .. ' 0'
+    seq, events = ('%d'):format(seq + 1), events + 1
+    if request ~= '0' then
+      by = PEER .. '/' .. request .. ' '
+      last = request .. ' ' .. seq .. ' 0'
     end
     answers[#answers + 1] = tonumber(seq)
     if pieces then
       local record = head .. seq .. tail .. by
       local n = #pieces
-      pieces[n + 1], pieces[n + 2], pieces[n + 3] = format(' %d ', #record + #body), record, body
+      pieces[n + 1], pieces[n + 2], pieces[n + 3] = (' %d '):format(#record + #body), record, body
     else
       text = head .. seq .. tail .. by .. body
     end
@@ -56,11 +57,11 @@ else
   call('HSET', ROOM, 'seq', seq, 'log', extent)
 end
 if to ~= '*' then
-  local node = match(got[7], '^%S+')
+  local node = got[7]:match('^%S+')
   if node ~= '-' then call('@PUBLISH@', PREFIX .. 'inbox:' .. node, text) end
   return answers
 end
-for other, members in string.gmatch(got[3], '(%S+) (%S+)') do
+for other, members in got[3]:gmatch('(%S+) (%S+)') do
   if ARGV[8] == '-' or other ~= NODE or members ~= '1' then call('@PUBLISH@', PREFIX .. 'inbox:' .. other, text) end
 end
 return answers

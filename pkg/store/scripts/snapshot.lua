@@ -3,10 +3,11 @@
 -- ARGV:  7 members (0/1); the calling peer is '' when no seat is required
 -- Returns {'ok', 0, {the room}}; {'not_member'}, {'fenced'}. A missing room has no fields.
 -- Caller: Store.Snapshot
-local members = ARGV[7] == '1'
-
 if PEER ~= '' then
+  --@ fence
   local refused = fence(call('HGET', ROOM, 'p:' .. PEER))
   if refused then return {refused} end
 end
-return look(0, members)
+if ARGV[7] == '1' then return {'ok', 0, call('HGETALL', ROOM)} end
+--@ look
+return {'ok', 0, look()}

@@ -1,8 +1,8 @@
--- Part of the scripts that speak for a seat, after the prelude.
+-- Part of the scripts that speak for a seat.
 
 -- Refuses a call for a seat that is not there, or that another connection holds. Returns nil or the status.
 local function fence(seat)
   if not seat then return 'not_member' end
-  local node, generation = match(seat, '^(%S+) %S+ %S+ (%S+)')
+  local node, generation = seat:match('^(%S+) %S+ %S+ (%S+)')
   if node ~= NODE or generation ~= GENERATION then return 'fenced' end
 end

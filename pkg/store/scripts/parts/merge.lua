@@ -1,4 +1,4 @@
--- Part of state and room, after the prelude.
+-- Part of state and room.
 
 -- Merges the pairs of ARGV from `first` on into a map, whose text is '' when empty. Values stay the raw JSON
 -- text that came: none passes through a number or an empty table. Keys in `reserved` may not be set and do

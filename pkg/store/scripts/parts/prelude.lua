@@ -1,11 +1,11 @@
--- Prelude: put in front of every script, with the parts that it uses after it.
--- @PUBLISH@, @LOG_LENGTH@, @WINDOW@ (ms) and @WINDOWS@, two of them, are filled in at load.
--- KEYS:  1 room, 2 log; only in scripts that take or give up seats 3 held of the calling node, 4 rooms of the app, 5 away,
---        6 holders
--- ARGV:  1 <app>/<room>, 2 key prefix of the partition, 3 calling node, 4 calling peer, 5 the seat's generation,
---        6 number of the client's request, 0 for none; then the script's own
+-- Prelude: put in front of every script. A line `--@ <part> ...` stands for parts, where they are needed: Redis makes a script's
+-- functions anew at each call, and each costs more than a line of code, and more with every variable that it has from outside.
+-- So the names below are no variables but filled in at load, as are @PUBLISH@, @LOG_LENGTH@, @WINDOW@ (ms) and @WINDOWS@, two
+-- of them. A script that visits several rooms sets them.
+-- KEYS:  1 ROOM, 2 LOG; only in scripts that take or give up seats 3 HELD (set of the calling node), 4 ROOMS (of the app), 5 AWAY,
+--        6 HOLDERS
+-- ARGV:  1 NAME (<app>/<room>), 2 PREFIX (of the partition's keys), 3 NODE and 4 PEER that call, 5 GENERATION of the seat,
+--        6 REQUEST (number of the client's request, 0 for none); then the script's own
 -- A seat record, field p:<peer> of the room, is "<node> <order> <status> <generation> <grace in ms> <profile>"; the node of an
 -- away seat is '-'. s:<peer> is the peer's state, r:<peer> the last request that took effect: "<request> <seq> <result>".
-local call, match, format, sub = redis.call, string.match, string.format, string.sub
-local ROOM, LOG, HELD, ROOMS, AWAY, HOLDERS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local NAME, PREFIX, NODE, PEER, GENERATION, REQUEST = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local call = redis.call

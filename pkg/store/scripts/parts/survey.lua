@@ -1,4 +1,4 @@
--- Part of restore, after the prelude.
+-- Part of restore.
 
 -- Compares the seats that Redis has with those of ARGV from `first` on, eight arguments each. Returns whether one of these
 -- is to be put back (0/1), the seats of the calling node that it does not name as a list of {peer, seat}, and the set of
@@ -11,8 +11,8 @@ local function survey(first)
   end
   local all = call('HGETALL', ROOM)
   for i = 1, #all, 2 do
-    local peer = match(all[i], '^p:(.*)')
-    local node, order = match(all[i + 1], '^(%S+) (%S+)')
+    local peer = all[i]:match('^p:(.*)')
+    local node, order = all[i + 1]:match('^(%S+) (%S+)')
     if not peer then -- not a seat
     elseif node == NODE and not named[peer] then
       ghosts[#ghosts + 1] = {peer, all[i + 1]}

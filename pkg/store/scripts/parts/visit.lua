@@ -1,9 +1,9 @@
--- Part of reap and expire, after the prelude.
+-- Part of reap and expire.
 
--- Has the prelude speak of the room of an entry "<app>/<room> <peer>" of a held set or of the away set, whose keys no
+-- Has the script speak of the room of an entry "<app>/<room> <peer>" of a held set or of the away set, whose keys no
 -- caller can know: they are made here, of the same hash tag. Returns the room and the peer, nil if it is no entry.
 local function visit(entry)
-  local app, room, peer = match(entry, '^([^/]*)/(%S*) (.*)$')
+  local app, room, peer = entry:match('^([^/]*)/(%S*) (.*)$')
   if not app then return end
   NAME, ROOMS, AWAY = app .. '/' .. room, PREFIX .. 'rooms:' .. app, PREFIX .. 'away'
   ROOM, LOG = PREFIX .. 'room:' .. NAME, PREFIX .. 'log:' .. NAME

@@ -1,0 +1,4 @@
+-- A piece of unseat and of restore: makes an end of the room.
+call('DEL', ROOM, LOG)
+call('ZREM', ROOMS, NAME:match('/(.*)'))
+R.gone = true
