@@ -65,7 +65,7 @@ type modelRun struct {
 	requests map[string]int64 // the highest number of each seat's peer so far
 }
 
-const operations = "join join join leave lose lose resume resume send send send state room control snapshot replay expire reap"
+const operations = "join join join leave lose lose resume resume send send send burst burst state room control snapshot replay expire reap"
 
 // step draws one operation, carries it out on both sides and compares the replies.
 func (r *modelRun) step() {
@@ -87,12 +87,11 @@ func (r *modelRun) step() {
 		r.resume()
 	case "send":
 		n, seat := r.seat()
-		m := store.Send{
-			Seat: seat, Request: r.request(seat), To: r.target(), Type: "message", Echo: r.bool("echo"), Volatile: r.bool("volatile"),
-			Event: fmt.Appendf(nil, `{"type":"message","step":%d}`, r.count),
-		}
+		m := r.message(seat)
 		seq, err := n.send(m)
 		r.same(kind, r.model.send(m), replyLine(err, "%d", seq))
+	case "burst":
+		r.burst()
 	case "state":
 		n, seat := r.seat()
 		m := stateOf(seat, r.state())
@@ -112,6 +111,40 @@ func (r *modelRun) step() {
 		r.expire()
 	case "reap":
 		r.reap()
+	}
+}
+
+func (r *modelRun) message(seat store.Seat) store.Send {
+	return store.Send{
+		Seat: seat, Request: r.request(seat), To: r.target(), Type: "message", Echo: r.bool("echo"), Volatile: r.bool("volatile"),
+		Event: fmt.Appendf(nil, `{"type":"message","step":%d}`, r.count),
+	}
+}
+
+// burst has a peer send messages without waiting for an answer: all but the first wait together, and go as one call where they can.
+func (r *modelRun) burst() {
+	n, seat := r.seat()
+	type answer struct {
+		seq int64
+		err error
+	}
+	var messages []store.Send
+	var answers []chan answer
+	for range rapid.IntRange(2, 8).Draw(r.t, "messages") {
+		m := r.message(seat)
+		if len(messages) > 0 && rapid.IntRange(0, 3).Draw(r.t, "other") > 0 {
+			last := messages[len(messages)-1]
+			m.To, m.Echo, m.Volatile = last.To, last.Echo, last.Volatile
+		}
+		messages, answers = append(messages, m), append(answers, make(chan answer, 1))
+		r.count++
+	}
+	for i, m := range messages {
+		n.store.Send(m, func(seq int64, err error) { answers[i] <- answer{seq, err} })
+	}
+	for i, m := range messages {
+		got := <-answers[i]
+		r.same("burst", r.model.send(m), replyLine(got.err, "%d", got.seq))
 	}
 }
 
