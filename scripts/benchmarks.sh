@@ -111,6 +111,7 @@ TEXT
 		The same without rooms, and on polling: with a GET that waits, where most is the connection of `net/http`, and between
 		two GETs.
 	TEXT
+	cat scripts/benchmarks-steps.txt
 } >"$fresh"
 chmod 644 "$fresh"
 mv "$fresh" "$page"
