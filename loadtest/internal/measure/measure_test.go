@@ -1,6 +1,7 @@
 package measure
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -95,25 +96,84 @@ func TestMetrics(t *testing.T) {
 	require.ErrorContains(t, err, "lacks")
 }
 
-func TestRedisInfo(t *testing.T) {
-	info := "# Memory\r\nused_memory:2048\r\nused_memory_human:2.00K\r\nused_memory_rss:1048576\r\n# CPU\r\nused_cpu_sys:0.25\r\nused_cpu_user:0.5\r\nused_cpu_sys_children:9\r\n" +
-		"# Stats\r\ntotal_net_input_bytes:100\r\ntotal_net_output_bytes:300\r\n" +
-		"# Commandstats\r\ncmdstat_publish:calls=5,usec=9,usec_per_call=1.80\r\ncmdstat_spublish:calls=7,usec=9\r\ncmdstat_get:calls=99,usec=9\r\n"
+// redisSays gives a Redis that answers the commands of each connection with these texts, in order.
+func redisSays(t *testing.T, replies ...string) RedisInfo {
+	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	defer func() { _ = listener.Close() }()
+	t.Cleanup(func() { _ = listener.Close() })
 	go func() {
-		conn, err := listener.Accept()
-		if err == nil {
-			_, _ = fmt.Fprintf(conn, "$%d\r\n%s\r\n", len(info), info)
-			_, _ = io.Copy(io.Discard, conn)
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			in := bufio.NewReader(conn)
+			for _, reply := range replies {
+				if _, err := in.ReadString('\n'); err == nil {
+					_, _ = io.WriteString(conn, reply)
+				}
+			}
+			_ = conn.Close()
 		}
 	}()
-	usage, err := RedisInfo(listener.Addr().String()).Read(t.Context())
-	require.NoError(t, err)
-	require.Equal(t, Usage{CPU: 750 * time.Millisecond, Memory: 1 << 20, Data: 2048, In: 100, Out: 300, Published: 12}, usage)
-	_, err = parseInfo(strings.NewReader("redis_version:7\r\n"))
-	require.ErrorContains(t, err, "lacks")
+	return RedisInfo(listener.Addr().String())
+}
+
+// bulk is a text as Redis answers with it.
+func bulk(text string) string { return fmt.Sprintf("$%d\r\n%s\r\n", len(text), text) }
+
+func TestRedisInfo(t *testing.T) {
+	info := "# Memory\r\nused_memory:2048\r\nused_memory_human:2.00K\r\nused_memory_rss:1048576\r\n# CPU\r\nused_cpu_sys:0.25\r\nused_cpu_user:0.5\r\nused_cpu_sys_children:9\r\n" +
+		"# Stats\r\ntotal_net_input_bytes:100\r\ntotal_net_output_bytes:300\r\ntotal_reads_processed:40\r\n" +
+		"# Commandstats\r\ncmdstat_publish:calls=5,usec=9,usec_per_call=1.80\r\ncmdstat_spublish:calls=7,usec=9\r\ncmdstat_get:calls=99,usec=9\r\n"
+	want := Usage{CPU: 750 * time.Millisecond, Memory: 1 << 20, Data: 2048, In: 100, Out: 300, Published: 12, Reads: 40}
+
+	t.Run("Single", func(t *testing.T) {
+		usage, err := redisSays(t, bulk(info+"cluster_enabled:0\r\n")).Read(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, want, usage)
+	})
+	t.Run("OfACluster", func(t *testing.T) {
+		bus := "cluster_state:ok\r\ncluster_stats_messages_ping_sent:6\r\ncluster_stats_messages_publish_sent:3\r\ncluster_stats_messages_publishshard_sent:1\r\n" +
+			"cluster_stats_messages_sent:10\r\ncluster_stats_messages_publish_received:99\r\ncluster_stats_messages_received:99\r\n"
+		usage, err := redisSays(t, bulk(info+"# Cluster\r\ncluster_enabled:1\r\n"), bulk(bus)).Read(t.Context())
+		require.NoError(t, err)
+		want := want
+		want.Bus = &Bus{Sent: 10, Copies: 4}
+		require.Equal(t, want, usage)
+	})
+	t.Run("Lacks", func(t *testing.T) {
+		_, err := redisSays(t, bulk("redis_version:7\r\n")).Read(t.Context())
+		require.ErrorContains(t, err, "lacks")
+	})
+	t.Run("ClusterThatDoesNotAnswer", func(t *testing.T) {
+		_, err := redisSays(t, bulk(info+"cluster_enabled:1\r\n"), "-ERR no\r\n").Read(t.Context())
+		require.ErrorContains(t, err, "CLUSTER INFO: ERR no")
+	})
+}
+
+func TestRedisAsk(t *testing.T) {
+	for _, tc := range []struct{ name, reply, want, wrong string }{
+		{"Status", "+OK\r\n", "OK", ""},
+		{"Number", ":3\r\n", "3", ""},
+		{"Text", "$5\r\na\r\nbc\r\n", "a\r\nbc", ""},
+		{"Error", "-ERR Slot 1 is already busy\r\n", "", "already busy"},
+		{"Nothing", "$-1\r\n", "", "was answered with"},
+		{"TooMuch", "$9999999\r\n", "", "was answered with"},
+		{"List", "*1\r\n+a\r\n", "", "was answered with"},
+		{"CutOff", "$5\r\nab", "", "EOF"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			got, err := redisSays(t, tc.reply).Ask(t.Context(), "CLUSTER X")
+			if tc.wrong != "" {
+				require.ErrorContains(t, err, tc.wrong)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, tc.want, got)
+		})
+	}
 }
 
 // broken is a process that does not answer.
@@ -121,13 +181,18 @@ type broken struct{}
 
 func (broken) Read(context.Context) (Usage, error) { return Usage{}, io.EOF }
 
+// dear is a process that may be asked for everything only at the edges of a measurement.
+type dear struct{ broken }
+
+func (dear) Glance(context.Context) (Usage, error) { return Usage{Memory: 1 << 20}, nil }
+
 func TestSampler(t *testing.T) {
 	r := NewRecorder()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var s *Sampler
 	seen := 0
-	s = NewSampler([]Process{{Name: "gone", Kind: Server, Source: broken{}}}, r, 20*time.Millisecond, func(Sample) {
+	s = NewSampler([]Process{{Name: "gone", Kind: Server, Source: broken{}}, {Name: "dear", Kind: Redis, Source: dear{}}}, r, 20*time.Millisecond, func(Sample) {
 		r.Counter("calls").Add(10)
 		if seen++; seen == 4 {
 			cancel()
@@ -139,6 +204,7 @@ func TestSampler(t *testing.T) {
 	require.Positive(t, samples[3].Rates["calls"])
 	require.Contains(t, samples[3].Memory, "loadtest")
 	require.NotContains(t, samples[3].Memory, "gone")
+	require.InDelta(t, 1, samples[3].Memory["dear"], 0)
 	_, err := s.Weigh(t.Context())
 	require.ErrorContains(t, err, "gone")
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"strconv"
@@ -23,6 +22,15 @@ type Usage struct {
 	Data      int64 // what it has allocated, in bytes
 	In, Out   int64 // bytes of its clients, so far
 	Published int64 // messages, by scripts too, so far
+	Reads     int64 // from its clients' connections, of one command or of many, so far
+
+	Bus *Bus // nil if it is of no Redis Cluster
+}
+
+// Bus is what a node of a Redis Cluster has sent to the other nodes over the cluster bus.
+type Bus struct {
+	Sent   int64 // of all kinds, heartbeats most of all
+	Copies int64 // of what clients and scripts have published, to one node each
 }
 
 // Source is where a process's usage is read.
@@ -133,93 +141,5 @@ func parseMetrics(page io.Reader) (Usage, error) {
 	if found != 2 {
 		return Usage{}, errors.New("the page lacks process_cpu_seconds_total or process_resident_memory_bytes")
 	}
-	return usage, nil
-}
-
-// RedisInfo reads INFO of a Redis at an address.
-type RedisInfo string
-
-// Read asks for INFO on a connection of its own.
-func (r RedisInfo) Read(ctx context.Context) (Usage, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", string(r))
-	if err != nil {
-		return Usage{}, err
-	}
-	defer func() { _ = conn.Close() }()
-	deadline, _ := ctx.Deadline()
-	if err := conn.SetDeadline(deadline); err != nil {
-		return Usage{}, err
-	}
-	if _, err := io.WriteString(conn, "INFO all\r\n"); err != nil {
-		return Usage{}, err
-	}
-	in := bufio.NewReader(conn)
-	head, err := in.ReadString('\n')
-	if err != nil {
-		return Usage{}, err
-	}
-	size, err := strconv.Atoi(strings.Trim(head, "$\r\n"))
-	if err != nil {
-		return Usage{}, fmt.Errorf("INFO was answered with %q", head)
-	}
-	return parseInfo(io.LimitReader(in, int64(size)))
-}
-
-func parseInfo(text io.Reader) (Usage, error) {
-	var usage Usage
-	found := 0
-	lines := bufio.NewScanner(text)
-	for lines.Scan() {
-		name, value, _ := strings.Cut(lines.Text(), ":")
-		value, isCalls := strings.CutPrefix(value, "calls=") // of a line of the command statistics
-		if isCalls {
-			value, _, _ = strings.Cut(value, ",")
-		}
-		number, err := strconv.ParseFloat(value, 64)
-		if err != nil {
-			continue // most lines are texts
-		}
-		switch name {
-		case "used_cpu_sys", "used_cpu_user":
-			usage.CPU += time.Duration(number * float64(time.Second))
-			found++
-		case "used_memory_rss":
-			usage.Memory = int64(number)
-			found++
-		case "used_memory":
-			usage.Data = int64(number)
-		case "total_net_input_bytes":
-			usage.In = int64(number)
-		case "total_net_output_bytes":
-			usage.Out = int64(number)
-		case "cmdstat_publish", "cmdstat_spublish":
-			usage.Published += int64(number)
-		}
-	}
-	if found != 3 {
-		return Usage{}, errors.New("INFO lacks used_cpu_sys, used_cpu_user or used_memory_rss")
-	}
-	return usage, lines.Err()
-}
-
-// RedisServer is a Redis on this machine: the kernel says what its process has used, and itself what it has done.
-type RedisServer struct {
-	PID
-	Info RedisInfo
-}
-
-// Read asks both.
-func (r RedisServer) Read(ctx context.Context) (Usage, error) {
-	process, err := r.PID.Read(ctx)
-	if err != nil {
-		return Usage{}, err
-	}
-	usage, err := r.Info.Read(ctx)
-	if err != nil {
-		return Usage{}, err
-	}
-	usage.CPU, usage.Memory = process.CPU, process.Memory
 	return usage, nil
 }

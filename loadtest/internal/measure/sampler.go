@@ -80,11 +80,22 @@ func (s *Sampler) Run(ctx context.Context) {
 // Samples gives what Run has taken, once it has returned.
 func (s *Sampler) Samples() []Sample { return s.samples }
 
+// glancer is a source whose CPU and memory, all that a sample has, cost less to read than the rest.
+type glancer interface {
+	Glance(ctx context.Context) (Usage, error)
+}
+
+var _ glancer = RedisServer{}
+
 // read leaves out a process that does not answer: its line has a hole there.
 func (s *Sampler) read(ctx context.Context) map[string]Usage {
 	usage := make(map[string]Usage, len(s.processes))
 	for _, p := range s.processes {
-		if u, err := p.Source.Read(ctx); err == nil {
+		read := p.Source.Read
+		if g, ok := p.Source.(glancer); ok {
+			read = g.Glance
+		}
+		if u, err := read(ctx); err == nil {
 			usage[p.Name] = u
 		}
 	}
