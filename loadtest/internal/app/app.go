@@ -94,6 +94,7 @@ type options struct {
 	attach   target.Attachment
 	gateways string
 	metrics  string
+	redis    string
 	flags    list
 	json     string
 	html     string
@@ -116,7 +117,7 @@ func (o *options) targetFlags(flags *flag.FlagSet) {
 	flags.StringVar(&o.gateways, "attach", "", "servers that run already, as host:port,host:port, in place of a target")
 	flags.StringVar(&o.attach.Driver, "driver", "native", "protocol of attached servers: native, socketio, polling, centrifugo")
 	flags.StringVar(&o.metrics, "metrics", "", "Prometheus pages of attached servers, as URL,URL")
-	flags.StringVar(&o.attach.Redis, "redis", "", "Redis of attached servers, as host:port")
+	flags.StringVar(&o.redis, "redis", "", "Redis of attached servers, as host:port, or all primaries of their Redis Cluster, as host:port,host:port")
 	flags.BoolVar(&o.attach.Remote, "allow-remote", false, "attached servers may be on other machines: they are yours, and they can take it")
 	binaryFlags(flags, &o.target.Binaries)
 	flags.Var(&o.flags, "gateway-flag", "flag for the gateways that are started, as --key=value; may come several times")
@@ -230,9 +231,12 @@ func (p *program) open(ctx context.Context, settings scenario.Settings, o option
 		if o.metrics != "" {
 			o.attach.Metrics = strings.Split(o.metrics, ",")
 		}
+		if o.redis != "" {
+			o.attach.Redis = strings.Split(o.redis, ",")
+		}
 		return target.Attach(o.attach)
 	}
-	o.target.Nodes, o.target.Capacity, o.target.Flags = settings.Nodes, settings.Capacity, o.flags
+	o.target.Nodes, o.target.Primaries, o.target.Capacity, o.target.Flags = settings.Nodes, settings.Primaries, settings.Capacity, o.flags
 	o.target.Guarded = settings.Kind == scenario.Herd
 	return target.Start(ctx, o.target)
 }

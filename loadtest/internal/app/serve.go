@@ -18,6 +18,7 @@ func (p *program) serve(ctx context.Context, args []string) error {
 	flags.SetOutput(p.stderr)
 	flags.StringVar(&spec.Name, "target", target.Signalbox, "what to start: "+strings.Join(target.Names(), ", "))
 	flags.IntVar(&spec.Nodes, "nodes", 2, "servers to start")
+	flags.IntVar(&spec.Primaries, "primaries", 0, "primaries of a Redis Cluster that they share; 0: a single Redis")
 	flags.IntVar(&spec.Capacity, "capacity", 2, "seats of a room")
 	flags.BoolVar(&spec.Guarded, "guarded", false, "leave the gateways' limits of new connections on, as for a herd")
 	binaryFlags(flags, &spec.Binaries)
@@ -34,7 +35,7 @@ func (p *program) serve(ctx context.Context, args []string) error {
 		return err
 	}
 	defer cluster.Close()
-	attach := fmt.Sprintf("-driver %s -attach %s -redis %s", cluster.Driver, strings.Join(cluster.Gateways, ","), cluster.Redis)
+	attach := fmt.Sprintf("-driver %s -attach %s -redis %s", cluster.Driver, strings.Join(cluster.Gateways, ","), strings.Join(cluster.Redis, ","))
 	if len(cluster.Metrics) > 0 {
 		attach += " -metrics " + strings.Join(cluster.Metrics, ",")
 	}

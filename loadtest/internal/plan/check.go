@@ -93,9 +93,16 @@ func (c *Constants) checkMemory(r *scenario.Result) Compared {
 func (c *Constants) checkRedisMemory(r *scenario.Result) Compared {
 	seats := float64(r.Settings.Clients)
 	bytes := seats*c.Memory.RedisSeatBytes + seats/float64(r.Settings.Capacity)*c.Memory.RedisRoomBytes
+	servers, held := 0, int64(0) // one, or the primaries of a Redis Cluster
+	for _, p := range r.Processes {
+		if p.Redis != nil {
+			servers++
+			held += p.Redis.EndBytes
+		}
+	}
 	return Compared{
 		What: "Redis memory", Unit: "MiB",
-		Foretold: c.Memory.RedisMiB + bytes/(1<<20), Measured: float64(redisOf(r).EndBytes) / (1 << 20),
+		Foretold: float64(servers)*c.Memory.RedisMiB + bytes/(1<<20), Measured: float64(held) / (1 << 20),
 	}
 }
 

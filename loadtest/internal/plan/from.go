@@ -72,6 +72,12 @@ func (e *MissingError) Error() string {
 
 // rolesOf gives what a run is good for.
 func rolesOf(r *scenario.Result) []role {
+	// What a single Redis costs is what the model knows: how it grows with primaries is for other runs to show.
+	for _, p := range r.Processes {
+		if p.Redis != nil && p.Redis.Bus != nil {
+			return nil
+		}
+	}
 	s := r.Settings
 	switch s.Kind {
 	case scenario.Call:

@@ -58,8 +58,17 @@ func TestFromFindsWhatRunsCost(t *testing.T) {
 	}
 	stranger := *runs[1]
 	stranger.Driver = "socketio"
+	spread := wild
+	spread.Processes = slices.Clone(wild.Processes)
+	for i := range spread.Processes {
+		if redis := spread.Processes[i].Redis; redis != nil {
+			primary := *redis
+			primary.Bus = new(scenario.BusUse)
+			spread.Processes[i].Redis = &primary
+		}
+	}
 	mixed := ran(settings(t, scenario.Mixed, nil), scenario.Work{}, Cost{})
-	got, err = From(slices.Concat([]*scenario.Result{&wild, &stranger, mixed}, runs, runs))
+	got, err = From(slices.Concat([]*scenario.Result{&wild, &stranger, &spread, &spread, mixed}, runs, runs))
 	require.NoError(t, err)
 	requireAlike(t, want, got)
 }

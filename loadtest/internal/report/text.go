@@ -18,7 +18,7 @@ func WriteText(to io.Writer, r *scenario.Result) error {
 	if !r.Passed {
 		verdict = "NOT PASSED: " + strings.Join(r.Reasons, "; ")
 	}
-	fmt.Fprintf(&text, "%s on %s (%s, %d nodes), measured for %.1f s: %s\n\n", r.Settings.Name, r.Target, r.Driver, r.Settings.Nodes, r.Seconds, verdict)
+	fmt.Fprintf(&text, "%s on %s (%s, %s), measured for %.1f s: %s\n\n", r.Settings.Name, r.Target, r.Driver, r.Settings.Servers(), r.Seconds, verdict)
 	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	for _, name := range slices.Sorted(maps.Keys(r.Counts)) {
 		_, _ = fmt.Fprintf(table, "%s\t%d\n", words(name), r.Counts[name])

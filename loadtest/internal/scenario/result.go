@@ -60,6 +60,16 @@ type RedisUse struct {
 	InBytes    int64 `json:"in_bytes"`  // of its clients, while measuring
 	OutBytes   int64 `json:"out_bytes"` // to them
 	Published  int64 `json:"published"` // messages, while measuring
+	// Reads are those from connections while measuring: the fewer there are for the same work, the longer are the pipelines.
+	Reads int64 `json:"reads,omitempty"`
+
+	Bus *BusUse `json:"bus,omitempty"` // of a node of a Redis Cluster alone
+}
+
+// BusUse is what a node of a Redis Cluster has sent to other nodes over the cluster bus while measuring.
+type BusUse struct {
+	Sent   int64 `json:"sent"`   // messages of all kinds
+	Copies int64 `json:"copies"` // those that carry what was published
 }
 
 // The figures that runs can have; which, depends on the scenario.
@@ -67,6 +77,12 @@ const (
 	FigureCallsPerSecond      = "calls_per_second"
 	FigureCPUPerCall          = "cpu_ms_per_call"
 	FigureCPUPerMessage       = "cpu_us_per_message"
+	FigureMessagesPerSecond   = "messages_per_second"
+	FigureRedisCPUPerMessage  = "redis_cpu_us_per_message"
+	FigureRedisCPUSpread      = "redis_cpu_spread" // CPU of the busiest Redis over the mean of all
+	FigureRedisReads          = "redis_reads_per_message"
+	FigureBusCopies           = "bus_copies_per_message"
+	FigureBusSent             = "bus_sent_per_second" // heartbeats included
 	FigureDeliveriesPerSecond = "deliveries_per_second"
 	FigureCPUPerDelivery      = "cpu_us_per_delivery"
 	FigureJoinsPerSecond      = "joins_per_second"
@@ -110,7 +126,10 @@ func (r *run) weigh(result *Result) {
 		if p.Kind == measure.Redis {
 			use.Redis = &RedisUse{
 				BaseBytes: first.Data, BeginBytes: begin.Data, EndBytes: end.Data,
-				InBytes: end.In - begin.In, OutBytes: end.Out - begin.Out, Published: end.Published - begin.Published,
+				InBytes: end.In - begin.In, OutBytes: end.Out - begin.Out, Published: end.Published - begin.Published, Reads: end.Reads - begin.Reads,
+			}
+			if begin.Bus != nil && end.Bus != nil {
+				use.Redis.Bus = &BusUse{Sent: end.Bus.Sent - begin.Bus.Sent, Copies: end.Bus.Copies - begin.Bus.Copies}
 			}
 		}
 		result.Processes = append(result.Processes, use)
@@ -154,14 +173,49 @@ func (r *run) derive(result *Result) {
 		}
 	}
 	per(Call, "calls", FigureCallsPerSecond, FigureCPUPerCall, 1e3)
-	per(Call, "messages", "", FigureCPUPerMessage, 1e6)
+	per(Call, "messages", FigureMessagesPerSecond, FigureCPUPerMessage, 1e6)
 	per(Fanout, "deliveries", FigureDeliveriesPerSecond, FigureCPUPerDelivery, 1e6)
 	per(Join, "joins", FigureJoinsPerSecond, FigureCPUPerJoin, 1e6)
+	r.deriveRelay(result)
 	if hop, ok := result.Latencies["hop"]; ok {
 		figures[FigureHopP50], figures[FigureHopP99] = hop.P50, hop.P99
 	}
 	if r.s.Kind == Idle && servers > 0 {
 		figures[FigureConnectionKiB] = grown * 1024 / float64(r.s.Clients)
+	}
+}
+
+// deriveRelay works out what messages cost Redis, or all primaries of a Redis Cluster together, how long their pipelines are,
+// how evenly they bear it, and what they send to each other.
+func (r *run) deriveRelay(result *Result) {
+	messages := float64(result.Counts["messages"])
+	if r.s.Kind != Call || messages == 0 {
+		return
+	}
+	var cpu, most, reads, sent, copies float64
+	servers, clustered := 0, 0
+	for _, p := range result.Processes {
+		if p.Kind != measure.Redis {
+			continue
+		}
+		servers++
+		cpu += p.CPU
+		most = max(most, p.CPU)
+		reads += float64(p.Redis.Reads)
+		if p.Redis.Bus != nil {
+			clustered++
+			sent += float64(p.Redis.Bus.Sent)
+			copies += float64(p.Redis.Bus.Copies)
+		}
+	}
+	if servers > 0 {
+		result.Figures[FigureRedisCPUPerMessage], result.Figures[FigureRedisReads] = cpu/messages*1e6, reads/messages
+	}
+	if cpu > 0 {
+		result.Figures[FigureRedisCPUSpread] = most / (cpu / float64(servers))
+	}
+	if clustered > 0 {
+		result.Figures[FigureBusCopies], result.Figures[FigureBusSent] = copies/messages, sent/result.Seconds
 	}
 }
 
@@ -182,7 +236,7 @@ func (r *run) judge(result *Result) {
 // Summary says in a line what was done.
 func (r *Result) Summary() string {
 	s := r.Settings
-	text := fmt.Sprintf("%d nodes", s.Nodes)
+	text := s.Servers()
 	if s.Clients > 0 {
 		text += fmt.Sprintf(", %d clients", s.Clients)
 	}

@@ -43,8 +43,10 @@ type Settings struct {
 	Seed     uint64        `yaml:"seed" json:"seed"`
 
 	// Who.
-	Nodes   int `yaml:"nodes" json:"nodes"`
-	Clients int `yaml:"clients" json:"clients"`
+	Nodes int `yaml:"nodes" json:"nodes"`
+	// Primaries are those of a Redis Cluster that the nodes share; 0: a single Redis.
+	Primaries int `yaml:"primaries" json:"primaries,omitempty"`
+	Clients   int `yaml:"clients" json:"clients"`
 	// Processes hold the connections of an idle load: this one, or so many of its children if there is more than 1.
 	Processes int `yaml:"processes" json:"processes"`
 	Capacity  int `yaml:"capacity" json:"capacity"`
@@ -142,6 +144,7 @@ func (s *Settings) Flags(flags *flag.FlagSet) {
 	flags.IntVar(&s.Most, "most", s.Most, "units of work that may be under way with -rate")
 	flags.Uint64Var(&s.Seed, "seed", s.Seed, "of what is left to chance")
 	flags.IntVar(&s.Nodes, "nodes", s.Nodes, "servers to start")
+	flags.IntVar(&s.Primaries, "primaries", s.Primaries, "primaries of a Redis Cluster to start for them; 0: a single Redis")
 	flags.IntVar(&s.Clients, "clients", s.Clients, "connections")
 	flags.IntVar(&s.Processes, "processes", s.Processes, "idle: processes that share the connections, each of which has its own limit of open files")
 	flags.IntVar(&s.Capacity, "capacity", s.Capacity, "seats of a room")
@@ -165,6 +168,7 @@ const (
 	mostClients   = 200_000
 	mostRate      = 200_000
 	mostNodes     = 64
+	mostPrimaries = 64
 	mostProcesses = 64
 	mostTime      = 48 * time.Hour
 	mostBytes     = 60_000
@@ -184,6 +188,7 @@ func (s *Settings) Validate() error {
 	check(s.Rate >= 0 && s.Rate <= mostRate, "rate: from 0 to %d", mostRate)
 	check(s.Patience > 0 && s.Patience <= time.Hour, "patience: from above 0 to 1h")
 	check(s.Nodes >= 1 && s.Nodes <= mostNodes, "nodes: from 1 to %d", mostNodes)
+	check(s.Primaries >= 0 && s.Primaries <= mostPrimaries, "primaries: from 0 to %d", mostPrimaries)
 	check(s.Clients >= 0 && s.Clients <= mostClients, "clients: from 0 to %d", mostClients)
 	check(s.Processes == 1 || s.Kind == Idle && s.Processes > 1 && s.Processes <= mostProcesses, "processes: 1, of idle up to %d", mostProcesses)
 	check(s.Sources >= 1 && s.Sources <= 250, "sources: from 1 to 250")
@@ -212,3 +217,15 @@ func (s *Settings) Validate() error {
 
 // Chat reports whether rooms have many members, where a server has other rooms for that.
 func (s *Settings) Chat() bool { return s.Kind == Fanout }
+
+// Servers says in words how many there are.
+func (s *Settings) Servers() string {
+	text := fmt.Sprintf("%d nodes", s.Nodes)
+	switch s.Primaries {
+	case 0:
+		return text
+	case 1:
+		return text + ", 1 primary"
+	}
+	return text + fmt.Sprintf(", %d primaries", s.Primaries)
+}

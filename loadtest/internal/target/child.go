@@ -1,7 +1,6 @@
 package target
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -69,15 +68,28 @@ func (b *builder) await(name string, child *childproc.Process, ready func() bool
 	}
 }
 
-// freePort finds a port on which nothing listens. Another program may take it before it is used: then the server that was
+// freePorts finds ports on which nothing listens. Another program may take one before it is used: then the server that was
 // to have it says so and ends.
+func freePorts(n int) ([]int, error) {
+	ports := make([]int, n)
+	for i := range ports {
+		listener, err := net.Listen("tcp", host+":0")
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = listener.Close() }() // only when all are chosen: none may be chosen twice
+		ports[i] = listener.Addr().(*net.TCPAddr).Port
+	}
+	return ports, nil
+}
+
+// freePort finds one.
 func freePort() (int, error) {
-	listener, err := net.Listen("tcp", host+":0")
+	ports, err := freePorts(1)
 	if err != nil {
 		return 0, err
 	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().(*net.TCPAddr).Port, nil
+	return ports[0], nil
 }
 
 // path finds a program.
@@ -92,30 +104,6 @@ func path(given, usual, how string) (string, error) {
 	return found, nil
 }
 
-// startRedis starts a Redis that keeps nothing on disk.
-func (b *builder) startRedis(ctx context.Context) error {
-	binary, err := path(b.spec.Binaries.Redis, "redis-server", "install the package redis-server, or name the program with -redis-server")
-	if err != nil {
-		return err
-	}
-	port, err := freePort()
-	if err != nil {
-		return err
-	}
-	b.Redis = net.JoinHostPort(host, strconv.Itoa(port))
-	cmd := exec.Command(binary, "--port", strconv.Itoa(port), "--bind", host, "--dir", b.dir,
-		"--save", "", "--appendonly", "no", "--daemonize", "no")
-	child, err := b.run("redis", measure.Redis, cmd)
-	if err != nil {
-		return err
-	}
-	b.Processes[len(b.Processes)-1].Source = measure.RedisServer{PID: measure.PID(child.PID()), Info: measure.RedisInfo(b.Redis)}
-	return b.await("redis", child, func() bool {
-		usage, err := measure.RedisInfo(b.Redis).Read(ctx)
-		return err == nil && usage.Memory > 0
-	})
-}
-
 // signalbox starts gateways.
 func (b *builder) signalbox() error {
 	binary, err := b.gatewayBinary()
@@ -123,11 +111,16 @@ func (b *builder) signalbox() error {
 		return err
 	}
 	args := []string{
-		"--redis.url=redis://" + b.Redis, "--demo.enabled", "--demo.capacity=" + strconv.Itoa(b.spec.Capacity),
+		"--demo.enabled", "--demo.capacity=" + strconv.Itoa(b.spec.Capacity),
 		"--socketio.call_capacity=0", // as the app says
 		"--listen.public=" + host + ":0", "--listen.operations=" + host + ":0", "--listen.cluster=" + host + ":0",
 		// How fast one client may be is for a deployment to say: no peer has such a limit. The same holds for new connections.
 		"--limits.requests_per_second=100000", "--limits.requests_burst=1000000",
+	}
+	if b.spec.Primaries > 0 {
+		args = append(args, "--redis.mode=cluster", "--redis.addresses="+strings.Join(b.Redis, ","))
+	} else {
+		args = append(args, "--redis.url=redis://"+b.Redis[0])
 	}
 	if !b.spec.Guarded {
 		args = append(args, "--limits.accepts_per_second=0")

@@ -62,7 +62,7 @@ func (b *builder) centrifugo() error {
 			return node{}, err
 		}
 		file := filepath.Join(b.dir, name+".yaml")
-		if err := os.WriteFile(file, fmt.Appendf(nil, centrifugoConfig, host, port, b.Redis, access), 0o600); err != nil {
+		if err := os.WriteFile(file, fmt.Appendf(nil, centrifugoConfig, host, port, b.Redis[0], access), 0o600); err != nil {
 			return node{}, err
 		}
 		addr := net.JoinHostPort(host, strconv.Itoa(port))
@@ -93,7 +93,7 @@ func (b *builder) socketIO() error {
 		if err != nil {
 			return node{}, err
 		}
-		cmd := exec.Command(binary, "socketio.js", strconv.Itoa(port), "redis://"+b.Redis, strconv.Itoa(b.spec.Capacity))
+		cmd := exec.Command(binary, "socketio.js", strconv.Itoa(port), "redis://"+b.Redis[0], strconv.Itoa(b.spec.Capacity))
 		cmd.Dir = folder
 		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "NODE_ENV=production"}
 		return node{cmd: cmd, ready: func() string {

@@ -1,5 +1,5 @@
-// Package target starts the servers that a load is for, as processes of their own with a Redis of their own, or attaches to
-// servers that run already.
+// Package target starts the servers that a load is for, as processes of their own with a Redis or a Redis Cluster of their own, or
+// attaches to servers that run already.
 package target
 
 import (
@@ -33,15 +33,16 @@ const (
 
 // kind is what a target's name says: which server, and in which protocol it is spoken to.
 type kind struct {
-	server func(*builder) error
-	driver string
-	extras string // further options of each of Centrifugo's namespaces
+	server  func(*builder) error
+	driver  string
+	extras  string // further options of each of Centrifugo's namespaces
+	cluster bool   // a Redis Cluster will do
 }
 
 var kinds = map[string]kind{
-	Signalbox:          {server: (*builder).signalbox, driver: driver.Native},
-	SignalboxSocketIO:  {server: (*builder).signalbox, driver: driver.SocketIO},
-	SignalboxPolling:   {server: (*builder).signalbox, driver: driver.Polling},
+	Signalbox:          {server: (*builder).signalbox, driver: driver.Native, cluster: true},
+	SignalboxSocketIO:  {server: (*builder).signalbox, driver: driver.SocketIO, cluster: true},
+	SignalboxPolling:   {server: (*builder).signalbox, driver: driver.Polling, cluster: true},
 	Centrifugo:         {server: (*builder).centrifugo, driver: driver.Centrifugo},
 	CentrifugoPresence: {server: (*builder).centrifugo, driver: driver.Centrifugo, extras: centrifugoPresence},
 	CentrifugoHistory:  {server: (*builder).centrifugo, driver: driver.Centrifugo, extras: centrifugoHistory},
@@ -74,6 +75,8 @@ type Spec struct {
 	Name string
 	// Nodes is how many servers share the Redis; 2 if 0.
 	Nodes int
+	// Primaries are those of a Redis Cluster in place of a single Redis, if above 0. Only our gateways can use one.
+	Primaries int
 	// Capacity is that of new rooms; 2 if 0.
 	Capacity int
 	// Guarded leaves the limits of new connections as they are by default; otherwise they are off, because no peer has any.
@@ -90,7 +93,7 @@ type Cluster struct {
 	Gateways  []string // host:port for clients
 	Processes []measure.Process
 	Metrics   []string // URLs of Prometheus pages, of those servers that have one
-	Redis     string   // host:port
+	Redis     []string // host:port of the one Redis, or of each primary of a Redis Cluster
 
 	dir      string
 	children []*childproc.Process
@@ -106,11 +109,17 @@ type builder struct {
 	kind kind
 }
 
-// Start starts a Redis and the servers, and returns when all of them serve. Close ends them.
+// ErrNoCluster is a target whose servers cannot use a Redis Cluster.
+var ErrNoCluster = errors.New("it is not started with a Redis Cluster")
+
+// Start starts a Redis or a Redis Cluster and the servers, and returns when all of them serve. Close ends them.
 func Start(ctx context.Context, spec Spec) (*Cluster, error) {
 	kind, ok := kinds[spec.Name]
 	if !ok {
 		return nil, fmt.Errorf("%w: %q; there are %s", ErrUnknown, spec.Name, strings.Join(Names(), ", "))
+	}
+	if spec.Primaries > 0 && !kind.cluster {
+		return nil, fmt.Errorf("start %s: %w", spec.Name, ErrNoCluster)
 	}
 	if spec.Nodes == 0 {
 		spec.Nodes = 2
@@ -167,7 +176,7 @@ type Attachment struct {
 	Driver   string
 	Gateways []string // host:port
 	Metrics  []string // URLs of Prometheus pages, one a server
-	Redis    string   // host:port; empty if it is not to be measured
+	Redis    []string // host:port of each that is to be measured
 	// Remote allows addresses of other machines than this one.
 	Remote bool
 }
@@ -198,8 +207,12 @@ func Attach(a Attachment) (*Cluster, error) {
 			Name: fmt.Sprint("server-", i+1), Kind: measure.Server, Source: measure.Metrics(url),
 		})
 	}
-	if a.Redis != "" {
-		c.Processes = append(c.Processes, measure.Process{Name: "redis", Kind: measure.Redis, Source: measure.RedisInfo(a.Redis)})
+	for i, addr := range a.Redis {
+		name := "redis"
+		if len(a.Redis) > 1 {
+			name = fmt.Sprint("redis-", i+1)
+		}
+		c.Processes = append(c.Processes, measure.Process{Name: name, Kind: measure.Redis, Source: measure.RedisInfo(addr)})
 	}
 	return c, nil
 }
