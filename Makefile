@@ -141,6 +141,11 @@ loadtest-compare: loadtest-build ## us and a peer in turns, with ratios (PEER=ce
 	@case "$(PEER)" in socketio*) [ -d loadtest/peers/node_modules ] || npm ci --prefix loadtest/peers --no-audit --no-fund;; esac
 	LOADTEST_GATEWAY=bin/gateway bin/loadtest compare -peer $(PEER) -rows "$(ROWS)" -rounds $(ROUNDS) $(ARGS)
 
+.PHONY: loadtest-primaries
+loadtest-primaries: PEER := self
+loadtest-primaries: ROWS := primaries,primaries-each,primaries-saturated
+loadtest-primaries: loadtest-compare ## what a message costs Redis, and what its bus copies, with 1, 2 and 4 primaries (ROUNDS=5 ARGS="-duration 4s")
+
 .PHONY: comparison-docs
 comparison-docs: loadtest-build ## measure us and the peers in turns, and write docs/comparison.md (most of an hour; leave the machine alone; needs Centrifugo)
 	@[ -d loadtest/peers/node_modules ] || npm ci --prefix loadtest/peers --no-audit --no-fund

@@ -2,7 +2,7 @@
 # Measures what docs/comparison.md shows, and writes that page: no number in it is typed by hand.
 #
 #   scripts/comparison.sh [ROUNDS] [DURATION] [PARTS]      each side of each row ROUNDS times (5), for DURATION (8s); all PARTS, or
-#                                                          some of: centrifugo centrifugo-memory socketio socketio-memory nodes
+#                                                          some of: centrifugo centrifugo-memory socketio socketio-memory nodes primaries
 #
 # A part that is not measured anew stays on the page as it was, with its own day and revision.
 #
@@ -10,7 +10,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-all='centrifugo centrifugo-memory socketio socketio-memory nodes'
+all='centrifugo centrifugo-memory socketio socketio-memory nodes primaries'
 rounds=${1:-5} duration=${2:-8s} parts=${3:-$all}
 page=docs/comparison.md
 for part in $parts; do
@@ -52,6 +52,17 @@ measured() { # part
 	nodes)
 		printf '## More gateways\n\n'
 		rows self nodes -duration "$duration"
+		;;
+	primaries)
+		cat <<-EOF
+			## More primaries
+
+			A Redis Cluster of 2 and of 4 primaries over one of 1, under [three loads](../loadtest/README.md#primaries): is a message
+			as cheap, and does nothing go between primaries? The greatest throughput cannot grow here, where clients, gateways and all
+			primaries share $(nproc) processors. The more reads of Redis a message takes, the shorter are pipelines, and the more it costs.
+
+		EOF
+		rows self primaries,primaries-each,primaries-saturated -duration "$duration"
 		;;
 	esac
 	printf '\n%s rounds' "$rounds"

@@ -205,20 +205,39 @@ func TestIdleOfSeveralProcesses(t *testing.T) {
 
 // A load attaches to servers that run already, and reads what they use over the network.
 func TestServeAndAttach(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	from, to := io.Pipe()
-	served := make(chan error, 1)
-	go func() { served <- app.Run(ctx, []string{"serve"}, nil, to, io.Discard) }()
-	line, err := bufio.NewReader(from).ReadString('\n')
-	require.NoError(t, err)
-	result, err := loadtest(t, append(quick("call", "-clients", "8", "-workers", "4"), strings.Fields(line)...)...)
-	require.NoError(t, err)
-	require.True(t, result.Passed)
-	require.Equal(t, "attached-native", result.Target)
-	require.Positive(t, result.Figures["cpu_ms_per_call"])
-	require.Len(t, result.Processes, 4, "this program, two gateways, Redis")
-	cancel()
-	require.NoError(t, <-served)
+	for _, tc := range []struct {
+		name  string
+		args  []string
+		redis []string
+	}{
+		{"SingleRedis", nil, []string{"redis"}},
+		{"RedisCluster", []string{"-primaries", "2"}, []string{"redis-1", "redis-2"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			from, to := io.Pipe()
+			served := make(chan error, 1)
+			go func() { served <- app.Run(ctx, append([]string{"serve"}, tc.args...), nil, to, io.Discard) }()
+			line, err := bufio.NewReader(from).ReadString('\n')
+			require.NoError(t, err)
+			result, err := loadtest(t, append(quick("call", "-clients", "8", "-workers", "4"), strings.Fields(line)...)...)
+			require.NoError(t, err)
+			require.True(t, result.Passed)
+			require.Equal(t, "attached-native", result.Target)
+			require.Positive(t, result.Figures["cpu_ms_per_call"])
+			var redis []string
+			for _, p := range result.Processes {
+				if p.Kind == measure.Redis {
+					redis = append(redis, p.Name)
+				}
+			}
+			require.Equal(t, tc.redis, redis)
+			require.Len(t, result.Processes, 3+len(redis), "this program and two gateways, too")
+			cancel()
+			require.NoError(t, <-served)
+		})
+	}
 }
 
 // A run that must not pass does not: a herd that takes longer than it may.
@@ -281,6 +300,51 @@ func TestCompare(t *testing.T) {
 	require.Contains(t, table, "MISSED")
 }
 
+// Redis Clusters of several sizes have their turns in a round, with one base for all of them.
+func TestComparePrimaries(t *testing.T) {
+	dir := t.TempDir()
+	rows := filepath.Join(dir, "rows.yaml")
+	require.NoError(t, os.WriteFile(rows, []byte(`
+- name: spread
+  scenario: call-steady
+  self: {primaries: [2, 3], base_primaries: 1, rate_each: 20}
+  figures:
+    - {title: Redis CPU per message, figure: redis_cpu_us_per_message, at_most: {self: 1000}}
+    - {title: copies, figure: bus_copies_per_message, ours_at_most: 0}
+`), 0o600))
+	var stdout, stderr bytes.Buffer
+	require.NoError(t, app.Run(t.Context(), []string{
+		"compare", "-peer", "self", "-rows-file", rows, "-rounds", "1", "-duration", "1s", "-warmup", "200ms", "-clients", "32", "-results", dir,
+	}, nil, &stdout, &stderr), stderr.String())
+	for _, want := range []string{"Redis CPU per message: 2 primaries over 1", "copies: 3 primaries over 1"} {
+		require.Contains(t, stdout.String(), want)
+	}
+	require.Contains(t, stderr.String(), "signalbox, 2 nodes, 1 primary: ")
+	for side, primaries := range map[string]int{"ours-2": 2, "ours-3": 3, "theirs": 1} {
+		file, err := os.Open(filepath.Join(dir, "spread-1-"+side+"-signalbox.json"))
+		require.NoError(t, err)
+		results, err := report.ReadJSON(file)
+		require.NoError(t, err)
+		require.NoError(t, file.Close())
+		require.Len(t, results, 1)
+		result := results[0]
+		require.Equal(t, primaries, result.Settings.Primaries)
+		require.InDelta(t, 20*primaries, result.Settings.Rate, 0, "so many for each")
+		busy := 0
+		for _, p := range result.Processes {
+			if p.Kind == measure.Redis {
+				require.Positive(t, p.Redis.Published, p.Name)
+				require.Positive(t, p.Redis.Reads, p.Name)
+				require.Zero(t, p.Redis.Bus.Copies, p.Name)
+				busy++
+			}
+		}
+		require.Equal(t, primaries, busy, "each has its part")
+		require.GreaterOrEqual(t, result.Figures["redis_cpu_spread"], 1.0)
+		require.Positive(t, result.Figures["messages_per_second"])
+	}
+}
+
 // Two builds of a gateway are compared within a tolerance: here both are the same, and the tolerance is wide.
 func TestCompareWithBase(t *testing.T) {
 	dir := t.TempDir()
@@ -324,6 +388,7 @@ func TestCommandLine(t *testing.T) {
 		{"OutOfRange", []string{"call", "-clients", "1"}, "clients"},
 		{"Rest", []string{"call", "centrifugo"}, "centrifugo"},
 		{"CallOfProcesses", []string{"call", "-processes", "2"}, "processes"},
+		{"TooManyPrimaries", []string{"call", "-primaries", "65"}, "primaries"},
 		{"NoFile", []string{"run"}, "which scenario file"},
 		{"UnknownPeer", []string{"compare", "-peer", "pigeons"}, "pigeons"},
 		{"NoRow", []string{"compare", "-rows", "none"}, "no row"},
@@ -344,7 +409,7 @@ func TestCommandLine(t *testing.T) {
 	}
 	var out bytes.Buffer
 	require.NoError(t, app.Run(t.Context(), []string{"list"}, nil, &out, &out))
-	for _, want := range []string{"signalbox", "centrifugo-history", "call-steady", "join-race"} {
+	for _, want := range []string{"signalbox", "centrifugo-history", "call-steady", "join-race", "primaries-each"} {
 		require.Contains(t, out.String(), want)
 	}
 	err := app.Run(t.Context(), []string{"call", "-attach", "192.0.2.1:80"}, nil, &out, &out)

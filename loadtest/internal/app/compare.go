@@ -20,30 +20,6 @@ import (
 // self is the peer of rows that compare our servers with our servers.
 const self = "self"
 
-// row is one scenario that is run against both sides in turns.
-type row struct {
-	Name       string          `yaml:"name"`
-	Scenario   string          `yaml:"scenario"`
-	Peers      []string        `yaml:"peers"`       // all if empty
-	NeedsFlags bool            `yaml:"needs_flags"` // of the gateways
-	Self       *selfRow        `yaml:"self"`
-	Figures    []report.Figure `yaml:"figures"`
-}
-
-// selfRow is for our servers in two sizes.
-type selfRow struct {
-	Nodes     int `yaml:"nodes"`
-	BaseNodes int `yaml:"base_nodes"`
-}
-
-func readRows(text []byte) ([]row, error) {
-	var rows []row
-	if err := scenario.DecodeStrict(text, &rows); err != nil {
-		return nil, fmt.Errorf("rows of comparisons: %w", err)
-	}
-	return rows, nil
-}
-
 // comparison is what compare is asked for.
 type comparison struct {
 	peer, us  string
@@ -173,11 +149,11 @@ func (p *program) compare(ctx context.Context, args []string) error {
 	}
 	var page report.Comparison
 	for _, r := range rows {
-		outcome, err := p.alternate(ctx, c, r)
+		outcomes, err := p.alternate(ctx, c, r)
 		if err != nil {
 			return fmt.Errorf("row %s: %w", r.Name, err)
 		}
-		page = append(page, outcome)
+		page = append(page, outcomes...)
 	}
 	if c.html != "" {
 		if err := toFile(c.html, func(w io.Writer) error { return report.WriteHTML(w, page.LastRound()) }); err != nil {
@@ -193,44 +169,39 @@ func (p *program) compare(ctx context.Context, args []string) error {
 	return nil
 }
 
-// alternate runs one row in turns: ours, theirs, ours, theirs.
-func (p *program) alternate(ctx context.Context, c *comparison, r row) (*report.Outcome, error) {
+// alternate runs one row in turns: ours, theirs, ours, theirs. Where ours are of several sizes, each has its turn in a round,
+// and an outcome of its own.
+func (p *program) alternate(ctx context.Context, c *comparison, r row) (report.Comparison, error) {
 	settings, err := scenarioFile(r.Scenario)
 	if err != nil {
 		return nil, err
 	}
 	c.adjust(&settings)
-	outcome := &report.Outcome{Row: r.Name, Peer: c.peer, Figures: r.Figures}
+	ours, theirs := r.sides(c, settings)
 	for round := range c.rounds {
-		for side, runs := range []*[]*scenario.Result{&outcome.Ours, &outcome.Theirs} {
-			theirs := side == 1
-			settings, o := settings, c.options
-			o.target.Name = c.us
-			switch {
-			case theirs && c.peer == base:
-				o.target.Binaries.Gateway = c.base.gateway
-			case r.Self != nil && theirs:
-				settings.Nodes = r.Self.BaseNodes
-			case r.Self != nil:
-				settings.Nodes = r.Self.Nodes
-			case theirs:
-				o.target.Name, o.flags = c.peer, nil
-			}
-			result, err := p.carryOut(ctx, settings, o)
+		for _, side := range append(ours, theirs) {
+			result, err := p.carryOut(ctx, side.settings, side.options)
 			if err != nil {
-				return nil, fmt.Errorf("round %d on %s: %w", round+1, o.target.Name, err)
+				return nil, fmt.Errorf("round %d on %s: %w", round+1, side.options.target.Name, err)
 			}
-			if theirs && c.peer == base {
+			if side == theirs && c.peer == base {
 				result.Target = base
 			}
-			*runs = append(*runs, result)
-			if err := c.keep(r.Name, round, side, result); err != nil {
+			side.results = append(side.results, result)
+			if err := c.keep(r.Name, round, side.name, result); err != nil {
 				return nil, err
 			}
-			_, _ = fmt.Fprintf(p.stderr, "%s, round %d of %d, %s: %s\n", r.Name, round+1, c.rounds, result.Target, outcome.Line(result))
+			outcome := report.Outcome{Figures: r.Figures}
+			_, _ = fmt.Fprintf(p.stderr, "%s, round %d of %d, %s: %s\n", r.Name, round+1, c.rounds, side.what(result), outcome.Line(result))
 		}
 	}
-	return outcome, nil
+	var outcomes report.Comparison
+	for _, side := range ours {
+		outcomes = append(outcomes, &report.Outcome{
+			Row: r.Name, Peer: c.peer, Figures: side.figures(r.Figures), Ours: side.results, Theirs: theirs.results,
+		})
+	}
+	return outcomes, nil
 }
 
 // adjust makes a row smaller or larger, as the flags say.
@@ -250,14 +221,14 @@ func (c *comparison) adjust(s *scenario.Settings) {
 }
 
 // keep writes a run's result into the folder for them.
-func (c *comparison) keep(row string, round, side int, result *scenario.Result) error {
+func (c *comparison) keep(row string, round int, side string, result *scenario.Result) error {
 	if c.results == "" {
 		return nil
 	}
 	if err := os.MkdirAll(c.results, 0o755); err != nil {
 		return err
 	}
-	name := fmt.Sprintf("%s-%d-%s-%s.json", row, round+1, []string{"ours", "theirs"}[side], result.Target)
+	name := fmt.Sprintf("%s-%d-%s-%s.json", row, round+1, side, result.Target)
 	file := filepath.Join(c.results, name)
 	return toFile(file, func(w io.Writer) error { return report.WriteJSON(w, result) })
 }

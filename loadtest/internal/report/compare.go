@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/signalbox-rtc/signalbox/loadtest/internal/measure"
@@ -92,7 +93,8 @@ func (o *Outcome) Ratio(figure string) Ratio {
 func (o *Outcome) judge(f Figure, ratio Ratio) (wanted string, met bool) {
 	switch {
 	case f.OursAtMost != nil:
-		return "ours at most " + number(*f.OursAtMost), len(o.Ours) > 0 && o.most(f.Figure) <= *f.OursAtMost
+		worst, known := o.most(f.Figure)
+		return "ours at most " + number(*f.OursAtMost), known && worst <= *f.OursAtMost
 	case f.AtMost[o.Peer] > 0:
 		return fmt.Sprintf("at most %.2f", f.AtMost[o.Peer]), ratio.Known && ratio.Of <= f.AtMost[o.Peer]
 	case f.AtLeast[o.Peer] > 0:
@@ -101,13 +103,16 @@ func (o *Outcome) judge(f Figure, ratio Ratio) (wanted string, met bool) {
 	return "", true
 }
 
-// most is the worst of our runs: a bound on a figure of its own holds for each of them.
-func (o *Outcome) most(figure string) float64 {
-	worst := 0.0
+// most is the worst of our runs: a bound on a figure of its own holds for each of them, and all of them have to have it.
+func (o *Outcome) most(figure string) (worst float64, known bool) {
 	for _, result := range o.Ours {
-		worst = max(worst, result.Figures[figure])
+		value, ok := result.Figures[figure]
+		if !ok {
+			return 0, false
+		}
+		worst = max(worst, value)
 	}
-	return worst
+	return worst, len(o.Ours) > 0
 }
 
 // Line is one run's figures in one line.
@@ -135,12 +140,15 @@ func (c Comparison) Failures() []string {
 		for _, f := range o.Figures {
 			ratio := o.Ratio(f.Figure)
 			wanted, met := o.judge(f, ratio)
+			worst, known := o.most(f.Figure)
 			switch {
 			case met:
-			case f.OursAtMost == nil && !ratio.Known:
-				failures = append(failures, fmt.Sprintf("%s: %s is not known of both sides", o.Row, f.Title))
+			case f.OursAtMost != nil && !known:
+				failures = append(failures, fmt.Sprintf("%s: %s is not known of every run of ours", o.Row, f.Title))
 			case f.OursAtMost != nil:
-				failures = append(failures, fmt.Sprintf("%s: %s is %s, %s", o.Row, f.Title, number(o.most(f.Figure)), wanted))
+				failures = append(failures, fmt.Sprintf("%s: %s is %s, %s", o.Row, f.Title, number(worst), wanted))
+			case !ratio.Known:
+				failures = append(failures, fmt.Sprintf("%s: %s is not known of both sides", o.Row, f.Title))
 			default:
 				failures = append(failures, fmt.Sprintf("%s: %s is %.2f of theirs, wanted %s", o.Row, f.Title, ratio.Of, wanted))
 			}
@@ -154,7 +162,8 @@ func (c Comparison) LastRound() []*scenario.Result {
 	var results []*scenario.Result
 	for _, o := range c {
 		for _, side := range [][]*scenario.Result{o.Ours, o.Theirs} {
-			if len(side) > 0 {
+			// Outcomes of one row may have the other side in common.
+			if len(side) > 0 && !slices.Contains(results, side[len(side)-1]) {
 				results = append(results, side[len(side)-1])
 			}
 		}

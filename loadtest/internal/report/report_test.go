@@ -115,10 +115,22 @@ func TestComparison(t *testing.T) {
 		{"NoBoundForThisPeer", func(o *Outcome) { o.Peer = "other"; o.Ours = runs(100) }, true},
 		{"OursHasNotPassed", func(o *Outcome) { o.Ours[0].Passed = false }, false},
 		{"TheirsHasNotPassed", func(o *Outcome) { o.Theirs[0].Passed = false }, true},
-		{"EachOfOursWithinItsOwnBound", func(o *Outcome) { o.Figures = []Figure{{Figure: "wrong", OursAtMost: &zero}} }, true},
+		{"EachOfOursWithinItsOwnBound", func(o *Outcome) {
+			o.Figures = []Figure{{Figure: "wrong", OursAtMost: &zero}}
+			for _, r := range o.Ours {
+				r.Figures["wrong"] = 0
+			}
+		}, true},
+		// What was not looked at is not within a bound.
+		{"OneOfOursHasNotGotTheFigure", func(o *Outcome) {
+			o.Figures = []Figure{{Figure: "wrong", OursAtMost: &zero}}
+			o.Ours[0].Figures["wrong"], o.Ours[2].Figures["wrong"] = 0, 0
+		}, false},
 		{"OneOfOursBeyondItsOwnBound", func(o *Outcome) {
 			o.Figures = []Figure{{Figure: "wrong", OursAtMost: &zero}}
-			o.Ours[1].Figures["wrong"] = 1
+			for i, r := range o.Ours {
+				r.Figures["wrong"] = float64(i)
+			}
 		}, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -132,6 +144,9 @@ func TestComparison(t *testing.T) {
 	ratio := outcome(nil)[0].Ratio("cost")
 	require.Equal(t, Ratio{Ours: 2, Theirs: 4, Of: 0.5, Least: 0.25, Greatest: 18, Known: true}, ratio)
 	require.Len(t, outcome(nil).LastRound(), 2)
+	both := append(outcome(nil), outcome(nil)...)
+	both[1].Theirs = both[0].Theirs
+	require.Len(t, both.LastRound(), 3, "what outcomes have in common is told once")
 }
 
 // A guard holds the median of the ratios' sides to a tolerance in the direction that is worse, and says which is beyond it.
