@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -16,6 +17,10 @@ const (
 	// two periods is given up. go-redis' own check only writes its PING: a connection whose packets are dropped
 	// then stays silent for minutes, while PUBLISH still counts it as a receiver.
 	defaultPingPeriod = 1500 * time.Millisecond
+	// looksAPeriod is how often in a period the connection is looked at, so by how much of one its end may come late.
+	looksAPeriod = 4
+	// leaveDeadline has a read set none, and leave the one that there is. One for each message would cost more than its decoding.
+	leaveDeadline = -1
 
 	minBackoff = 50 * time.Millisecond
 	maxBackoff = 2 * time.Second
@@ -30,6 +35,8 @@ const (
 	reasonReply  = "reply"
 	reasonCanary = "canary"
 )
+
+var errSilent = errors.New("the inbox connection brings nothing, not even an answer")
 
 var reconnectReasons = []string{reasonDial, reasonSilent, reasonMoved, reasonClosed, reasonReply, reasonCanary}
 
@@ -265,12 +272,15 @@ func (s *subscription) session(ctx context.Context) (reason string, err error) {
 	cancel()
 	ended, end := context.WithCancelCause(ctx)
 	var pinging sync.WaitGroup
-	pinging.Go(func() { ping(ended, noDial, pubsub, st.opts.pingPeriod) })
+	var came atomic.Uint64 // messages, of whatever kind
+	pinging.Go(func() { watch(ended, end, noDial, pubsub, st.opts.pingPeriod, &came) })
 	defer pinging.Wait()
 	defer end(nil)
-	confirmed := 0
+	confirmed, wait := 0, time.Duration(0) // the first time: the greeting's deadline has to go
 	for {
-		message, err := pubsub.ReceiveTimeout(noDial, 2*st.opts.pingPeriod)
+		message, err := pubsub.ReceiveTimeout(noDial, wait)
+		came.Add(1)
+		wait = leaveDeadline
 		if err != nil {
 			if cause := context.Cause(ended); cause != nil {
 				err = cause // it was given up
@@ -346,26 +356,39 @@ func (s *subscription) deliver(message *redis.Message) {
 	}
 }
 
-// ping asks for PONGs until ctx ends, and then closes the connection: a read that waits sees nothing of a context.
-func ping(ctx, noDial context.Context, pubsub *redis.PubSub, period time.Duration) {
+// watch asks for PONGs, ends the connection when nothing comes for two periods, and closes it when ctx has ended: a read that
+// waits sees nothing of a context.
+func watch(ctx context.Context, end context.CancelCauseFunc, noDial context.Context, pubsub *redis.PubSub, period time.Duration, came *atomic.Uint64) {
 	defer func() { _ = pubsub.Close() }()
-	ticker := time.NewTicker(period)
+	ticker := time.NewTicker(period / looksAPeriod)
 	defer ticker.Stop()
-	for {
+	var before uint64
+	for look, silent := 1, 0; ; look++ {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			if pubsub.Ping(noDial) != nil {
-				return
-			}
+		}
+		now := came.Load()
+		if silent++; now != before {
+			before, silent = now, 0
+		}
+		if silent >= 2*looksAPeriod {
+			end(errSilent)
+			return
+		}
+		if look%looksAPeriod == 0 && pubsub.Ping(noDial) != nil {
+			return
 		}
 	}
 }
 
 func reasonOf(err error) string {
-	if errors.Is(err, errCanary) {
+	switch {
+	case errors.Is(err, errCanary):
 		return reasonCanary
+	case errors.Is(err, errSilent):
+		return reasonSilent
 	}
 	switch classify(err) {
 	case classTimeout:
