@@ -51,7 +51,7 @@ measured() { # part
 		;;
 	nodes)
 		printf '## More gateways\n\n'
-		rows self nodes -duration "$duration"
+		rows self nodes,nodes-steady -duration "$duration"
 		;;
 	primaries)
 		cat <<-EOF
