@@ -18,7 +18,7 @@ const (
 	// then stays silent for minutes, while PUBLISH still counts it as a receiver.
 	defaultPingPeriod = 1500 * time.Millisecond
 	// looksAPeriod is how often in a period the connection is looked at, so by how much of one its end may come late.
-	looksAPeriod = 4
+	looksAPeriod = 2
 	// leaveDeadline has a read set none, and leave the one that there is. One for each message would cost more than its decoding.
 	leaveDeadline = -1
 
