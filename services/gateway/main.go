@@ -62,9 +62,14 @@ func run(config *app.Config) error {
 		<-signals
 		os.Exit(exitAtOnce)
 	}()
+	memory := newReturner()
+	if os.Getenv("GOGC") != "off" { // giving back takes collections
+		go memory.run(ctx)
+	}
 	newRegistry := func() *prometheus.Registry {
 		registry := telemetry.NewRegistry(telemetry.ReadBuild())
 		log.Register(registry)
+		memory.register(registry)
 		return registry
 	}
 	gateway, err := app.Open(ctx, app.Options{Config: config, Logger: logger, Registry: newRegistry()})
