@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"sync/atomic"
@@ -61,7 +62,12 @@ type returner struct {
 	returns atomic.Int64
 }
 
-func newReturner() *returner { return &returner{read: readUsage, giveBack: debug.FreeOSMemory} }
+func newReturner() *returner {
+	return &returner{read: readUsage, giveBack: func() {
+		runtime.GC() // only sets aside what is pooled, for the next one to take: the buffers of all who were parked, for one
+		debug.FreeOSMemory()
+	}}
+}
 
 // register tells of the returns.
 func (r *returner) register(reg prometheus.Registerer) {
