@@ -40,6 +40,7 @@ type Conn struct {
 	silent  bool // the heartbeat has given up
 	gone    bool // the socket is closed
 	timer   *time.Timer
+	asked   int64 // when the ping was sent that is to be answered, in Unix nanoseconds; 0 between an answer and the next ping
 }
 
 // closeTimeout is how long a client has to answer a close frame.
@@ -101,38 +102,33 @@ func (c *Conn) Bind(send func(*wire.Frame)) {
 	c.timer = time.AfterFunc(time.Duration(chance().Int64N(int64(c.upgrader.opts.Heartbeat)))+1, c.beat)
 }
 
-// beat sends a ping, and comes back to see whether anything was read since.
+// beat sends a ping, and comes back to see whether anything was read since: if so, it waits for the next one, and if not,
+// that is the end of the connection.
 func (c *Conn) beat() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closing || c.gone {
 		return
 	}
-	c.upgrader.metrics.pings.Inc()
-	c.send(pingFrame)
-	asked := time.Now()
-	c.timer = time.AfterFunc(c.upgrader.opts.HeartbeatTimeout, func() { c.listen(asked) })
+	opts := &c.upgrader.opts
+	switch {
+	case c.asked == 0:
+		c.upgrader.metrics.pings.Inc()
+		c.send(pingFrame)
+		c.asked = time.Now().UnixNano()
+		c.timer.Reset(opts.HeartbeatTimeout)
+	case c.lastRead.Load() >= c.asked:
+		c.asked = 0
+		c.timer.Reset(max(opts.Heartbeat-opts.HeartbeatTimeout, time.Millisecond))
+	default:
+		c.silent = true
+		c.setReadDeadline(time.Now())
+		c.wake()
+	}
 }
 
 // pingFrame is the one ping that everybody gets.
 var pingFrame = wire.ControlFrame(wire.OpPing, nil)
-
-// listen ends a connection on which nothing was read since a ping.
-func (c *Conn) listen(asked time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closing || c.gone {
-		return
-	}
-	if c.lastRead.Load() < asked.UnixNano() {
-		c.silent = true
-		c.setReadDeadline(time.Now())
-		c.wake()
-		return
-	}
-	rest := max(c.upgrader.opts.Heartbeat-c.upgrader.opts.HeartbeatTimeout, time.Millisecond)
-	c.timer = time.AfterFunc(rest, c.beat)
-}
 
 // errControlFlood ends a connection that sends too many pings or pongs.
 var errControlFlood = errors.New("too many control frames")

@@ -45,9 +45,9 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	}
 	if h.prompt != nil && h.lot.parks() {
 		ahead := &source{Conn: socket}
-		reader := bufio.NewReaderSize(ahead, smallBuffer)
-		h.parking = &parking{lot: h.lot, raw: h.prompt.raw, source: ahead, reader: reader, lastMessage: time.Now()}
-		return ahead, bufio.NewReadWriter(reader, buffered.Writer), nil
+		h.parking = &parking{lot: h.lot, raw: h.prompt.raw, source: ahead, reader: new(bufio.Reader), lastMessage: time.Now()}
+		h.parking.borrow()
+		return ahead, bufio.NewReadWriter(h.parking.reader, buffered.Writer), nil
 	}
 	return socket, bufio.NewReadWriter(bufio.NewReaderSize(socket, readBuffer), buffered.Writer), nil
 }

@@ -59,7 +59,7 @@ func NewLot(opts LotOptions) (*Lot, error) {
 		after: opts.After, logger: opts.Logger, opened: make(chan *watchSet, 1), parked: make(map[uint64]*Conn),
 		wakeups: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "signalbox_session_wakeups_total",
-			Help: "Parked sessions that went on: their client sent something, a pong above all, or they were closed."}),
+			Help: "Parked sessions that went on: their client sent something, other than a ping or pong, or they were closed."}),
 	}
 	opts.Registerer.MustRegister(l.wakeups, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "signalbox_sessions_parked", Help: "Silent sessions that wait without a goroutine."},
@@ -98,7 +98,7 @@ func (l *Lot) watch(ctx context.Context, set *watchSet) error {
 		}
 		for _, place := range places {
 			if c := l.at(place); c != nil {
-				c.wakeAt(place)
+				c.stirAt(place)
 			}
 		}
 	}

@@ -37,11 +37,11 @@ func newWatchSet() (*watchSet, error) {
 	return s, nil
 }
 
-// add watches a socket for one event: something to read, the end of what the client sends, or an error. What is there
-// already is one.
+// add watches a socket for something to read, the end of what the client sends, and errors. What is there already counts,
+// and goes on to count until it is read: whoever waits has to read or to remove.
 func (s *watchSet) add(socket syscall.RawConn, place uint64) error {
 	return s.control(socket, syscall.EPOLL_CTL_ADD, &syscall.EpollEvent{
-		Events: syscall.EPOLLIN | syscall.EPOLLRDHUP | syscall.EPOLLONESHOT, Fd: int32(uint32(place)), Pad: int32(uint32(place >> 32))})
+		Events: syscall.EPOLLIN | syscall.EPOLLRDHUP, Fd: int32(uint32(place)), Pad: int32(uint32(place >> 32))})
 }
 
 // remove watches a socket no longer.

@@ -3,6 +3,7 @@ package ws
 import (
 	"bufio"
 	"bytes"
+	"sync"
 	"syscall"
 	"time"
 
@@ -18,25 +19,43 @@ type parking struct {
 	lot    *Lot
 	raw    syscall.RawConn
 	source *source
-	reader *bufio.Reader // gorilla's, over the source
+	reader *bufio.Reader // gorilla's, over the source; without a buffer while parked
 	try    func(fd uintptr) bool
 
-	// owned by the reader
-	armed       bool      // the deadline of a wait is set, and may have passed
-	refused     bool      // it was not set, because the connection is on its way out
-	begun       bool      // gorilla has begun a message and not ended it
-	taken       int       // bytes of the source that are the message which was read last
-	lastMessage time.Time // when one was read, or the connection made
+	// owned by the reader, and while parked by whoever has the connection's mu
+	lent        *bufio.Reader // whose buffer the reader has; nil while parked
+	armed       bool          // the deadline of a wait is set, and may have passed
+	refused     bool          // it was not set, because the connection is on its way out
+	begun       bool          // gorilla has begun a message and not ended it
+	taken       int           // bytes of the source that are the message which was read last
+	lastMessage time.Time     // when one was read, or the connection made
 
 	// guarded by the connection's mu
 	resume func() // set while parked
 	place  uint64 // in the lot, while parked
 }
 
+// readers lend their buffers to those of connections that are not parked.
+var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, smallBuffer) }}
+
+// borrow gives the reader a buffer. gorilla knows the reader by its address, so that it is what is in there that changes.
+func (p *parking) borrow() {
+	p.lent = readers.Get().(*bufio.Reader)
+	*p.reader = *p.lent
+	p.reader.Reset(p.source)
+}
+
+// giveBack takes the buffer of the reader away, in which there must be nothing.
+func (p *parking) giveBack() {
+	*p.reader = bufio.Reader{}
+	readers.Put(p.lent)
+	p.lent = nil
+}
+
 // Park waits for the client's next message, and reports false when there is some of it, or anything else that Read has
 // to deal with. When the client has sent no message for as long as the lot says, the connection is parked, and Park
 // reports true: it has no reader then, and must not have one, until resume is called, which happens once and on a
-// goroutine of its own. That is when the client sends something, or the connection is to be closed. Park may be called
+// goroutine of its own. That is when the client sends something other than a ping or pong, or the connection is to be closed. Park may be called
 // wherever Read may. A connection that cannot be parked is not waited for.
 func (c *Conn) Park(resume func()) bool {
 	c.forgetMessage()
@@ -114,9 +133,7 @@ func (c *Conn) takeControl() bool {
 	if !c.controlComes() {
 		return false
 	}
-	reader := c.parking.reader
-	here := reader.Buffered() + c.parking.source.left()
-	frame, _ := reader.Peek(min(here, 2+maskBytes+maxControl)) // which does not wait
+	frame := c.parking.ahead(2 + maskBytes + maxControl)
 	if len(frame) < 2+maskBytes || frame[1]&maskBit == 0 {
 		return false
 	}
@@ -132,23 +149,38 @@ func (c *Conn) takeControl() bool {
 		unmask(payload, [maskBytes]byte(frame[2:]))
 		c.send(wire.ControlFrame(wire.OpPong, payload))
 	}
-	_, _ = reader.Discard(2 + maskBytes + size) // it is buffered
+	c.parking.discard(2 + maskBytes + size)
 	return true
 }
 
-// controlComes reports whether the next frame is a ping or a pong, going by its first byte. To look into the reader would
-// have it take what [Conn.takeMessage] takes better.
-func (c *Conn) controlComes() bool {
-	p := c.parking
-	first := byte(0)
+// ahead is the beginning, up to a number of bytes, of what is here already. It may still be where it was read ahead to, or
+// partly so.
+func (p *parking) ahead(most int) []byte {
+	buffered, left := p.reader.Buffered(), p.source.left()
 	switch {
-	case p.reader.Buffered() > 0:
-		ahead, _ := p.reader.Peek(1) // which is there
-		first = ahead[0]
-	case p.source.left() > 0:
-		first = p.source.ahead()[0]
+	case left == 0 && buffered == 0:
+		return nil
+	case buffered == 0:
+		return p.source.ahead()[:min(left, most)]
 	}
-	return first == finBit|websocket.PingMessage || first == finBit|websocket.PongMessage
+	frame, _ := p.reader.Peek(min(buffered+left, most)) // which does not wait
+	return frame
+}
+
+// discard takes what ahead has given.
+func (p *parking) discard(n int) {
+	if p.reader.Buffered() == 0 {
+		p.source.skip(n)
+		return
+	}
+	_, _ = p.reader.Discard(n) // it is buffered
+}
+
+// controlComes reports whether the next frame is a ping or a pong, going by its first byte. To look for more would have the
+// reader take what [Conn.takeMessage] takes better.
+func (c *Conn) controlComes() bool {
+	first := c.parking.ahead(1)
+	return len(first) > 0 && (first[0] == finBit|websocket.PingMessage || first[0] == finBit|websocket.PongMessage)
 }
 
 // Of frames (RFC 6455, section 5.2).
@@ -170,6 +202,7 @@ func (c *Conn) park(resume func()) bool {
 		return false
 	}
 	c.parking.resume = resume
+	c.parking.giveBack()
 	return true
 }
 
@@ -180,6 +213,7 @@ func (c *Conn) wake() {
 		return
 	}
 	p.lot.remove(c)
+	p.borrow()
 	resume := p.resume
 	p.resume = nil
 	go resume()
@@ -193,4 +227,27 @@ func (c *Conn) wakeAt(place uint64) {
 	if c.parking.place == place {
 		c.wake()
 	}
+}
+
+// stirAt is wakeAt when something has come. For pings and pongs nobody is woken: of a silent client's connection they are
+// all there is, once a heartbeat.
+func (c *Conn) stirAt(place uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.parking.place == place && c.parking.resume != nil && !c.dozes() {
+		c.wake()
+	}
+}
+
+// dozes takes what has come for a parked connection as far as that is pings and pongs, and reports whether there is nothing
+// else. It is called with mu held, and takes the reader's part, which nobody else has.
+func (c *Conn) dozes() bool {
+	p, came := c.parking, false
+	if p.raw.Control(func(fd uintptr) { came = p.source.readNow(fd) }) != nil || came && p.source.left() == 0 {
+		return false // the end, or an error, of which Read tells
+	}
+	for p.source.left() > 0 && c.takeControl() {
+		continue
+	}
+	return p.source.left() == 0
 }

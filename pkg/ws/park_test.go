@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -190,17 +191,16 @@ func TestPongBehindAMessageLeavesTheConnectionToBeParked(t *testing.T) {
 	require.Len(t, p.end(t).requests, to-from)
 }
 
-// A client that is silent but for its pongs is parked: or none would ever be for longer than a heartbeat.
+// A client that is silent but for its pings and pongs stays parked: they are taken without a reader, and count as a sign of
+// life all the same.
 func TestParkedConnectionAnswersHeartbeats(t *testing.T) {
 	s := overLot(t, soon, ws.Options{Heartbeat: 500 * time.Millisecond, HeartbeatTimeout: 400 * time.Millisecond})
 	c, conn := s.connect()
 	p := serve(conn)
 	s.untilParked(1)
-	for i := range 4 {
+	for range 4 {
 		c.nextPing()
 		c.write(frame(opPong, ""))
-		until(t, func() bool { return s.wakeups() > i }, "the pong is read")
-		s.untilParked(1)
 	}
 	for _, payload := range []string{"", "are you there?"} {
 		c.write(frame(opPing, payload))
@@ -213,11 +213,38 @@ func TestParkedConnectionAnswersHeartbeats(t *testing.T) {
 			}
 			c.write(frame(opPong, "")) // it was a ping
 		}
-		s.untilParked(1)
 	}
-	require.Empty(t, p.got.requests)
+	c.nextPing() // so that all before has been read
+	require.Equal(t, 1, s.parked())
+	require.Zero(t, s.wakeups())
 	require.NoError(t, c.Close())
 	p.end(t)
+	require.Empty(t, p.got.requests)
+	require.EqualValues(t, 1, p.resumes.Load())
+}
+
+// What comes behind a pong, or is a part of one, is for the reader, wherever it is cut.
+func TestParkedConnectionIsWokenByWhatComesWithAPong(t *testing.T) {
+	s := overLot(t, soon, ws.Options{PingsPerSecond: 1 << 20})
+	c, conn := s.connect()
+	p := serve(conn)
+	both := append(frame(opPong, "0123456789"), request(1)...)
+	for cut := 1; cut < len(both); cut++ {
+		s.untilParked(1)
+		before := s.wakeups()
+		c.write(append(slices.Clip(frame(opPong, "first")), both[:cut]...))
+		if cut != len(frame(opPong, "0123456789")) { // which is no reason to wake
+			until(t, func() bool { return s.wakeups() > before }, "it is woken")
+		}
+		c.write(both[cut:])
+		until(t, func() bool { return s.wakeups() > before }, "it is woken")
+		c.write(frame(opText, `{"id":0}`)) // one that has waited for the end of a pong parks after a message
+	}
+	c.write(closeFrame(1000, ""))
+	c.requireClosed(1000)
+	got := p.end(t)
+	require.Len(t, got.requests, len(both)-1)
+	require.Len(t, got.refusals, len(both)-1)
 }
 
 func TestParkedConnectionEnds(t *testing.T) {
