@@ -23,6 +23,13 @@ func TestAllocationBudget(t *testing.T) {
 	scratch := make([]byte, 0, 8192)
 	frame, key := wire.EventFrame(1<<40, body), new(int)
 	frame.Derived(key, func() any { return done })
+	welcome := &wire.Welcome{
+		Session: "k3v9x0q2m4k3v9x0q2m4", App: "demo", User: "anon-" + strings.Repeat("u", 26), Name: "Ada", Node: "gateway-1", Version: 1,
+		Resume: strings.Repeat("r", 400), Grace: 30_000, Heartbeat: 25_000, Time: 1 << 41,
+		ICEServers: []wire.ICEServer{{URLs: []string{"turn:turn.example.com:3478?transport=udp"}, Username: "user", Credential: "secret"}},
+		Limits: wire.SessionLimits{
+			MessageBytes: 1 << 16, RequestsPerSecond: 50, RequestsBurst: 100, Rooms: 16, StateBytes: 4096, InFlight: 64},
+	}
 	for _, test := range []struct {
 		name   string
 		budget float64
@@ -34,6 +41,7 @@ func TestAllocationBudget(t *testing.T) {
 		{"event body into a lent slice: encoder", 1, func() { wire.AppendEventBody(scratch, "lobby", message) }},
 		{"event frame: bytes, frame", 2, func() { wire.EventFrame(1<<40, body) }},
 		{"reply frame: bytes, frame, encoder", 3, func() { wire.ReplyFrame(7, done) }},
+		{"welcome frame: bytes, frame, encoder", 3, func() { wire.ReplyFrame(1, welcome) }},
 		{"derived already", 0, func() { frame.Derived(key, func() any { return signaled }) }},
 	} {
 		t.Run(test.name, func(t *testing.T) {

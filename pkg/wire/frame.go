@@ -68,8 +68,11 @@ func MessageFrame(body EventBody) *Frame {
 // ReplyFrame frames the reply to request re.
 func ReplyFrame(re int64, body ReplyBody) *Frame {
 	size := 64
-	if snapshot, ok := body.(*Snapshot); ok {
-		size = snapshot.size()
+	switch body := body.(type) {
+	case *Snapshot:
+		size = body.size()
+	case *Welcome:
+		size = body.size()
 	}
 	return newFrame(replyKind, AppendReply(make([]byte, frameHeader, frameHeader+size), re, body))
 }

@@ -36,6 +36,13 @@ type Welcome struct {
 	Limits     SessionLimits
 }
 
+// size guesses the length of the encoded welcome, to spare it from growing step by step.
+func (m *Welcome) size() int {
+	const envelope, room, server = 416, 96, 256
+	return envelope + len(m.Session) + len(m.App) + len(m.User) + len(m.Name) + len(m.Node) + len(m.Resume) +
+		room*len(m.Rooms) + server*len(m.ICEServers)
+}
+
 // ResumedRoom is what became of a room in a resume.
 type ResumedRoom struct {
 	// Result is [ResumeReplayed], [ResumeResync] or [ResumeGone].
