@@ -101,7 +101,7 @@ func (c *core) finish(end cause) {
 		c.member.End(wire.ReasonDisconnected)
 	}
 	c.server.metrics.sessions.Dec()
-	c.logger().Debug("session ended", "reason", end.word, "initiator", end.initiator)
+	c.debug("session ended", "reason", end.word, "initiator", end.initiator)
 }
 
 func (c *core) cancelExpiry() {
@@ -209,6 +209,19 @@ func (c *core) refuse(id int64, refusal *wire.Error) {
 func (c *core) failed(fault any) {
 	c.server.metrics.panics.Inc()
 	c.logger().Error("panic in a session", "panic", fault, "stack", string(debug.Stack()))
+}
+
+// debug logs what logger would with a level of debugging, where mostly nobody reads it: to make a logger takes a kilobyte, which a
+// hello is spared.
+func (c *core) debug(message string, attributes ...any) {
+	c.mu.Lock()
+	identity, id := c.identity, c.client.ID
+	c.mu.Unlock()
+	who := []any{"session", id, "transport", c.client.Transport}
+	if identity != nil {
+		who = append(who, "app", identity.App)
+	}
+	c.server.opts.Logger.Debug(message, append(who, attributes...)...)
 }
 
 func (c *core) logger() *slog.Logger {

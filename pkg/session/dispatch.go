@@ -29,7 +29,7 @@ func (c *core) enterBy(hello *wire.Hello, way func(*wire.Hello) error) *wire.Err
 	}
 	c.server.metrics.hellos.WithLabelValues("ok").Inc()
 	c.server.metrics.sessions.Inc()
-	c.logger().Debug("session opened", "client", hello.Client, "remote", c.client.Remote)
+	c.debug("session opened", "client", hello.Client, "remote", c.client.Remote)
 	return nil
 }
 

@@ -1,8 +1,11 @@
 package session_test
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -183,5 +186,32 @@ func TestTokenExpires(t *testing.T) {
 		c.leave()
 		time.Sleep(48 * time.Hour)
 		require.Zero(t, c.farewell().code)
+	})
+}
+
+// quietHandler logs nothing below errors, and counts the loggers that are made for it all the same.
+type quietHandler struct {
+	slog.Handler
+	made *atomic.Int64
+}
+
+func (h quietHandler) Enabled(_ context.Context, level slog.Level) bool {
+	return level >= slog.LevelError
+}
+
+func (h quietHandler) WithAttrs([]slog.Attr) slog.Handler {
+	h.made.Add(1)
+	return h
+}
+
+// A kilobyte for each hello and each end, for nobody to read.
+func TestNoLoggerIsMadeForNobody(t *testing.T) {
+	made := new(atomic.Int64)
+	opts := session.Options{Logger: slog.New(quietHandler{slog.DiscardHandler, made})}
+	inBubble(t, opts, func(t *testing.T, g *gateway) {
+		before := made.Load()
+		g.enter()
+		synctest.Wait()
+		require.Equal(t, before, made.Load())
 	})
 }
