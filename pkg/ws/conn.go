@@ -73,7 +73,8 @@ func (e *Ended) Unwrap() error { return e.err }
 func (e *Ended) Ended() (code wire.CloseCode, left bool) { return e.code, e.left }
 
 func newConn(u *Upgrader, conn *websocket.Conn, h *hijacker) *Conn {
-	c := &Conn{upgrader: u, conn: conn, socket: h.socket, prompt: h.prompt, parking: h.parking}
+	c := &h.whole.conn
+	c.upgrader, c.conn, c.socket, c.prompt, c.parking = u, conn, h.socket, h.prompt, h.parking
 	if c.prompt != nil {
 		c.prompt.try = c.tryWrite
 	}

@@ -22,9 +22,20 @@ type hijacker struct {
 	lot *Lot
 
 	// what came of it
+	whole   *whole
 	socket  net.Conn
 	prompt  *prompt  // nil if the connection is not written to without waiting
 	parking *parking // nil if it cannot be parked
+}
+
+// whole is a connection in one piece of memory. In many small ones it would lie between those that its handshake leaves behind,
+// and keep the memory around it in use.
+type whole struct {
+	conn    Conn
+	prompt  prompt
+	parking parking
+	source  source
+	reader  bufio.Reader
 }
 
 // Hijack implements http.Hijacker.
@@ -33,19 +44,22 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	h.socket = socket
+	h.socket, h.whole = socket, new(whole)
 	if buffered.Reader.Buffered() > 0 {
 		return socket, buffered, nil // sent before the handshake was over, which gorilla refuses
 	}
 	// One in TLS has a state between the socket and who reads and writes, and others are none of the system's.
 	if tcp, ok := socket.(*net.TCPConn); ok && canTry {
 		if raw, err := tcp.SyscallConn(); err == nil {
-			h.prompt = &prompt{raw: raw}
+			h.prompt = &h.whole.prompt
+			h.prompt.raw = raw
 		}
 	}
 	if h.prompt != nil && h.lot.parks() {
-		ahead := &source{Conn: socket}
-		h.parking = &parking{lot: h.lot, raw: h.prompt.raw, source: ahead, reader: new(bufio.Reader), lastMessage: time.Now()}
+		ahead := &h.whole.source
+		ahead.Conn = socket
+		h.parking = &h.whole.parking
+		*h.parking = parking{lot: h.lot, raw: h.prompt.raw, source: ahead, reader: &h.whole.reader, lastMessage: time.Now()}
 		h.parking.borrow()
 		return ahead, bufio.NewReadWriter(h.parking.reader, buffered.Writer), nil
 	}
