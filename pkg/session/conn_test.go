@@ -17,6 +17,7 @@ import (
 // fails on demand. It stands for a client that answers a close frame at once.
 type conn struct {
 	requests chan step
+	sending  sync.RWMutex // what is put into requests while it is held comes at once: no Read begins meanwhile
 
 	mu      sync.Mutex
 	changed sync.Cond
@@ -68,6 +69,8 @@ func (c *conn) Bind(send func(*wire.Frame)) { c.send = send }
 
 // Read implements session.Conn.
 func (c *conn) Read() (wire.Request, error) {
+	c.sending.RLock()
+	c.sending.RUnlock() //nolint:staticcheck // to wait is all
 	var next step
 	select {
 	case next = <-c.requests: // also what came before the close frame's answer
@@ -82,6 +85,13 @@ func (c *conn) Read() (wire.Request, error) {
 		panic(next.panics)
 	}
 	return next.request, next.err
+}
+
+// atOnce has what a function sends come at once, whatever the session makes of the first of it.
+func (c *conn) atOnce(send func()) {
+	c.sending.Lock()
+	defer c.sending.Unlock()
+	send()
 }
 
 // end is what Read says after Close: the client's answer, or nothing from one that could not be told.

@@ -177,8 +177,10 @@ func TestPanicEndsOneSession(t *testing.T) {
 		other, _ := g.enter()
 		c := g.serve(newConn(), session.Client{Transport: "test", Origin: "https://acme.example"})
 		c.refused(`{"id":1,"type":"ping"}`, wire.CodeUnauthorized)
-		c.say(helloOpen)
-		c.say(`{"id":2,"type":"join","room":"r"}`) // was on its way
+		c.atOnce(func() {
+			c.say(helloOpen)
+			c.say(`{"id":2,"type":"join","room":"r"}`) // was on its way
+		})
 		said := c.requireClosed(wire.CloseInternal)
 		require.Equal(t, 1, said.after, "what was answered before is written")
 		require.Empty(t, c.requests, "the connection was read to its end, which closes the socket")
@@ -193,9 +195,11 @@ func TestPanicEndsOneSession(t *testing.T) {
 				inBubble(t, session.Options{}, func(t *testing.T, g *gateway) {
 					c, _ := g.enter()
 					c.ok(`{"id":2,"type":"join","room":"r"}`, new(wire.Snapshot))
-					for range times {
-						c.requests <- step{panics: "a fault of the transport"}
-					}
+					c.atOnce(func() {
+						for range times {
+							c.requests <- step{panics: "a fault of the transport"}
+						}
+					})
 					c.requireClosed(wire.CloseInternal)
 					require.EqualValues(t, times, g.metric("signalbox_panics_total"))
 					require.EqualValues(t, 1, g.metric("signalbox_connections_closed_total", "server", "internal"))
