@@ -192,9 +192,14 @@ func set(tb testing.TB, s *redistest.Server, key, value string) {
 	require.NoError(tb, err)
 }
 
-func get(tb testing.TB, s *redistest.Server, key string) any {
+// get waits for a server that still loads its data, as one that was restarted may.
+func get(tb testing.TB, s *redistest.Server, key string) (value any) {
 	tb.Helper()
-	value, err := s.Do("GET", key)
+	var err error
+	require.Eventually(tb, func() bool {
+		value, err = s.Do("GET", key)
+		return err == nil || !strings.HasPrefix(err.Error(), "LOADING")
+	}, 10*time.Second, time.Millisecond)
 	require.NoError(tb, err)
 	return value
 }

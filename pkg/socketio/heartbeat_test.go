@@ -104,6 +104,7 @@ func TestHeartbeatOfVersion3(t *testing.T) {
 			ws.expect("4x")
 		}
 		time.Sleep(pingInterval + pingTimeout)
+		synctest.Wait() // who ends it wakes at the same moment
 		c.requireGone()
 		require.Equal(t, 1008, ws.readClose())
 	})
@@ -117,6 +118,7 @@ func TestPingTimeout(t *testing.T) {
 				j := newJournal()
 				c := serve(t, beating(j)).poll(eio, "")
 				time.Sleep(pingInterval + pingTimeout)
+				synctest.Wait() // who ends it wakes at the same moment
 				c.requireGone()
 				j.wait(t, "open", "close ping timeout")
 			})
@@ -181,6 +183,7 @@ func TestLatePong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := serve(t, beating(newJournal())).poll("4", "")
 		time.Sleep(pingInterval + pingTimeout)
+		synctest.Wait()
 		require.Equal(t, 400, c.tryPost("3").status)
 		c.requireGone()
 	})
