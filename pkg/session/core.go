@@ -214,23 +214,18 @@ func (c *core) failed(fault any) {
 // debug logs what logger would with a level of debugging, where mostly nobody reads it: to make a logger takes a kilobyte, which a
 // hello is spared.
 func (c *core) debug(message string, attributes ...any) {
-	c.mu.Lock()
-	identity, id := c.identity, c.client.ID
-	c.mu.Unlock()
-	who := []any{"session", id, "transport", c.client.Transport}
-	if identity != nil {
-		who = append(who, "app", identity.App)
-	}
-	c.server.opts.Logger.Debug(message, append(who, attributes...)...)
+	c.server.opts.Logger.Debug(message, append(c.who(), attributes...)...)
 }
 
-func (c *core) logger() *slog.Logger {
+func (c *core) logger() *slog.Logger { return c.server.opts.Logger.With(c.who()...) }
+
+// who are the attributes by which a line of the log names the session.
+func (c *core) who() []any {
 	c.mu.Lock()
-	identity, id := c.identity, c.client.ID
-	c.mu.Unlock()
-	logger := c.server.opts.Logger.With("session", id, "transport", c.client.Transport)
-	if identity != nil {
-		logger = logger.With("app", identity.App)
+	defer c.mu.Unlock()
+	who := []any{"session", c.client.ID, "transport", c.client.Transport}
+	if c.identity != nil {
+		who = append(who, "app", c.identity.App)
 	}
-	return logger
+	return who
 }

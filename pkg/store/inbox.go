@@ -36,9 +36,9 @@ const (
 	reasonCanary = "canary"
 )
 
-var errSilent = errors.New("the inbox connection brings nothing, not even an answer")
-
 var reconnectReasons = []string{reasonDial, reasonSilent, reasonMoved, reasonClosed, reasonReply, reasonCanary}
+
+var errSilent = errors.New("the inbox connection brings nothing, not even an answer")
 
 // Event is what happened in a room, as a node's inbox receives it. Two types are for the node itself: [TypeFenced], without
 // a number of its own, and [TypeEpoch].
