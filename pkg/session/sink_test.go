@@ -64,8 +64,8 @@ func (s *sink) Reply(id int64, body wire.ReplyBody) {
 			panic(s.panics)
 		}
 		s.waiting = true
+		s.changed.Broadcast()
 		for s.held {
-			s.changed.Broadcast()
 			s.changed.Wait()
 		}
 		s.waiting = false
