@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/signalbox-rtc/signalbox/pkg/store"
+	"github.com/signalbox-rtc/signalbox/pkg/telemetry/metric"
 )
 
 // ErrLapsed is the end of a node whose lease has ended: the others took it for dead, and its seats are given up. Its id is
@@ -315,14 +316,14 @@ type metrics struct {
 
 func newMetrics(reg prometheus.Registerer, lapses int) *metrics {
 	m := &metrics{
-		nodes: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "signalbox_cluster_nodes", Help: "Nodes on the roster as this node sees it."}),
-		beats: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "signalbox_cluster_heartbeats_total", Help: "Renewals of this node's lease, by result."}, []string{"result"}),
-		lapsed: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "signalbox_cluster_lapsed_total", Help: "How often the others took this process for dead."}),
-		forgotten: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "signalbox_cluster_forgotten_total", Help: "How often Redis knew nothing of this node any more: it has lost its data."}),
+		nodes: metric.Gauge("signalbox_cluster_nodes",
+			"Nodes on the roster as this node sees it."),
+		beats: metric.Counters("signalbox_cluster_heartbeats_total",
+			"Renewals of this node's lease, by result.", "result"),
+		lapsed: metric.Counter("signalbox_cluster_lapsed_total",
+			"How often the others took this process for dead."),
+		forgotten: metric.Counter("signalbox_cluster_forgotten_total",
+			"How often Redis knew nothing of this node any more: it has lost its data."),
 	}
 	m.lapsed.Add(float64(lapses))
 	reg.MustRegister(m.nodes, m.beats, m.lapsed, m.forgotten)

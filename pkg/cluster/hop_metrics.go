@@ -1,6 +1,10 @@
 package cluster
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/signalbox-rtc/signalbox/pkg/telemetry/metric"
+)
 
 // What became of a request that was to be passed on.
 const (
@@ -31,18 +35,15 @@ type hopMetrics struct {
 
 func newHopMetrics(reg prometheus.Registerer) *hopMetrics {
 	m := &hopMetrics{
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "signalbox_hop_requests_total",
-			Help: "Requests for sessions of other nodes, by what became of them."}, []string{"result"}),
-		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "signalbox_hop_refused_total",
-			Help: "Handshakes and requests between nodes that were refused, by reason."}, []string{"reason"}),
-		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name:    "signalbox_hop_request_seconds",
-			Help:    "Time to the head of the owner's answer, of requests that do not wait: POST and upgrades.",
-			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}}),
-		open: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "signalbox_hop_open", Help: "Requests and tunnels to other nodes that are under way."}),
+		requests: metric.Counters("signalbox_hop_requests_total",
+			"Requests for sessions of other nodes, by what became of them.", "result"),
+		refused: metric.Counters("signalbox_hop_refused_total",
+			"Handshakes and requests between nodes that were refused, by reason.", "reason"),
+		seconds: metric.Histogram("signalbox_hop_request_seconds",
+			"Time to the head of the owner's answer, of requests that do not wait: POST and upgrades.",
+			[]float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}),
+		open: metric.Gauge("signalbox_hop_open",
+			"Requests and tunnels to other nodes that are under way."),
 	}
 	for _, result := range []string{resultOK, resultUnreachable, resultTimeout, resultRefused, resultAborted,
 		resultBroken, resultLoop, resultEnded} {

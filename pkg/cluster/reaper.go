@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/signalbox-rtc/signalbox/pkg/store"
+	"github.com/signalbox-rtc/signalbox/pkg/telemetry/metric"
 )
 
 const (
@@ -183,15 +184,13 @@ type reaperMetrics struct {
 
 func newReaperMetrics(reg prometheus.Registerer) *reaperMetrics {
 	m := &reaperMetrics{
-		seats: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "signalbox_reaped_seats_total", Help: "Seats of dead nodes that this node gave up."}),
-		nodes: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "signalbox_reaped_nodes_total", Help: "Dead nodes whose last seat this node saw given up."}),
-		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name:    "signalbox_reap_duration_seconds",
-			Help:    "Time from the end of a dead node's lease until its last seat was given up.",
-			Buckets: []float64{.1, .25, .5, 1, 2, 4, 8, 15, 30, 60, 300, 3600},
-		}),
+		seats: metric.Counter("signalbox_reaped_seats_total",
+			"Seats of dead nodes that this node gave up."),
+		nodes: metric.Counter("signalbox_reaped_nodes_total",
+			"Dead nodes whose last seat this node saw given up."),
+		duration: metric.Histogram("signalbox_reap_duration_seconds",
+			"Time from the end of a dead node's lease until its last seat was given up.",
+			[]float64{.1, .25, .5, 1, 2, 4, 8, 15, 30, 60, 300, 3600}),
 	}
 	reg.MustRegister(m.seats, m.nodes, m.duration)
 	return m

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/signalbox-rtc/signalbox/pkg/telemetry/metric"
 )
 
 const (
@@ -34,8 +36,8 @@ type sweeper struct {
 }
 
 func newSweeper(c *Cluster) *sweeper {
-	s := &sweeper{cluster: c, seats: prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "signalbox_expired_seats_total", Help: "Seats that this node gave up because nobody came back for them in time."})}
+	s := &sweeper{cluster: c, seats: metric.Counter("signalbox_expired_seats_total",
+		"Seats that this node gave up because nobody came back for them in time.")}
 	c.opts.Registerer.MustRegister(s.seats)
 	return s
 }

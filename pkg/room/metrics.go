@@ -3,6 +3,7 @@ package room
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/signalbox-rtc/signalbox/pkg/telemetry/metric"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
 
@@ -22,31 +23,25 @@ type metrics struct {
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
-	counter := func(name, help string) prometheus.Counter {
-		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
-	}
-	counters := func(name, help, label string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{label})
-	}
 	m := &metrics{
-		rooms: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "signalbox_rooms", Help: "Rooms with at least one peer on this node."}),
-		seats: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "signalbox_seats", Help: "Seats that sessions of this node hold or ask for."}),
-		joins: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "signalbox_joins_total", Help: "Joins by result: ok or the error code."}, []string{"result"}),
-		delivered: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "signalbox_events_delivered_total", Help: "Room events given to sessions of this node, counted once a receiver."}),
-		discarded: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "signalbox_events_discarded_total", Help: "Room events that reached this node without a receiver for them: no_room, no_peer, seen (known from the snapshot), or old (of a life of the room that is over)."}, []string{"reason"}),
+		rooms: metric.Gauge("signalbox_rooms",
+			"Rooms with at least one peer on this node."),
+		seats: metric.Gauge("signalbox_seats",
+			"Seats that sessions of this node hold or ask for."),
+		joins: metric.Counters("signalbox_joins_total",
+			"Joins by result: ok or the error code.", "result"),
+		delivered: metric.Counter("signalbox_events_delivered_total",
+			"Room events given to sessions of this node, counted once a receiver."),
+		discarded: metric.Counters("signalbox_events_discarded_total",
+			"Room events that reached this node without a receiver for them: no_room, no_peer, seen (known from the snapshot), or old (of a life of the room that is over).", "reason"),
 	}
 	m.joined = m.joins.WithLabelValues("ok")
-	m.resumes = counters("signalbox_resumed_seats_total", "Seats that sessions came back for: replayed, resync, gone, or refused (the whole resume).", "result")
-	m.replays = counters("signalbox_room_replays_total", "Rooms that were brought back in line: replayed from the log, or put right because of log (too short), epoch, rewound, seat (missing), emptied or subscription.", "result")
-	m.resyncs = counter("signalbox_resyncs_total", "Peers that had to start over from a snapshot.")
-	m.restored = counter("signalbox_restored_seats_total", "Seats that Redis had lost and this node put back.")
-	m.fenced = counter("signalbox_fenced_seats_total", "Seats of this node that another connection of the same session took over.")
-	m.ghosts = counter("signalbox_ghost_seats_total", "Seats that Redis held for this node and no session of it had: they were given up.")
+	m.resumes = metric.Counters("signalbox_resumed_seats_total", "Seats that sessions came back for: replayed, resync, gone, or refused (the whole resume).", "result")
+	m.replays = metric.Counters("signalbox_room_replays_total", "Rooms that were brought back in line: replayed from the log, or put right because of log (too short), epoch, rewound, seat (missing), emptied or subscription.", "result")
+	m.resyncs = metric.Counter("signalbox_resyncs_total", "Peers that had to start over from a snapshot.")
+	m.restored = metric.Counter("signalbox_restored_seats_total", "Seats that Redis had lost and this node put back.")
+	m.fenced = metric.Counter("signalbox_fenced_seats_total", "Seats of this node that another connection of the same session took over.")
+	m.ghosts = metric.Counter("signalbox_ghost_seats_total", "Seats that Redis held for this node and no session of it had: they were given up.")
 	for _, result := range []string{wire.ResumeReplayed, wire.ResumeResync, wire.ResumeGone, "refused"} {
 		m.resumes.WithLabelValues(result)
 	}

@@ -3,6 +3,7 @@ package session
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/signalbox-rtc/signalbox/pkg/telemetry/metric"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
 
@@ -26,44 +27,33 @@ type metrics struct {
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
-	counter := func(name, help string) prometheus.Counter {
-		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
-	}
-	counters := func(name, help string, labels ...string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
-	}
 	m := &metrics{
-		connections: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "signalbox_connections", Help: "Open connections by transport, those before their hello included."}, []string{"transport"}),
-		sessions: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "signalbox_sessions", Help: "Sessions that have said hello and have not ended."}),
-		closed: counters("signalbox_connections_closed_total",
+		connections: metric.Gauges("signalbox_connections", "Open connections by transport, those before their hello included.", "transport"),
+		sessions:    metric.Gauge("signalbox_sessions", "Sessions that have said hello and have not ended."),
+		closed: metric.Counters("signalbox_connections_closed_total",
 			"Connections that ended, by the close code's word and who began: client, server or network.", "reason", "initiator"),
-		durations: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "signalbox_connection_duration_seconds", Help: "How long connections lasted.",
-			Buckets: []float64{1, 10, 60, 300, 900, 3600, 4 * 3600, 12 * 3600, 24 * 3600}}),
-		refused: counters("signalbox_requests_refused_total", "Requests that were answered with an error, by its code.", "code"),
-		frameBytes: counter("signalbox_sent_bytes_total",
+		durations: metric.Histogram("signalbox_connection_duration_seconds", "How long connections lasted.",
+			[]float64{1, 10, 60, 300, 900, 3600, 4 * 3600, 12 * 3600, 24 * 3600}),
+		refused: metric.Counters("signalbox_requests_refused_total", "Requests that were answered with an error, by its code.", "code"),
+		frameBytes: metric.Counter("signalbox_sent_bytes_total",
 			"Bytes of messages written to clients, with their WebSocket headers, without TLS and TCP."),
-		batches: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "signalbox_write_batch_messages", Help: "Messages in one vectored write.",
-			Buckets: []float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 512}}),
-		dropped: counters("signalbox_messages_dropped_total",
+		batches: metric.Histogram("signalbox_write_batch_messages", "Messages in one vectored write.",
+			[]float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 512}),
+		dropped: metric.Counters("signalbox_messages_dropped_total",
 			"Messages that were not written: queue_full (the session is closed with it), write (a write failed, which ends it, too) or ended (the session was over).", "reason"),
-		hellos: counters("signalbox_hellos_total", "Hellos by result: ok, or why they, or the resume in them, were refused.", "result"),
-		throttled: counter("signalbox_requests_throttled_total",
+		hellos: metric.Counters("signalbox_hellos_total", "Hellos by result: ok, or why they, or the resume in them, were refused.", "result"),
+		throttled: metric.Counter("signalbox_requests_throttled_total",
 			"Requests that were delayed because their session was over its rate."),
-		inFlight: counter("signalbox_requests_in_flight_limited_total",
+		inFlight: metric.Counter("signalbox_requests_in_flight_limited_total",
 			"Times a session's reading waited because too many of its requests waited for Redis."),
-		reports: counters("signalbox_ice_reports_total", "ICE outcomes that clients reported.", "outcome", "local", "remote", "protocol"),
-		reportTime: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "signalbox_ice_connect_seconds", Help: "Time to the first connection, as reported by clients.",
-			Buckets: []float64{.05, .1, .25, .5, 1, 2, 4, 8, 15, 30}}),
-		panics: counter("signalbox_panics_total", "Faults of ours that ended one session."),
+		reports: metric.Counters("signalbox_ice_reports_total", "ICE outcomes that clients reported.", "outcome", "local", "remote", "protocol"),
+		reportTime: metric.Histogram("signalbox_ice_connect_seconds", "Time to the first connection, as reported by clients.",
+			[]float64{.05, .1, .25, .5, 1, 2, 4, 8, 15, 30}),
+		panics: metric.Counter("signalbox_panics_total", "Faults of ours that ended one session."),
 	}
-	received := counters("signalbox_messages_received_total", "Requests read from clients by type; invalid for those that could not be read.", "type")
+	received := metric.Counters("signalbox_messages_received_total", "Requests read from clients by type; invalid for those that could not be read.", "type")
 	m.requests = newRequestCounters(received)
-	sent := counters("signalbox_messages_sent_total",
+	sent := metric.Counters("signalbox_messages_sent_total",
 		"Frames written to clients by type: the event's, or reply, error, ping, pong.", "type")
 	for _, kind := range wire.FrameKinds {
 		m.sent = append(m.sent, sent.WithLabelValues(string(kind)))

@@ -4,6 +4,8 @@ import (
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/signalbox-rtc/signalbox/pkg/telemetry/metric"
 )
 
 type metrics struct {
@@ -20,27 +22,21 @@ type metrics struct {
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
-	counter := func(name, help string) prometheus.Counter {
-		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
-	}
-	counters := func(name, help string, labels ...string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
-	}
-	closed := counters("signalbox_socketio_sessions_closed_total", "Engine.IO sessions that ended, by reason.", "reason")
+	closed := metric.Counters("signalbox_socketio_sessions_closed_total", "Engine.IO sessions that ended, by reason.", "reason")
 	m := &metrics{
-		sessions: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "signalbox_socketio_sessions", Help: "Open Engine.IO sessions by the transport that they are on."}, []string{"transport"}),
-		opened: counters("signalbox_socketio_sessions_opened_total",
+		sessions: metric.Gauges("signalbox_socketio_sessions",
+			"Open Engine.IO sessions by the transport that they are on.", "transport"),
+		opened: metric.Counters("signalbox_socketio_sessions_opened_total",
 			"Engine.IO sessions that were opened, by protocol version and by the transport that they began on.", "version", "transport"),
 		closed:  make(map[Reason]prometheus.Counter, len(reasons)),
-		refused: counters("signalbox_socketio_requests_refused_total", "Requests that were answered with an error, by its code.", "code"),
-		upgrades: counters("signalbox_socketio_upgrades_total",
+		refused: metric.Counters("signalbox_socketio_requests_refused_total", "Requests that were answered with an error, by its code.", "code"),
+		upgrades: metric.Counters("signalbox_socketio_upgrades_total",
 			"Changes from polling to WebSocket: done, failed (the WebSocket was dropped) or refused (there was one already).", "result"),
-		invalid:  counters("signalbox_socketio_invalid_total", "Input that was not valid, by the rule that it broke.", "rule"),
-		received: counter("signalbox_socketio_packets_received_total", "Engine.IO packets read from clients."),
-		sent:     counter("signalbox_socketio_packets_sent_total", "Engine.IO packets handed to a transport."),
-		dropped:  counter("signalbox_socketio_packets_dropped_total", "Engine.IO packets that were not sent, as their session had ended or was ended by them."),
-		panics:   counter("signalbox_socketio_panics_total", "Faults of ours that ended one session."),
+		invalid:  metric.Counters("signalbox_socketio_invalid_total", "Input that was not valid, by the rule that it broke.", "rule"),
+		received: metric.Counter("signalbox_socketio_packets_received_total", "Engine.IO packets read from clients."),
+		sent:     metric.Counter("signalbox_socketio_packets_sent_total", "Engine.IO packets handed to a transport."),
+		dropped:  metric.Counter("signalbox_socketio_packets_dropped_total", "Engine.IO packets that were not sent, as their session had ended or was ended by them."),
+		panics:   metric.Counter("signalbox_socketio_panics_total", "Faults of ours that ended one session."),
 	}
 	for _, reason := range reasons {
 		m.closed[reason] = closed.WithLabelValues(string(reason))

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/signalbox-rtc/signalbox/pkg/telemetry/metric"
 )
 
 // The results of the script duration metric.
@@ -34,56 +36,33 @@ type metrics struct {
 
 // newMetrics makes the metrics and registers them, if there is a registerer.
 func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
-	const namespace, subsystem = "signalbox", "redis"
 	m := &metrics{
-		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Namespace: namespace, Subsystem: subsystem, Name: "script_duration_seconds",
-			Help:    "Time from a call of the store to its answer, waiting included.",
-			Buckets: []float64{.0002, .0005, .001, .002, .005, .01, .025, .05, .1, .25, .5, 1, 3},
-		}, []string{"script", "result"}),
-		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Namespace: namespace, Subsystem: subsystem, Name: "errors_total",
-			Help: "Commands that Redis did not carry out, or did not answer, by cause.",
-		}, []string{"class"}),
-		batch: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Namespace: namespace, Subsystem: subsystem, Name: "pipeline_calls",
-			Help:    "Calls in one pipeline.",
-			Buckets: prometheus.ExponentialBuckets(1, 2, 10),
-		}),
-		group: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Namespace: namespace, Subsystem: subsystem, Name: "script_calls",
-			Help:    "Calls that one script call of a pipeline carries: more than one are messages of one room.",
-			Buckets: prometheus.ExponentialBuckets(1, 2, 7),
-		}),
-		waiting: prometheus.NewGauge(prometheus.GaugeOpts{
-			Namespace: namespace, Subsystem: subsystem, Name: "pipeline_waiting",
-			Help: "Calls that wait for a pipeline.",
-		}),
-		ready: prometheus.NewGauge(prometheus.GaugeOpts{
-			Namespace: namespace, Subsystem: subsystem, Name: "inbox_ready",
-			Help: "1 while every partition's inbox is subscribed, otherwise 0.",
-		}),
-		events: prometheus.NewCounter(prometheus.CounterOpts{
-			Namespace: namespace, Subsystem: subsystem, Name: "inbox_events_total",
-			Help: "Events received from the inbox.",
-		}),
-		reconnects: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Namespace: namespace, Subsystem: subsystem, Name: "inbox_reconnects_total",
-			Help: "Inbox subscriptions that ended and had to be made again, by cause.",
-		}, []string{"reason"}),
-		malformed: prometheus.NewCounter(prometheus.CounterOpts{
-			Namespace: namespace, Subsystem: subsystem, Name: "inbox_malformed_total",
-			Help: "Messages in the inbox that are not records, and were dropped.",
-		}),
-		canary: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Namespace: namespace, Subsystem: "inbox", Name: "canary_seconds",
-			Help:    "Time until a message of the gateway to itself has come back through Redis: what every event needs.",
-			Buckets: []float64{.0002, .0005, .001, .002, .005, .01, .025, .05, .1, .25, .5, 1, 3},
-		}),
-		canariesLost: prometheus.NewCounter(prometheus.CounterOpts{
-			Namespace: namespace, Subsystem: "inbox", Name: "canaries_lost_total",
-			Help: "Messages of the gateway to itself that Redis has published and that did not come back in time.",
-		}),
+		duration: metric.Histograms("signalbox_redis_script_duration_seconds",
+			"Time from a call of the store to its answer, waiting included.",
+			metric.Latency, "script", "result"),
+		errors: metric.Counters("signalbox_redis_errors_total",
+			"Commands that Redis did not carry out, or did not answer, by cause.", "class"),
+		batch: metric.Histogram("signalbox_redis_pipeline_calls",
+			"Calls in one pipeline.",
+			prometheus.ExponentialBuckets(1, 2, 10)),
+		group: metric.Histogram("signalbox_redis_script_calls",
+			"Calls that one script call of a pipeline carries: more than one are messages of one room.",
+			prometheus.ExponentialBuckets(1, 2, 7)),
+		waiting: metric.Gauge("signalbox_redis_pipeline_waiting",
+			"Calls that wait for a pipeline."),
+		ready: metric.Gauge("signalbox_redis_inbox_ready",
+			"1 while every partition's inbox is subscribed, otherwise 0."),
+		events: metric.Counter("signalbox_redis_inbox_events_total",
+			"Events received from the inbox."),
+		reconnects: metric.Counters("signalbox_redis_inbox_reconnects_total",
+			"Inbox subscriptions that ended and had to be made again, by cause.", "reason"),
+		malformed: metric.Counter("signalbox_redis_inbox_malformed_total",
+			"Messages in the inbox that are not records, and were dropped."),
+		canary: metric.Histogram("signalbox_inbox_canary_seconds",
+			"Time until a message of the gateway to itself has come back through Redis: what every event needs.",
+			metric.Latency),
+		canariesLost: metric.Counter("signalbox_inbox_canaries_lost_total",
+			"Messages of the gateway to itself that Redis has published and that did not come back in time."),
 	}
 	for _, c := range classes {
 		m.errors.WithLabelValues(string(c))

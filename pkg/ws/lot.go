@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/signalbox-rtc/signalbox/pkg/telemetry/metric"
 )
 
 // LotOptions configures a [Lot].
@@ -57,9 +59,8 @@ func NewLot(opts LotOptions) (*Lot, error) {
 	}
 	l := &Lot{
 		after: opts.After, logger: opts.Logger, opened: make(chan *watchSet, 1), parked: make(map[uint64]*Conn),
-		wakeups: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "signalbox_session_wakeups_total",
-			Help: "Parked sessions that went on: their client sent something, other than a ping or pong, or they were closed."}),
+		wakeups: metric.Counter("signalbox_session_wakeups_total",
+			"Parked sessions that went on: their client sent something, other than a ping or pong, or they were closed."),
 	}
 	opts.Registerer.MustRegister(l.wakeups, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "signalbox_sessions_parked", Help: "Silent sessions that wait without a goroutine."},

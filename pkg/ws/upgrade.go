@@ -18,6 +18,7 @@ import (
 	"github.com/gorilla/websocket"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/signalbox-rtc/signalbox/pkg/telemetry/metric"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
 
@@ -203,12 +204,12 @@ type metrics struct {
 
 func newMetrics(reg prometheus.Registerer) *metrics {
 	m := &metrics{
-		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "signalbox_handshakes_refused_total", Help: "WebSocket handshakes that were refused, by reason."}, []string{"reason"}),
-		pings: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "signalbox_heartbeat_pings_total", Help: "Pings sent to silent or talking clients alike, one a heartbeat."}),
-		limited: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "signalbox_websocket_limits_total", Help: "Connections closed for what their frames did: message_bytes, message_time, fragments, control, utf8, binary, protocol."}, []string{"limit"}),
+		refused: metric.Counters("signalbox_handshakes_refused_total",
+			"WebSocket handshakes that were refused, by reason.", "reason"),
+		pings: metric.Counter("signalbox_heartbeat_pings_total",
+			"Pings sent to silent or talking clients alike, one a heartbeat."),
+		limited: metric.Counters("signalbox_websocket_limits_total",
+			"Connections closed for what their frames did: message_bytes, message_time, fragments, control, utf8, binary, protocol.", "limit"),
 	}
 	reg.MustRegister(m.refused, m.pings, m.limited)
 	return m

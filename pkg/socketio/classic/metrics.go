@@ -3,6 +3,7 @@ package classic
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/signalbox-rtc/signalbox/pkg/telemetry/metric"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
 
@@ -25,14 +26,10 @@ type metrics struct {
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
-	events := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "signalbox_classic_events_total",
-		Help: "Events of socket.io clients that were answered, by event and by result: ok or an error code.",
-	}, []string{"event", "result"})
-	recoveries := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "signalbox_classic_recoveries_total",
-		Help: "Socket.io clients that came back with a pid, by result: recovered, or anew if their session could not go on.",
-	}, []string{"result"})
+	events := metric.Counters("signalbox_classic_events_total",
+		"Events of socket.io clients that were answered, by event and by result: ok or an error code.", "event", "result")
+	recoveries := metric.Counters("signalbox_classic_recoveries_total",
+		"Socket.io clients that came back with a pid, by result: recovered, or anew if their session could not go on.", "result")
 	reg.MustRegister(events, recoveries)
 	m := &metrics{events: make(map[string]map[string]prometheus.Counter), recoveries: make(map[string]prometheus.Counter)}
 	for _, result := range []string{resultRecovered, resultAnew} {

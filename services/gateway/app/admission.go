@@ -9,6 +9,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
+
+	"github.com/signalbox-rtc/signalbox/pkg/telemetry/metric"
 )
 
 // Why a new client is refused, in the words of the metric and of the answer.
@@ -41,10 +43,8 @@ type admission struct {
 
 // newAdmission lets perSecond clients in a second in, and burst at once after a pause; any number if perSecond is 0.
 func newAdmission(perSecond, burst int, registerer prometheus.Registerer) *admission {
-	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "signalbox_accepts_refused_total",
-		Help: "New clients of all transports that were answered with 503: draining (the gateway ends), connections (it has all that it takes) or rate (too many came at once).",
-	}, []string{"reason"})
+	refused := metric.Counters("signalbox_accepts_refused_total",
+		"New clients of all transports that were answered with 503: draining (the gateway ends), connections (it has all that it takes) or rate (too many came at once).", "reason")
 	registerer.MustRegister(refused)
 	a := &admission{refused: make(map[string]prometheus.Counter), asOf: time.Now()}
 	for _, reason := range []string{refusedDraining, refusedConnections, refusedRate} {

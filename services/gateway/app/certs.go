@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/signalbox-rtc/signalbox/pkg/telemetry/metric"
 )
 
 // defaultReloadInterval is how often certificate files are looked at unless told otherwise.
@@ -195,14 +197,10 @@ type certificateMetrics struct {
 
 func newCertificateMetrics(registerer prometheus.Registerer) *certificateMetrics {
 	m := &certificateMetrics{
-		expiry: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "signalbox_certificate_expiry_timestamp_seconds",
-			Help: "When the TLS certificate in use ends to be valid, as a Unix time.",
-		}),
-		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "signalbox_certificate_reloads_total",
-			Help: "Changes of the TLS certificate files that were seen, by result: ok when taken, error when the last good pair stayed.",
-		}, []string{"result"}),
+		expiry: metric.Gauge("signalbox_certificate_expiry_timestamp_seconds",
+			"When the TLS certificate in use ends to be valid, as a Unix time."),
+		reloads: metric.Counters("signalbox_certificate_reloads_total",
+			"Changes of the TLS certificate files that were seen, by result: ok when taken, error when the last good pair stayed.", "result"),
 	}
 	m.reloads.WithLabelValues(reloadOK)
 	m.reloads.WithLabelValues(reloadFailed)

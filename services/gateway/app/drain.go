@@ -10,6 +10,7 @@ import (
 
 	"github.com/signalbox-rtc/signalbox/pkg/session"
 	"github.com/signalbox-rtc/signalbox/pkg/socketio"
+	"github.com/signalbox-rtc/signalbox/pkg/telemetry/metric"
 )
 
 // The end of a gateway, up to the moment at which its sessions are gone or their time is up:
@@ -184,10 +185,8 @@ func (m *moves) moved(closed bool) {
 
 // openDrain makes what shows a drain.
 func (g *Gateway) openDrain(registerer prometheus.Registerer) {
-	moved := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "signalbox_drain_moved_total",
-		Help: "Sessions that went while the gateway drained: those that had moved by themselves when their time was up (client) and those that were closed then (server).",
-	}, []string{"by"})
+	moved := metric.Counters("signalbox_drain_moved_total",
+		"Sessions that went while the gateway drained: those that had moved by themselves when their time was up (client) and those that were closed then (server).", "by")
 	g.moves = moves{client: tally{told: moved.WithLabelValues("client")}, server: tally{told: moved.WithLabelValues("server")}}
 	registerer.MustRegister(moved,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/signalbox-rtc/signalbox/pkg/telemetry/metric"
 )
 
 // holdJitter is by how much the hold-down of a check is longer at most, so that gateways which all lose the same Redis in
@@ -105,9 +107,8 @@ type holdDown struct {
 func newHoldDown(hold time.Duration, logger *slog.Logger, registerer prometheus.Registerer) *holdDown {
 	d := &holdDown{
 		hold: hold + time.Duration(holdJitter*rand.Float64()*float64(hold)), logger: logger, registerer: registerer,
-		turns: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "signalbox_readiness_red_total", Help: "Times that a check turned readiness red after its hold-down, by check.",
-		}, []string{"check"}),
+		turns: metric.Counters("signalbox_readiness_red_total",
+			"Times that a check turned readiness red after its hold-down, by check.", "check"),
 	}
 	registerer.MustRegister(d.turns)
 	return d
