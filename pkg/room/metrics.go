@@ -19,6 +19,7 @@ type metrics struct {
 	resyncs   prometheus.Counter
 	restored  prometheus.Counter
 	fenced    prometheus.Counter
+	lost      prometheus.Counter
 	ghosts    prometheus.Counter
 }
 
@@ -41,6 +42,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	m.resyncs = metric.Counter("signalbox_resyncs_total", "Peers that had to start over from a snapshot.")
 	m.restored = metric.Counter("signalbox_restored_seats_total", "Seats that Redis had lost and this node put back.")
 	m.fenced = metric.Counter("signalbox_fenced_seats_total", "Seats of this node that another connection of the same session took over.")
+	m.lost = metric.Counter("signalbox_lost_seats_total", "Seats of this node whose connection was lost: they are away until somebody comes back for them, or their grace is over.")
 	m.ghosts = metric.Counter("signalbox_ghost_seats_total", "Seats that Redis held for this node and no session of it had: they were given up.")
 	for _, result := range []string{wire.ResumeReplayed, wire.ResumeResync, wire.ResumeGone, "refused"} {
 		m.resumes.WithLabelValues(result)
@@ -51,6 +53,6 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	for _, reason := range []string{"no_room", "no_peer", "seen", "old"} {
 		m.discarded.WithLabelValues(reason)
 	}
-	reg.MustRegister(m.rooms, m.seats, m.joins, m.delivered, m.discarded, m.resumes, m.replays, m.resyncs, m.restored, m.fenced, m.ghosts)
+	reg.MustRegister(m.rooms, m.seats, m.joins, m.delivered, m.discarded, m.resumes, m.replays, m.resyncs, m.restored, m.fenced, m.lost, m.ghosts)
 	return m
 }

@@ -90,6 +90,7 @@ func TestRoomsAreTakenOverOneByOne(t *testing.T) {
 				require.Equal(t, told, witness.seen(wire.TypeAwayPeer))
 				require.Equal(t, told, witness.seen(wire.TypeBackPeer))
 				require.Zero(t, witness.seen(wire.TypeLeftPeer))
+				require.EqualValues(t, told, here.metric(t, "signalbox_lost_seats_total"))
 				require.False(t, member(t, there, "r", "ada").Away)
 			})
 		})

@@ -171,6 +171,9 @@ func (s *Service) send(d departure) {
 			s.agenda.add(departPause, func() { s.repeat(d) })
 			return
 		}
+		if err == nil && d.lost {
+			s.metrics.lost.Inc()
+		}
 		s.leaves.end(&d)
 	}
 	if d.lost {

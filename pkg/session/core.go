@@ -187,10 +187,19 @@ func (c *core) pause(delay time.Duration) {
 }
 
 // began and done bracket a request that waits for its reply.
-func (c *core) began() {
+// pending is a request that waits for the store.
+type pending struct {
+	id    int64
+	since time.Time
+	timer *requestTimer
+}
+
+// begun notes a request that is ended by [core.answer].
+func (c *core) begun(request wire.Request) pending {
 	c.mu.Lock()
 	c.inFlight++
 	c.mu.Unlock()
+	return pending{request.ID, time.Now(), c.server.metrics.requests.timers[request.Body.Type()]}
 }
 
 func (c *core) done() {

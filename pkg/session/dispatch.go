@@ -147,28 +147,23 @@ func (c *core) dispatch(request wire.Request) {
 	}
 	switch body := request.Body.(type) {
 	case *wire.Signal:
-		c.began()
-		c.member.Signal(once, body, c.doneReply(id))
+		c.member.Signal(once, body, c.doneReply(c.begun(request)))
 	case *wire.Publish:
-		c.began()
-		c.member.Publish(once, body, c.doneReply(id))
+		c.member.Publish(once, body, c.doneReply(c.begun(request)))
 	case *wire.SetState:
-		c.began()
-		c.member.SetState(once, body, c.doneReply(id))
+		c.member.SetState(once, body, c.doneReply(c.begun(request)))
 	case *wire.Leave:
-		c.began()
-		c.member.Leave(once, body.Room, c.doneReply(id))
+		c.member.Leave(once, body.Room, c.doneReply(c.begun(request)))
 	case *wire.Join:
-		c.began()
-		c.member.Join(once, body, c.snapshotReply(id))
+		c.member.Join(once, body, c.snapshotReply(c.begun(request)))
 	case *wire.Peers:
-		c.handlePeers(id, body)
+		c.handlePeers(c.begun(request), body)
 	case *wire.UpdateRoom:
-		c.began()
-		c.member.UpdateRoom(once, body, func(result wire.Updated, err error) { c.answer(id, &result, err) })
+		pending := c.begun(request)
+		c.member.UpdateRoom(once, body, func(result wire.Updated, err error) { c.answer(pending, &result, err) })
 	case *wire.Control:
-		c.began()
-		c.member.Control(once, body, func(result wire.Controlled, err error) { c.answer(id, &result, err) })
+		pending := c.begun(request)
+		c.member.Control(once, body, func(result wire.Controlled, err error) { c.answer(pending, &result, err) })
 	case *wire.Report:
 		c.handleReport(id, body)
 	case *wire.Ping:
@@ -178,23 +173,26 @@ func (c *core) dispatch(request wire.Request) {
 	}
 }
 
-func (c *core) doneReply(id int64) func(wire.Done, error) {
-	return func(result wire.Done, err error) { c.answer(id, &result, err) }
+func (c *core) doneReply(p pending) func(wire.Done, error) {
+	return func(result wire.Done, err error) { c.answer(p, &result, err) }
 }
 
-func (c *core) snapshotReply(id int64) func(*wire.Snapshot, error) {
-	return func(snapshot *wire.Snapshot, err error) { c.answer(id, snapshot, err) }
+func (c *core) snapshotReply(p pending) func(*wire.Snapshot, error) {
+	return func(snapshot *wire.Snapshot, err error) { c.answer(p, snapshot, err) }
 }
 
 // answer ends a request that was begun. It runs on the store's goroutine and does not block. The request's place is free
 // before its client can know: one that keeps to the bound is never held back.
-func (c *core) answer(id int64, body wire.ReplyBody, err error) {
+func (c *core) answer(p pending, body wire.ReplyBody, err error) {
 	c.done()
 	if err != nil {
-		c.refuse(id, refusalOf(err))
+		refusal := refusalOf(err)
+		p.timer.observe(resultOf(refusal.Code), time.Since(p.since))
+		c.refuse(p.id, refusal)
 		return
 	}
-	c.sink.Reply(id, body)
+	p.timer.observe(resultOK, time.Since(p.since))
+	c.sink.Reply(p.id, body)
 }
 
 // refusalOf gives what a client is told of an error.
@@ -206,18 +204,17 @@ func refusalOf(err error) *wire.Error {
 	return wire.Errorf(wire.CodeInternal, "internal error")
 }
 
-func (c *core) handlePeers(id int64, request *wire.Peers) {
-	c.began()
+func (c *core) handlePeers(p pending, request *wire.Peers) {
 	if request.List {
-		c.member.Look(request.Room, true, c.snapshotReply(id))
+		c.member.Look(request.Room, true, c.snapshotReply(p))
 		return
 	}
 	c.member.Look(request.Room, false, func(snapshot *wire.Snapshot, err error) {
 		if err != nil {
-			c.answer(id, nil, err)
+			c.answer(p, nil, err)
 			return
 		}
-		c.answer(id, &wire.HeadCount{Room: snapshot.Room, Count: snapshot.Count, Capacity: snapshot.Capacity}, nil)
+		c.answer(p, &wire.HeadCount{Room: snapshot.Room, Count: snapshot.Count, Capacity: snapshot.Capacity}, nil)
 	})
 }
 

@@ -1,6 +1,8 @@
 package session
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/signalbox-rtc/signalbox/pkg/telemetry/metric"
@@ -12,7 +14,7 @@ type metrics struct {
 	sessions    prometheus.Gauge
 	closed      *prometheus.CounterVec
 	durations   prometheus.Histogram
-	requests    *requestCounters
+	requests    *requestMetrics
 	refused     *prometheus.CounterVec
 	sent        []prometheus.Counter // by [wire.Frame.KindNumber]
 	frameBytes  prometheus.Counter
@@ -26,7 +28,7 @@ type metrics struct {
 	panics      prometheus.Counter
 }
 
-func newMetrics(reg prometheus.Registerer) *metrics {
+func newMetrics(reg prometheus.Registerer, transports []string) *metrics {
 	m := &metrics{
 		connections: metric.Gauges("signalbox_connections", "Open connections by transport, those before their hello included.", "transport"),
 		sessions:    metric.Gauge("signalbox_sessions", "Sessions that have said hello and have not ended."),
@@ -52,13 +54,19 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		panics: metric.Counter("signalbox_panics_total", "Faults of ours that ended one session."),
 	}
 	received := metric.Counters("signalbox_messages_received_total", "Requests read from clients by type; invalid for those that could not be read.", "type")
-	m.requests = newRequestCounters(received)
+	answered := metric.Histograms("signalbox_request_duration_seconds",
+		"Time from reading a request to its answer, of requests that Redis is asked about, by result: ok, refused (the client's doing) or failed (ours).",
+		metric.Latency, "type", "result")
+	m.requests = newRequestMetrics(received, answered)
 	sent := metric.Counters("signalbox_messages_sent_total",
 		"Frames written to clients by type: the event's, or reply, error, ping, pong.", "type")
 	for _, kind := range wire.FrameKinds {
 		m.sent = append(m.sent, sent.WithLabelValues(string(kind)))
 	}
 	// Series that exist before their first event: a rate over one that appears with it would miss it.
+	for _, transport := range transports {
+		m.connections.WithLabelValues(transport)
+	}
 	for _, reason := range []string{"queue_full", "ended"} {
 		m.dropped.WithLabelValues(reason)
 	}
@@ -67,21 +75,56 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	}
 	m.closed.WithLabelValues("normal", "client")
 	m.closed.WithLabelValues("lost", "network")
-	reg.MustRegister(m.connections, m.sessions, m.closed, m.durations, received, m.refused, sent, m.frameBytes, m.batches,
+	reg.MustRegister(m.connections, m.sessions, m.closed, m.durations, received, answered, m.refused, sent, m.frameBytes, m.batches,
 		m.dropped, m.hellos, m.throttled, m.inFlight, m.reports, m.reportTime, m.panics)
 	return m
 }
 
-// requestCounters spares the lookup by label on every request.
-type requestCounters struct {
-	byType  map[wire.Type]prometheus.Counter
-	invalid prometheus.Counter
+// The results of requests.
+const (
+	resultOK = iota
+	resultRefused
+	resultFailed
+	results
+)
+
+var resultNames = [results]string{"ok", "refused", "failed"}
+
+// resultOf tells whose doing it is that a request was answered with an error.
+func resultOf(code wire.Code) int {
+	switch code {
+	case wire.CodeUnavailable, wire.CodeInternal, wire.CodeOutcomeUnknown:
+		return resultFailed
+	}
+	return resultRefused
 }
 
-func newRequestCounters(vec *prometheus.CounterVec) *requestCounters {
-	c := &requestCounters{byType: make(map[wire.Type]prometheus.Counter), invalid: vec.WithLabelValues("invalid")}
-	for _, t := range wire.RequestTypes {
-		c.byType[t] = vec.WithLabelValues(string(t))
+// requestTimer takes how long requests of one type took, by result.
+type requestTimer [results]prometheus.Observer
+
+func (t *requestTimer) observe(result int, took time.Duration) { t[result].Observe(took.Seconds()) }
+
+// requestMetrics spare the lookup by label on every request.
+type requestMetrics struct {
+	byType  map[wire.Type]prometheus.Counter
+	invalid prometheus.Counter
+	timers  map[wire.Type]*requestTimer // of those that the store is asked about
+}
+
+func newRequestMetrics(received *prometheus.CounterVec, answered *prometheus.HistogramVec) *requestMetrics {
+	m := &requestMetrics{
+		byType: make(map[wire.Type]prometheus.Counter), invalid: received.WithLabelValues("invalid"), timers: make(map[wire.Type]*requestTimer),
 	}
-	return c
+	for _, t := range wire.RequestTypes {
+		m.byType[t] = received.WithLabelValues(string(t))
+	}
+	for _, t := range []wire.Type{
+		wire.TypeJoin, wire.TypeLeave, wire.TypeSignal, wire.TypePublish, wire.TypeState, wire.TypePeers, wire.TypeRoom, wire.TypeControl,
+	} {
+		m.timers[t] = new(requestTimer)
+		for i, result := range resultNames {
+			m.timers[t][i] = answered.WithLabelValues(string(t), result)
+		}
+	}
+	return m
 }

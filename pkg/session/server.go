@@ -105,8 +105,10 @@ type Options struct {
 	MessageBytes    int
 	RoomsPerSession int
 	StateBytes      int
-	Logger          *slog.Logger
-	Registerer      prometheus.Registerer
+	// Transports names the transports whose metrics are there from the start: see [Client].
+	Transports []string
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
 }
 
 func (o *Options) validate() error {
@@ -163,7 +165,7 @@ func NewServer(opts Options) (*Server, error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
-	return &Server{opts: opts, metrics: newMetrics(opts.Registerer), roster: newRoster(), writers: newWriters()}, nil
+	return &Server{opts: opts, metrics: newMetrics(opts.Registerer, opts.Transports), roster: newRoster(), writers: newWriters()}, nil
 }
 
 // Serve runs one session on a connection, and calls ended when both have ended. It may return long before, when the session

@@ -38,6 +38,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		dropped:  metric.Counter("signalbox_socketio_packets_dropped_total", "Engine.IO packets that were not sent, as their session had ended or was ended by them."),
 		panics:   metric.Counter("signalbox_socketio_panics_total", "Faults of ours that ended one session."),
 	}
+	for _, transport := range []string{TransportPolling, TransportWebSocket} {
+		m.sessions.WithLabelValues(transport)
+	}
 	for _, reason := range reasons {
 		m.closed[reason] = closed.WithLabelValues(string(reason))
 	}

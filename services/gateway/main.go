@@ -1,6 +1,8 @@
 // Command gateway is one node of a Signalbox cluster.
 package main
 
+//go:generate go test -run TestMetricsPage -update .
+
 import (
 	"context"
 	"errors"
@@ -66,15 +68,18 @@ func run(config *app.Config) error {
 	if os.Getenv("GOGC") != "off" { // giving back takes collections
 		go memory.run(ctx)
 	}
-	newRegistry := func() *prometheus.Registry {
-		registry := telemetry.NewRegistry(telemetry.ReadBuild())
-		log.Register(registry)
-		memory.register(registry)
-		return registry
-	}
+	newRegistry := func() *prometheus.Registry { return newRegistry(log, memory) }
 	gateway, err := app.Open(ctx, app.Options{Config: config, Logger: logger, Registry: newRegistry()})
 	if err != nil {
 		return err
 	}
 	return gateway.RunAnew(ctx, newRegistry)
+}
+
+// newRegistry makes the registry of a gateway, with the metrics of the process.
+func newRegistry(log *telemetry.Buffer, memory *returner) *prometheus.Registry {
+	registry := telemetry.NewRegistry(telemetry.ReadBuild())
+	log.Register(registry)
+	memory.register(registry)
+	return registry
 }

@@ -41,11 +41,14 @@ type admission struct {
 	asOf time.Time
 }
 
-// newAdmission lets perSecond clients in a second in, and burst at once after a pause; any number if perSecond is 0.
-func newAdmission(perSecond, burst int, registerer prometheus.Registerer) *admission {
+// newAdmission lets perSecond clients in a second in, and burst at once after a pause; any number if perSecond is 0. most is
+// how many the gateway takes, which is only told.
+func newAdmission(perSecond, burst, most int, registerer prometheus.Registerer) *admission {
 	refused := metric.Counters("signalbox_accepts_refused_total",
 		"New clients of all transports that were answered with 503: draining (the gateway ends), connections (it has all that it takes) or rate (too many came at once).", "reason")
-	registerer.MustRegister(refused)
+	limit := metric.Gauge("signalbox_connection_limit", "Connections that this gateway takes, of all transports; 0: any number.")
+	limit.Set(float64(most))
+	registerer.MustRegister(refused, limit)
 	a := &admission{refused: make(map[string]prometheus.Counter), asOf: time.Now()}
 	for _, reason := range []string{refusedDraining, refusedConnections, refusedRate} {
 		a.refused[reason] = refused.WithLabelValues(reason)

@@ -21,7 +21,7 @@ type outcome struct {
 // herd has clients come in one moment, each again and again until it is let in, on fake time.
 func herd(t *testing.T, perSecond, count int, wait func(attempt int, d *denial) time.Duration) (o outcome) {
 	synctest.Test(t, func(*testing.T) {
-		a := newAdmission(perSecond, perSecond, prometheus.NewRegistry())
+		a := newAdmission(perSecond, perSecond, 0, prometheus.NewRegistry())
 		var mu sync.Mutex
 		var clients sync.WaitGroup
 		var entries []time.Duration

@@ -143,7 +143,7 @@ func (g *Gateway) open(ctx context.Context, opts Options) (err error) {
 	if err = g.listen(ctx); err != nil {
 		return err
 	}
-	g.admission = newAdmission(g.config.Limits.AcceptsPerSecond, g.config.Limits.AcceptsBurst, opts.Registry)
+	g.admission = newAdmission(g.config.Limits.AcceptsPerSecond, g.config.Limits.AcceptsBurst, g.config.Limits.Connections, opts.Registry)
 	g.holdDown = newHoldDown(g.config.Readiness.HoldDown, g.logger, opts.Registry)
 	g.openDrain(opts.Registry)
 	if g.store, err = g.openStore(ctx, opts); err != nil {
@@ -202,6 +202,12 @@ func (g *Gateway) listen(ctx context.Context) error {
 	return nil
 }
 
+// The transports, as metrics and logs name them.
+const (
+	transportWebSocket = "websocket"
+	transportSocketIO  = "socketio"
+)
+
 // openRooms makes what stands between the store and the sockets.
 func (g *Gateway) openRooms(registry *prometheus.Registry) (err error) {
 	c := g.config
@@ -224,7 +230,8 @@ func (g *Gateway) openRooms(registry *prometheus.Registry) (err error) {
 		RequestsPerSecond: c.Limits.RequestsPerSecond, RequestsBurst: c.Limits.RequestsBurst,
 		RequestsWait: c.Limits.RequestsWait, BadMessages: c.Limits.BadMessages,
 		MessageBytes: c.Limits.MessageBytes, RoomsPerSession: c.Rooms.PerSession, StateBytes: c.Rooms.StateBytes,
-		Logger: g.logger, Registerer: registry,
+		Transports: []string{transportWebSocket, transportSocketIO},
+		Logger:     g.logger, Registerer: registry,
 	}); err != nil {
 		return err
 	}

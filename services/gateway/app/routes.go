@@ -67,7 +67,7 @@ func (g *Gateway) connect(w http.ResponseWriter, r *http.Request) {
 		g.logger.Debug("handshake refused", "remote", r.RemoteAddr, "error", err)
 		return
 	}
-	client := session.Client{Transport: "websocket", Remote: r.RemoteAddr}
+	client := session.Client{Transport: transportWebSocket, Remote: r.RemoteAddr}
 	if origin := r.Header.Get("Origin"); !sameHost(origin, r.Host) {
 		client.Origin = origin
 	}

@@ -173,7 +173,7 @@ func (g *Gateway) attach(s *socketio.Socket, hello *wire.Hello, peer *classic.Pe
 	}
 	handshake := s.Session().Handshake()
 	client := session.Client{
-		Transport: "socketio", ID: s.ID(), Remote: handshake.RemoteAddr,
+		Transport: transportSocketIO, ID: s.ID(), Remote: handshake.RemoteAddr,
 		Capacity: g.config.SocketIO.seats(s.Namespace()),
 	}
 	if origin := handshake.Header.Get("Origin"); !sameHost(origin, handshake.Host) {
