@@ -34,6 +34,8 @@ type Options struct {
 	// Logger and Registry are this gateway's own. Required.
 	Logger   *slog.Logger
 	Registry *prometheus.Registry
+	// Level is the logger's level, which the operations address can change; it cannot if nil.
+	Level *slog.LevelVar
 	// Public, Operations and Cluster take the place of the configured addresses. The gateway closes them.
 	Public     net.Listener
 	Operations net.Listener
@@ -166,7 +168,7 @@ func (g *Gateway) open(ctx context.Context, opts Options) (err error) {
 		}
 	}
 	handler, err := NewOperations(OperationsOptions{
-		Registry: opts.Registry, Checks: g.checks(), Pprof: g.config.Listen.Pprof, Logger: g.logger,
+		Registry: opts.Registry, Checks: g.checks(), Pprof: g.config.Listen.Pprof, Level: opts.Level, Logger: g.logger,
 	})
 	if err != nil {
 		return err

@@ -53,6 +53,8 @@ type OperationsOptions struct {
 	CheckTimeout time.Duration
 	// Pprof opens Go's profiles under /debug/pprof/. They tell much and cost much.
 	Pprof bool
+	// Level is the level of the log, to be shown and changed under /log/level; it is not if nil.
+	Level *slog.LevelVar
 	// Logger gets the errors of scrapes. Required.
 	Logger *slog.Logger
 }
@@ -88,6 +90,7 @@ type operations struct {
 //	              of Redis restarts no pod
 //	/readyz       200 when every check is green or held and 503 otherwise, with each check's state as JSON
 //	/metrics      Prometheus metrics
+//	/log/level    the level of the log; PUT ?level=debug&for=10m changes it for a while, from this machine alone
 //	/debug/pprof/ Go's profiles, if asked for
 //
 // Errors are JSON objects with an error word and a message.
@@ -116,6 +119,10 @@ func NewOperations(options OperationsOptions) (http.Handler, error) {
 		Timeout:             scrapeTimeout,
 		EnableOpenMetrics:   true,
 	}))
+	if options.Level != nil {
+		mux.Handle(logLevelPath, &logLevel{level: options.Level, configured: options.Level.Level(), logger: options.Logger})
+		paths = append(paths, logLevelPath)
+	}
 	if options.Pprof {
 		// pprof's cmdline is left out: flags may hold a password.
 		handle(pprofPath, http.HandlerFunc(pprof.Index))
