@@ -73,7 +73,7 @@ func TestGapIsReplayed(t *testing.T) {
 			p.mustJoin(t, "r")
 		}
 		epoch := stored(t, other, "r").Epoch
-		n.rooms.Deliver(record(epoch, 3, "q", &wire.JoinedPeer{Peer: wire.Peer{ID: "q", Order: 3, User: "user-q", Name: "Name of q"}}))
+		n.deliver(record(epoch, 3, "q", &wire.JoinedPeer{Peer: wire.Peer{ID: "q", Order: 3, User: "user-q", Name: "Name of q"}}))
 		n.gap("r", func() {
 			sender.mustPublish(t, "r", 3) // 4 to 6
 			// 7, of which q alone is to know. 5 came through, late, and is not told before 4.
@@ -81,10 +81,10 @@ func TestGapIsReplayed(t *testing.T) {
 				sender.Signal(0, &wire.Signal{Room: "r", To: "q", Data: mustJSON(map[string]int{})}, done)
 			})
 			require.NoError(t, err)
-			n.rooms.Deliver(message("r", epoch, 5))
+			n.deliver(message("r", epoch, 5))
 			require.Equal(t, []string{"join 2", "joined-peer 3"}, p.record())
 		})
-		n.rooms.Deliver(message("r", epoch, 8))
+		n.deliver(message("r", epoch, 8))
 		p.awaitRecord(t, "join 2", "joined-peer 3", "message 4", "message 5", "message 6", "message 8")
 		q.awaitRecord(t, "join 3", "message 4", "message 5", "message 6", "signal 7", "message 8")
 		require.Equal(t, 1.0, n.metric(t, "signalbox_room_replays_total", "replayed"))
@@ -120,7 +120,7 @@ func TestGapBeforeTheSnapshot(t *testing.T) {
 				sender.mustPublish(t, "r", 3)
 				time.Sleep(time.Until(begun.Add(madeAgain)))
 				n.rooms.Resubscribed(partition)
-				n.rooms.Deliver(message("r", epoch, 5))
+				n.deliver(message("r", epoch, 5))
 				p.awaitRecord(t, "join 2", "message 3", "message 4", "message 5")
 			})
 		})
@@ -138,7 +138,7 @@ func TestAnotherLifeBeforeTheSnapshot(t *testing.T) {
 		n := w.node(t, "n", nodeOptions{deaf: true})
 		p := newPeer(t, n, "p")
 		p.startJoin(&wire.Join{Room: "r"})
-		n.rooms.Deliver(message("r", "EARLIER", 99))
+		n.deliver(message("r", "EARLIER", 99))
 		p.awaitRecord(t, "join 2")
 		time.Sleep(10 * time.Second)
 		require.Equal(t, []string{"join 2"}, p.record())
@@ -147,7 +147,7 @@ func TestAnotherLifeBeforeTheSnapshot(t *testing.T) {
 		q.startJoin(&wire.Join{Room: "s"})
 		time.Sleep(1500 * time.Millisecond) // it has the seat
 		w.redis.FlushAll()
-		n.rooms.Deliver(message("s", "LATER", 1))
+		n.deliver(message("s", "LATER", 1))
 		q.await(t, wire.TypeResync)
 		require.Equal(t, []string{"q"}, members(t, n, "s"))
 	})
@@ -190,7 +190,7 @@ func TestGapLongerThanTheLog(t *testing.T) {
 		require.Equal(t, []string{"moderator", "p"}, members(t, other, "r"))
 		require.Equal(t, 1.0, n.metric(t, "signalbox_room_replays_total", "log"))
 		require.Equal(t, 1.0, n.metric(t, "signalbox_seats"))
-		n.rooms.Deliver(message("r", resync.Body.(*wire.Resync).Epoch, 605))
+		n.deliver(message("r", resync.Body.(*wire.Resync).Epoch, 605))
 		p.awaitRecord(t, "join 2", "resync 604", "message 605")
 	})
 }
@@ -401,7 +401,7 @@ func TestManyEventsAfterAGap(t *testing.T) {
 			if seq > 0 {
 				event := message("r", epoch, seq+1)
 				event.Volatile = true
-				n.rooms.Deliver(event)
+				n.deliver(event)
 			}
 		}
 		w.redis.Del(w.key(t, "log:"))
@@ -410,7 +410,7 @@ func TestManyEventsAfterAGap(t *testing.T) {
 		eventually(t, func() bool { return p.seen(wire.TypeMessage) >= 100 }, "some have come")
 		require.Less(t, p.seen(wire.TypeMessage), 200)
 		late := message("r", epoch, 1001)
-		n.rooms.Deliver(late)
+		n.deliver(late)
 		eventually(t, func() bool { return p.seen(wire.TypeMessage) == 1000 }, "all have come")
 		seqs := []int64{}
 		for _, event := range p.events() {
@@ -446,7 +446,7 @@ func TestTooManyEventsWait(t *testing.T) {
 	large.Body = append(large.Body[:len(large.Body)-1], fmt.Sprintf(`,"pad":%q}`, strings.Repeat("x", 1<<20))...)
 	for seq := range int64(6) {
 		large.Seq = 10 + seq
-		n.rooms.Deliver(large)
+		n.deliver(large)
 	}
 	c.Begin()
 	eventually(t, func() bool { return len(c.closings()) == 1 }, "closed")

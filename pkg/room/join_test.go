@@ -86,13 +86,13 @@ func TestEventsBeforeTheSnapshot(t *testing.T) {
 	outcome := guest.startJoin(&wire.Join{Room: "r"})
 	// The join will be number 3 of the room. What comes before its reply, some of it twice, waits for it.
 	for _, seq := range []int64{1, 2, 3, 4, 5, 5, 6} {
-		n.rooms.Deliver(message("r", epoch, seq))
+		n.deliver(message("r", epoch, seq))
 	}
 	require.Empty(t, guest.record())
 	n.run()
 	require.NoError(t, (<-outcome).err)
-	n.rooms.Deliver(message("r", epoch, 6))
-	n.rooms.Deliver(message("r", epoch, 7))
+	n.deliver(message("r", epoch, 6))
+	n.deliver(message("r", epoch, 7))
 	require.Equal(t, []string{"join 3", "message 4", "message 5", "message 6", "message 7"}, guest.record())
 }
 
@@ -105,7 +105,7 @@ func TestTooManyEventsBeforeTheSnapshot(t *testing.T) {
 	guest := newPeer(t, n, "guest")
 	outcome := guest.startJoin(&wire.Join{Room: "r"})
 	for seq := range int64(5000) {
-		n.rooms.Deliver(message("r", epoch, seq+1))
+		n.deliver(message("r", epoch, seq+1))
 	}
 	n.run()
 	// A gap would be silent: the join fails as a whole, and takes its seat back.

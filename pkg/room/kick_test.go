@@ -92,19 +92,19 @@ func TestKickAndJoinCross(t *testing.T) {
 		{"kicked, joined again, the event comes late", func(t *testing.T, c crossing) {
 			seq := c.kick(t)
 			c.victim.mustJoin(t, "r")
-			c.node.rooms.Deliver(loss("r", c.epoch, seq, "victim"))
+			c.node.deliver(loss("r", c.epoch, seq, "victim"))
 			c.requireSeated(t)
 		}},
 		{"kicked, joined again, the event comes before the reply", func(t *testing.T, c crossing) {
 			seq := c.kick(t)
-			reply := c.held(t, func() { c.node.rooms.Deliver(loss("r", c.epoch, seq, "victim")) })
+			reply := c.held(t, func() { c.node.deliver(loss("r", c.epoch, seq, "victim")) })
 			require.NoError(t, reply.err)
 			c.requireSeated(t)
 		}},
 		{"joined again, kicked, the event comes before the reply", func(t *testing.T, c crossing) {
 			reply := c.held(t, func() {
-				c.node.rooms.Deliver(loss("r", c.epoch, 3, "victim"))
-				c.node.rooms.Deliver(message("r", c.epoch, 4))
+				c.node.deliver(loss("r", c.epoch, 3, "victim"))
+				c.node.deliver(message("r", c.epoch, 4))
 			})
 			require.NoError(t, reply.err)
 			require.Equal(t, []string{"join 2", "join 2", "closed 3"}, recordOnce(t, c.victim, "closed 3"))
@@ -113,7 +113,7 @@ func TestKickAndJoinCross(t *testing.T) {
 		{"kicked, refused, the event comes before the reply", func(t *testing.T, c crossing) {
 			seq := c.kick(t)
 			newPeer(t, c.other, "successor").mustJoin(t, "r") // takes the last seat
-			reply := c.held(t, func() { c.node.rooms.Deliver(loss("r", c.epoch, seq, "victim")) })
+			reply := c.held(t, func() { c.node.deliver(loss("r", c.epoch, seq, "victim")) })
 			requireCode(t, wire.CodeRoomFull, reply.err)
 			require.Equal(t, "closed 3", c.victim.record()[1], "told of the loss before it is refused a seat")
 			c.node.emptied(t)
@@ -123,7 +123,7 @@ func TestKickAndJoinCross(t *testing.T) {
 			var second <-chan told
 			first := c.held(t, func() {
 				second = c.victim.startJoin(&wire.Join{Room: "r"})
-				c.node.rooms.Deliver(loss("r", c.epoch, seq, "victim"))
+				c.node.deliver(loss("r", c.epoch, seq, "victim"))
 			})
 			require.NoError(t, first.err)
 			require.NoError(t, (<-second).err)
@@ -177,10 +177,10 @@ func (c crossing) requireSeated(t *testing.T) {
 	require.Equal(t, "join 4", record[len(record)-1], "%v", record)
 	require.NotContains(t, record, "closed 3")
 	require.Contains(t, members(t, c.other, "r"), "victim")
-	c.node.rooms.Deliver(message("r", c.epoch, 9))
+	c.node.deliver(message("r", c.epoch, 9))
 	require.Contains(t, c.victim.record(), "message 9")
 	_, err := c.victim.publish("r", "here")
 	require.NoError(t, err)
-	c.node.rooms.Deliver(loss("r", c.epoch, 99, "victim"))
+	c.node.deliver(loss("r", c.epoch, 99, "victim"))
 	require.Contains(t, c.victim.record(), "closed 99", "a loss of the new seat is told")
 }

@@ -202,7 +202,7 @@ func TestUnavailableJoinOfTheKicked(t *testing.T) {
 	requireCode(t, wire.CodeUnavailable, err)
 	server.Cont()
 	eventually(t, func() bool { return len(members(t, other, "r")) == 2 }, "the join took effect, unanswered")
-	n.rooms.Deliver(loss("r", epoch, kicked.Seq, "p"))
+	n.deliver(loss("r", epoch, kicked.Seq, "p"))
 	require.Equal(t, "closed 3", p.record()[len(p.record())-1])
 	require.NoError(t, n.rooms.Settled(t.Context()))
 	require.Equal(t, []string{"moderator"}, members(t, other, "r"), "no seat of which its client does not know")
@@ -222,13 +222,13 @@ func TestMetrics(t *testing.T) {
 	require.Equal(t, 3.0, n.metric(t, "signalbox_joins_total", "ok"))
 	require.Equal(t, 1.0, n.metric(t, "signalbox_joins_total", "limit"))
 
-	n.rooms.Deliver(message("a", epoch, 2)) // in bob's snapshot, news to ada
-	n.rooms.Deliver(message("a", epoch, 2))
-	n.rooms.Deliver(message("a", epoch, 3))
-	n.rooms.Deliver(message("nowhere", epoch, 1))
+	n.deliver(message("a", epoch, 2)) // in bob's snapshot, news to ada
+	n.deliver(message("a", epoch, 2))
+	n.deliver(message("a", epoch, 3))
+	n.deliver(message("nowhere", epoch, 1))
 	directed := message("a", epoch, 4)
 	directed.To = "nobody"
-	n.rooms.Deliver(directed)
+	n.deliver(directed)
 	require.Equal(t, 3.0, n.metric(t, "signalbox_events_delivered_total"))
 	for _, reason := range []string{"seen", "no_room", "no_peer"} {
 		require.Equal(t, 1.0, n.metric(t, "signalbox_events_discarded_total", reason), reason)

@@ -158,6 +158,9 @@ func (l *local) hold(event store.Event) {
 	if l.waiting == nil {
 		l.waiting = new(backlog)
 	}
+	if !l.waiting.overrun {
+		event.Body = bytes.Clone(event.Body)
+	}
 	l.waiting.add(event)
 }
 
@@ -176,6 +179,7 @@ const (
 	maxWaitingBytes = 4 << 20
 )
 
+// add keeps an event, whose body is a copy: the store's own is valid for a moment only.
 func (b *backlog) add(event store.Event) {
 	b.bytes += len(event.Body)
 	if b.overrun = b.overrun || len(b.events) == maxWaiting || b.bytes > maxWaitingBytes; !b.overrun {

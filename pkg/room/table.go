@@ -1,6 +1,7 @@
 package room
 
 import (
+	"bytes"
 	"hash/maphash"
 	"sync"
 
@@ -83,7 +84,7 @@ func (st *seat) settled() bool { return st.joins == 0 && !st.leaving && !st.remo
 func (st *seat) firm() bool { return st.seated && st.settled() }
 
 // Deliver hands one event of the store to the peers of this node that it is meant for. The store calls it in the
-// order of seq for each room.
+// order of seq for each room, and takes the event's body back: what is kept of it is copied.
 func (s *Service) Deliver(event store.Event) {
 	sh := s.table.shard(event.Room)
 	sh.mu.Lock()
@@ -176,6 +177,8 @@ func (s *Service) count(d *delivery) {
 type delivery struct {
 	event store.Event
 	frame *wire.Frame
+	// copied is set once the event's body is a copy, which all share that hold the event.
+	copied bool
 	// How many seats got it, knew it, and hold it until their join is answered.
 	given, seen, held int
 }
@@ -204,6 +207,9 @@ func (d *delivery) due(st *seat) bool {
 		d.held++
 		if st.waiting == nil {
 			st.waiting = new(backlog)
+		}
+		if !d.copied && !st.waiting.overrun {
+			d.event.Body, d.copied = bytes.Clone(d.event.Body), true
 		}
 		st.waiting.add(d.event)
 		return false

@@ -2,6 +2,8 @@ package store_test
 
 import (
 	"fmt"
+	"io"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -178,4 +180,40 @@ func benchAhead(b *testing.B, ahead int, call func(i int, done func(int64, error
 		tokens <- struct{}{}
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "calls/s")
+}
+
+// counter counts events, and tells of each hundredth.
+type counter struct {
+	events   int
+	hundreds chan struct{}
+}
+
+// Deliver implements store.Receiver.
+func (c *counter) Deliver(store.Event) {
+	if c.events++; c.events%100 == 0 {
+		c.hundreds <- struct{}{}
+	}
+}
+
+// BenchmarkInbox is one event of 600 bytes from Redis to the receiver, of a hundred that are published at once.
+func BenchmarkInbox(b *testing.B) {
+	server := redistest.Single(b)
+	c := &counter{hundreds: make(chan struct{}, 1)}
+	n := openNodeWith(b, store.Options{Addresses: []string{server.Addr()}}.WithoutCanaries(), "n1", c, func(*store.Inbox) {})
+	require.NoError(b, n.inbox.WaitReady(b.Context()))
+	channel := "sb:{" + store.PartitionTags(n.store.Partitions())[0] + "}:inbox:n1"
+	record := fmt.Sprintf(`1 ABCDEFGHIJKL 123456 acme/lobby signal bob - ada/9 {"type":"signal","data":"%0550d"}`, 1)
+	publish := fmt.Sprintf("*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n", len(channel), channel, len(record), record)
+	hundred := []byte(strings.Repeat(publish, 100))
+	publisher, err := net.Dial("tcp", server.Addr())
+	require.NoError(b, err)
+	defer publisher.Close()
+	go func() { _, _ = io.Copy(io.Discard, publisher) }()
+	b.ReportAllocs()
+	b.ResetTimer()
+	for sent := 0; sent < b.N; sent += 100 {
+		_, err := publisher.Write(hundred)
+		require.NoError(b, err)
+		<-c.hundreds
+	}
 }

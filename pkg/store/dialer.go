@@ -54,7 +54,7 @@ func baseDial(o Options) dialFunc {
 	return (&tls.Dialer{NetDialer: plain, Config: o.TLS}).DialContext
 }
 
-// DialContext connects to the target, or to addr if none is followed.
+// DialContext connects to the target, or to addr if none is followed. The context's [tap] is told.
 func (d *dialer) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	d.mu.Lock()
 	if d.follow {
@@ -79,6 +79,7 @@ func (d *dialer) DialContext(ctx context.Context, network, addr string) (net.Con
 		_ = conn.Close()
 		return nil, errAbandoned
 	}
+	tell(ctx, t)
 	if raw, ok := conn.(syscall.Conn); ok {
 		return trackedSocket{t, raw}, nil
 	}

@@ -1,8 +1,12 @@
 package store
 
 import (
+	"context"
+	"fmt"
 	"iter"
+	"net"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -36,7 +40,49 @@ func PartitionTags(count int) []string { return partitionTags(count) }
 func CRC16(s string) uint16 { return crc16(s) }
 
 // Records gives the records of a message of an inbox.
-func Records(message string) iter.Seq[string] { return records(message) }
+func Records(message string) iter.Seq[[]byte] { return records([]byte(message)) }
+
+// PushBuffer is how much is read of a subscription at once.
+const PushBuffer = pushBuffer
+
+// ReplyError is what Redis says of an error, and PushError what nobody understands.
+type (
+	ReplyError = replyError
+	PushError  = pushError
+)
+
+// Pushes reads what a subscription brings.
+type Pushes struct{ reader *pushReader }
+
+// NewPushes reads pushes of a length at most.
+func NewPushes(conn net.Conn, longest int) *Pushes {
+	p := &Pushes{newPushReader(conn, new(atomic.Uint64))}
+	p.reader.longest = longest
+	return p
+}
+
+// Next gives the next push, in words.
+func (p *Pushes) Next() (string, error) {
+	next, err := p.reader.next()
+	if err != nil {
+		return "", err
+	}
+	word := map[pushKind]string{pushMessage: "message", pushSubscribed: "subscribed", pushEnded: "ended", pushPong: "pong"}[next.kind]
+	return fmt.Sprintf("%s %s %s", word, next.channel, next.payload), nil
+}
+
+// Buffer is how large the buffer is.
+func (p *Pushes) Buffer() int { return len(p.reader.buffer) }
+
+// Tap gives what is taken for the subscription's connection when these were made for its context.
+func Tap(conns ...net.Conn) (net.Conn, error) {
+	ctx, tap := tapped(context.Background())
+	for _, conn := range conns {
+		tell(ctx, conn)
+	}
+	tell(context.Background(), nil)
+	return tap.take()
+}
 
 // MoveTo makes a server the primary of every partition, as when the topology has changed.
 func (s *Store) MoveTo(client *redis.Client) {

@@ -178,7 +178,7 @@ func TestRecords(t *testing.T) {
 	} {
 		var got []string
 		for record := range store.Records(message) {
-			got = append(got, record)
+			got = append(got, string(record))
 		}
 		require.Equal(t, want, got, "%q", message)
 	}

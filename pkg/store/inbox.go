@@ -1,10 +1,11 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,8 +20,6 @@ const (
 	defaultPingPeriod = 1500 * time.Millisecond
 	// looksAPeriod is how often in a period the connection is looked at, so by how much of one its end may come late.
 	looksAPeriod = 2
-	// leaveDeadline has a read set none, and leave the one that there is. One for each message would cost more than its decoding.
-	leaveDeadline = -1
 
 	minBackoff = 50 * time.Millisecond
 	maxBackoff = 2 * time.Second
@@ -55,15 +54,15 @@ type Event struct {
 	Except string
 	// Volatile is set for what the room's log does not have.
 	Volatile bool
-	// Body is the event's JSON object without seq, starting with {"type":". The receiver owns it.
+	// Body is the event's JSON object without seq, starting with {"type":". A [Receiver] may keep it only as a copy.
 	Body []byte
 }
 
 // Receiver takes the events of a node's inbox.
 type Receiver interface {
-	// Deliver takes one event and must not block. It is called from one goroutine per subscription
-	// connection, in order for each partition. An event may be lost with a connection and a later
-	// replay may deliver one twice: compare Epoch and Seq.
+	// Deliver takes one event and must not block. The event's Body is valid until it returns, and must not be changed.
+	// It is called from one goroutine per subscription connection, in order for each partition. An event may be lost with
+	// a connection and a later replay may deliver one twice: compare Epoch and Seq.
 	Deliver(Event)
 }
 
@@ -253,17 +252,23 @@ func (s *subscription) run(ctx context.Context) {
 //
 // A go-redis PubSub makes a new connection by itself when it meets an error, says nothing, and holds its lock for
 // as long as that takes. A gap must not go unseen, so the connection is given up at its first error, and a context
-// that has ended already keeps the PubSub from dialing: its methods look at the context when they dial alone.
+// that has ended already keeps the PubSub from dialing: its methods look at the context when they dial alone. Nor does it read
+// once it has subscribed: see [pushReader].
 func (s *subscription) session(ctx context.Context) (reason string, err error) {
 	st := s.inbox.store
 	pubsub := st.client.Subscribe(ctx) // dials nothing yet
-	subscribing, done := context.WithTimeout(ctx, st.opts.DialTimeout+st.opts.WriteTimeout+st.opts.ReadTimeout)
+	tapping, tap := tapped(ctx)
+	subscribing, done := context.WithTimeout(tapping, st.opts.DialTimeout+st.opts.WriteTimeout+st.opts.ReadTimeout)
 	if st.opts.Mode == ModeCluster {
 		err = pubsub.SSubscribe(subscribing, s.channels...)
 	} else {
 		err = pubsub.Subscribe(subscribing, s.channels...)
 	}
 	done()
+	var conn net.Conn
+	if err == nil {
+		conn, err = tap.take()
+	}
 	if err != nil {
 		_ = pubsub.Close()
 		return reasonDial, err
@@ -272,33 +277,31 @@ func (s *subscription) session(ctx context.Context) (reason string, err error) {
 	cancel()
 	ended, end := context.WithCancelCause(ctx)
 	var pinging sync.WaitGroup
-	var came atomic.Uint64 // messages, of whatever kind
+	var came atomic.Uint64 // what the connection brought, and what was taken of it
 	pinging.Go(func() { watch(ended, end, noDial, pubsub, st.opts.pingPeriod, &came) })
 	defer pinging.Wait()
 	defer end(nil)
-	confirmed, wait := 0, time.Duration(0) // the first time: the greeting's deadline has to go
+	pushes, confirmed := newPushReader(conn, &came), 0
 	for {
-		message, err := pubsub.ReceiveTimeout(noDial, wait)
+		message, err := pushes.next()
 		came.Add(1)
-		wait = leaveDeadline
 		if err != nil {
 			if cause := context.Cause(ended); cause != nil {
 				err = cause // it was given up
 			}
 			return reasonOf(err), err
 		}
-		switch message := message.(type) {
-		case *redis.Message:
+		switch message.kind {
+		case pushMessage:
 			s.deliver(message)
-		case *redis.Pong:
+		case pushPong:
 			if confirmed == len(s.channels) {
 				s.inbox.setReady(s, true)
 			}
-		case *redis.Subscription:
-			if message.Kind != "subscribe" && message.Kind != "ssubscribe" {
-				// Redis Cluster ends sharded subscriptions of a slot that has moved away.
-				return reasonMoved, errors.New("the server has ended the subscription")
-			}
+		case pushEnded:
+			// Redis Cluster ends sharded subscriptions of a slot that has moved away.
+			return reasonMoved, errors.New("the server has ended the subscription")
+		case pushSubscribed:
 			if confirmed++; confirmed == len(s.channels) {
 				s.begin()
 				if !st.opts.noCanaries {
@@ -337,22 +340,23 @@ func (s *subscription) each(hook func(partition int)) {
 	}
 }
 
-func (s *subscription) deliver(message *redis.Message) {
+func (s *subscription) deliver(message push) {
 	st := s.inbox.store
-	if strings.HasPrefix(message.Payload, canaryPrefix) && s.canaryBack(message.Payload) == nil {
+	if bytes.HasPrefix(message.payload, []byte(canaryPrefix)) && s.canaryBack(string(message.payload)) == nil {
 		return
 	}
-	partition, known := s.index[message.Channel]
-	for record := range records(message.Payload) {
+	partition, known := s.index[string(message.channel)]
+	for record := range records(message.payload) {
 		st.metrics.events.Inc()
 		event, err := ParseRecord(record)
 		if err != nil || !known {
 			st.metrics.malformed.Inc()
-			st.log.warn("malformed", "a message in the inbox is not a record", "bytes", len(message.Payload))
+			st.log.warn("malformed", "a message in the inbox is not a record", "bytes", len(message.payload))
 			return
 		}
 		event.Partition = partition
 		s.inbox.receiver.Deliver(event)
+		poison(event.Body)
 	}
 }
 
@@ -398,7 +402,8 @@ func reasonOf(err error) string {
 	case classDial:
 		return reasonDial
 	}
-	if _, isReply := errors.AsType[redis.Error](err); isReply {
+	_, isReply := errors.AsType[redis.Error](err)
+	if _, isStrange := errors.AsType[pushError](err); isReply || isStrange {
 		return reasonReply
 	}
 	return reasonClosed

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -82,6 +83,7 @@ func (n *node) Deliver(e store.Event) {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	e.Body = bytes.Clone(e.Body)
 	n.events = append(n.events, e)
 }
 

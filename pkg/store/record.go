@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"iter"
 	"strconv"
@@ -19,6 +20,7 @@ import (
 //	2 <length> <record> <length> <record> ...
 const (
 	recordVersion  = "1"
+	recordFields   = 8 // before the body
 	severalRecords = "2 "
 	recordVolatile = "1v"
 	everybody      = "*"
@@ -30,18 +32,19 @@ const (
 var errRecord = errors.New("store: not a record of version 1")
 
 // ParseRecord reads a record. Every field is checked, so that a foreign publisher on an inbox channel cannot
-// bring in more than an event. Partition is not part of a record and is left 0. Body is a copy; the strings
-// share the record's memory.
-func ParseRecord(record string) (Event, error) {
+// bring in more than an event. Partition is not part of a record and is left 0. Body shares the record's memory; the
+// strings do not.
+func ParseRecord(record []byte) (Event, error) {
 	var e Event
-	version, rest, _ := strings.Cut(record, " ")
+	end := fieldsLength(record)
+	fields, body := string(record[:end]), record[min(end+1, len(record)):len(record):len(record)]
+	version, rest, _ := strings.Cut(fields, " ")
 	epoch, rest, _ := strings.Cut(rest, " ")
 	seq, rest, _ := strings.Cut(rest, " ")
 	name, rest, _ := strings.Cut(rest, " ")
 	kind, rest, _ := strings.Cut(rest, " ")
 	to, rest, _ := strings.Cut(rest, " ")
-	except, rest, _ := strings.Cut(rest, " ")
-	by, body, _ := strings.Cut(rest, " ")
+	except, by, _ := strings.Cut(rest, " ")
 
 	number, err := strconv.ParseInt(seq, 10, 64)
 	if err != nil || number < 1 || seq[0] < '1' {
@@ -51,10 +54,10 @@ func ParseRecord(record string) (Event, error) {
 	switch {
 	case version != recordVersion && version != recordVolatile, !validID(epoch), !validApp(app), !validRoomName(room), !validType(kind),
 		to != everybody && !validID(to), except != noPeer && !validID(except), !validBy(by),
-		!strings.HasPrefix(body, bodyStart), !strings.HasSuffix(body, "}"):
+		!bytes.HasPrefix(body, []byte(bodyStart)), !bytes.HasSuffix(body, []byte{'}'}):
 		return e, errRecord
 	}
-	e = Event{Room: Room{App: app, Name: room}, Epoch: epoch, Seq: number, Type: kind, Body: []byte(body), Volatile: version == recordVolatile}
+	e = Event{Room: Room{App: app, Name: room}, Epoch: epoch, Seq: number, Type: kind, Body: body, Volatile: version == recordVolatile}
 	if to != everybody {
 		e.To = to
 	}
@@ -64,27 +67,40 @@ func ParseRecord(record string) (Event, error) {
 	return e, nil
 }
 
+// fieldsLength is how many bytes come before the body and the space in front of it.
+func fieldsLength(record []byte) int {
+	length := 0
+	for range recordFields {
+		n := bytes.IndexByte(record[length:], ' ')
+		if n < 0 {
+			return len(record)
+		}
+		length += n + 1
+	}
+	return length - 1
+}
+
 // records gives the records of a message of an inbox. Where the message is not of its form, it gives what no record is, and ends.
-func records(message string) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		rest, several := strings.CutPrefix(message, severalRecords)
+func records(message []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		rest, several := bytes.CutPrefix(message, []byte(severalRecords))
 		if !several {
 			yield(message)
 			return
 		}
 		for more := true; more; {
-			var length string
-			length, rest, _ = strings.Cut(rest, " ")
-			n, err := strconv.Atoi(length)
-			if err != nil || n < 1 || n > len(rest) {
-				yield("")
+			var length []byte
+			length, rest, _ = bytes.Cut(rest, []byte{' '})
+			n, ok := parseLength(length)
+			if !ok || n < 1 || n > len(rest) {
+				yield(nil)
 				return
 			}
 			if !yield(rest[:n]) {
 				return
 			}
-			if rest, more = strings.CutPrefix(rest[n:], " "); !more && rest != "" {
-				yield("")
+			if rest, more = bytes.CutPrefix(rest[n:], []byte{' '}); !more && len(rest) > 0 {
+				yield(nil)
 			}
 		}
 	}

@@ -259,7 +259,7 @@ func (s *Store) decodeRecords(room Room, reply any) ([]Event, error) {
 	events := make([]Event, 0, len(list))
 	for _, item := range list {
 		record, _ := item.(string)
-		event, err := ParseRecord(record)
+		event, err := ParseRecord([]byte(record))
 		if err != nil || event.Room != room {
 			return nil, wire.Errorf(wire.CodeInternal, "the room's log in the store is damaged")
 		}
