@@ -176,9 +176,15 @@ type stranger struct {
 // meet connects a stranger.
 func (g *target) meet(tb testing.TB) *stranger {
 	tb.Helper()
+	return g.meetBy(tb, websocket.DefaultDialer)
+}
+
+// meetBy connects a stranger by a dialer of its own.
+func (g *target) meetBy(tb testing.TB, dialer *websocket.Dialer) *stranger {
+	tb.Helper()
 	ctx, cancel := context.WithTimeout(tb.Context(), patience)
 	defer cancel()
-	conn, response, err := websocket.DefaultDialer.DialContext(ctx, "ws://"+g.PublicAddr().String()+"/v1/connect", nil)
+	conn, response, err := dialer.DialContext(ctx, "ws://"+g.PublicAddr().String()+"/v1/connect", nil)
 	require.NoError(tb, err)
 	_ = response.Body.Close()
 	require.NoError(tb, conn.SetReadDeadline(time.Now().Add(patience)))

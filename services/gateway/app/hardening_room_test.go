@@ -161,14 +161,15 @@ func TestHardeningFlood(t *testing.T) {
 func TestHardeningSlowReader(t *testing.T) {
 	g := newTarget(t, func(c *app.Config) {
 		c.Session.QueueMessages, c.Session.WriteTimeout = 16, 300*time.Millisecond
+		c.Session.Heartbeat = patience // or it is closed for its silence, before it was sent enough
 	})
-	deaf, _ := g.enter(t)
+	deaf := g.meetBy(t, narrow)
+	deaf.ok(`"type":"hello","app":"demo","name":"Mallory"`, new(wire.Welcome))
 	deaf.ok(`"type":"join","room":"r"`, new(wire.Snapshot))
 	loud := connect(t, g.gateway, "Loud")
 	loud.mustJoin(t, "r")
-	text := strings.Repeat("x", 60_000)
 	until(t, func() bool {
-		require.NoError(t, loud.publish(t.Context(), "r", text))
+		loud.burst(t, "r")
 		return g.counted(t, "signalbox_connections_closed_total", `reason="slow_receiver"`) == 1
 	}, "the slow client is closed")
 	require.Positive(t, g.counted(t, "signalbox_messages_dropped_total"))
