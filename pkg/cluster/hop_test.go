@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	patience = 10 * time.Second
+	patience = 30 * time.Second // on a busy machine
 	tick     = 5 * time.Millisecond
 )
 

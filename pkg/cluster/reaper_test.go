@@ -156,7 +156,8 @@ func TestDeadNodesSeatsAreGivenUp(t *testing.T) {
 	for _, living := range []int{1, 5} {
 		t.Run(fmt.Sprint(living), func(t *testing.T) {
 			forEachRedis(t, func(t *testing.T, opts store.Options, do func(...string) any) {
-				const beat, lease = 100 * time.Millisecond, 600 * time.Millisecond
+				// Long enough that a busy machine holds up no beat for a whole lease: all but the dead one live to the end.
+				const beat, lease = 500 * time.Millisecond, 3 * time.Second
 				var members []*member
 				for i := range living {
 					members = append(members, startMember(t, opts, fmt.Sprintf("n%d-%d", living, i), beat, lease))
@@ -235,7 +236,7 @@ func TestForgottenNodeGoesOn(t *testing.T) {
 func TestFrozenRedisCondemnsNobody(t *testing.T) {
 	server := redistest.Single(t)
 	opts := store.Options{Addresses: []string{server.Addr()}}
-	const beat, lease = 150 * time.Millisecond, 600 * time.Millisecond
+	const beat, lease = 250 * time.Millisecond, time.Second
 	var members []*member
 	for i := range 3 {
 		m := startMember(t, opts, fmt.Sprintf("n%d", i), beat, lease)

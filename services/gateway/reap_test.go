@@ -39,7 +39,7 @@ func startProcessWith(t *testing.T, redis *redistest.Server, name, yaml string) 
 	file := configFile(t, `
 listen: {public: '127.0.0.1:0', operations: '127.0.0.1:0', cluster: '127.0.0.1:0'}
 demo: {enabled: true, capacity: 20}
-cluster: {beat: 300ms, lease: 1500ms}
+cluster: {beat: 500ms, lease: 3s}
 `+yaml)
 	p := &gatewayProcess{log: new(output)}
 	p.cmd = command(t, []string{"SIGNALBOX_REDIS_URL=" + redis.URL()}, "--config", file, "--node.name="+name)
@@ -128,7 +128,7 @@ func TestKilledGatewayLeavesNoSeats(t *testing.T) {
 	for i, witness := range witnesses {
 		require.Eventually(t, func() bool { return witness.count(t, fmt.Sprint("room-", i)) == 1 }, patience, 5*time.Millisecond)
 	}
-	t.Logf("%d seats were free %v after the kill, with a lease of 1.5s", rooms*peers, time.Since(killed).Round(10*time.Millisecond))
+	t.Logf("%d seats were free %v after the kill, with a lease of 3s", rooms*peers, time.Since(killed).Round(10*time.Millisecond))
 	for peer, witness := range lost {
 		require.Eventually(t, func() bool { return len(witness.reasons(peer)) > 0 }, patience, 5*time.Millisecond)
 	}
