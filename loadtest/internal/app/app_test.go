@@ -158,7 +158,7 @@ func TestLoadsOnPeers(t *testing.T) {
 func checkLoad(t *testing.T, want, args []string) {
 	t.Helper()
 	result, err := loadtest(t, args...)
-	require.NoError(t, err, "%v %v", result.Reasons, result.Errors)
+	require.NoError(t, err, "%v %v %v", result.Reasons, result.Errors, result.Examples)
 	require.True(t, result.Passed)
 	for _, name := range want {
 		require.Positive(t, result.Counts[name], name)

@@ -29,6 +29,7 @@ type guest struct {
 
 	mu      sync.Mutex
 	inboxes map[uint32]*oracle.Inbox // by the others' streams; guarded by mu
+	met     map[string]bool          // the others of whose coming it was told, by id; guarded by mu
 	number  int64                    // guarded by mu
 }
 
@@ -39,7 +40,7 @@ func (p *platform) gather() *gathering {
 
 // add connects a guest by a gateway and takes its seat.
 func (g *gathering) add(ctx context.Context, endpoint int) (*guest, error) {
-	who := &guest{g: g, index: len(g.guests), stream: g.p.stream.Add(1), inboxes: map[uint32]*oracle.Inbox{}}
+	who := &guest{g: g, index: len(g.guests), stream: g.p.stream.Add(1), inboxes: map[uint32]*oracle.Inbox{}, met: map[string]bool{}}
 	for _, other := range g.guests {
 		who.hear(other)
 		other.hear(who)
@@ -47,8 +48,35 @@ func (g *gathering) add(ctx context.Context, endpoint int) (*guest, error) {
 	if err := g.rejoin(ctx, who, endpoint); err != nil {
 		return nil, err
 	}
+	if err := g.introduce(ctx, who); err != nil {
+		return nil, err
+	}
 	g.guests = append(g.guests, who)
 	return who, nil
+}
+
+// introduce waits until the others were told that a guest has come. Until then their pages speak to those whom they know:
+// in a call, to the only other one, who may have gone.
+func (g *gathering) introduce(ctx context.Context, who *guest) error {
+	id := who.peer.ID()
+	for _, other := range g.guests {
+		if other != who && !await(ctx, g.p.s.Patience, func() bool { return other.knows(id) }) {
+			return fmt.Errorf("a guest was not told within %v that another one has come", g.p.s.Patience)
+		}
+	}
+	return nil
+}
+
+func (who *guest) knows(id string) bool {
+	who.mu.Lock()
+	defer who.mu.Unlock()
+	return who.met[id]
+}
+
+func (who *guest) arrived(_, id string) {
+	who.mu.Lock()
+	defer who.mu.Unlock()
+	who.met[id] = true
 }
 
 // hear expects what another guest says.
@@ -64,7 +92,7 @@ func (g *gathering) rejoin(ctx context.Context, who *guest, endpoint int) error 
 		g.p.orc.Leaving(g.room) // it was lost with the connection
 	}
 	peer, err := g.p.connect(ctx, endpoint, driver.Events{
-		Message: who.message, Arrived: func(string, string) {}, Refused: g.p.rec.Fail, Lost: g.p.rec.Fail,
+		Message: who.message, Arrived: who.arrived, Refused: g.p.rec.Fail, Lost: g.p.rec.Fail,
 	})
 	if err != nil {
 		return err

@@ -190,6 +190,11 @@ func (p *platform) reconnection(ctx context.Context, n int, _ time.Time) error {
 	}
 	p.comingBack.Record(time.Since(lost))
 	p.returns.Add(1)
+	if !resumes {
+		if err := g.introduce(ctx, listener); err != nil {
+			return err
+		}
+	}
 	if err := say(linesAfter); err != nil {
 		return err
 	}
