@@ -1,6 +1,7 @@
 package ws_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -194,7 +195,7 @@ func TestPongBehindAMessageLeavesTheConnectionToBeParked(t *testing.T) {
 // A client that is silent but for its pings and pongs stays parked: they are taken without a reader, and count as a sign of
 // life all the same.
 func TestParkedConnectionAnswersHeartbeats(t *testing.T) {
-	s := overLot(t, soon, ws.Options{Heartbeat: 500 * time.Millisecond, HeartbeatTimeout: 400 * time.Millisecond})
+	s := overLot(t, soon, ws.Options{Heartbeat: time.Second, HeartbeatTimeout: 900 * time.Millisecond})
 	c, conn := s.connect()
 	p := serve(conn)
 	s.untilParked(1)
@@ -268,15 +269,13 @@ func TestParkedConnectionEnds(t *testing.T) {
 			conn.Close(wire.CloseMoved, "moving")
 			require.Equal(c.tb, "moving", c.requireClosed(wire.CloseMoved))
 		}, code: wire.CloseMoved},
-		{name: "Silent", opts: ws.Options{Heartbeat: 200 * time.Millisecond, HeartbeatTimeout: 200 * time.Millisecond},
+		{name: "Silent", opts: ws.Options{Heartbeat: time.Second, HeartbeatTimeout: time.Second},
 			end: func(c *client, _ *ws.Conn) {
 				code, _ := c.readClose()
 				require.Equal(c.tb, wire.CloseHeartbeat, code)
 			}, code: wire.CloseHeartbeat},
 		{name: "Flood", opts: ws.Options{PingsPerSecond: 3}, end: func(c *client, _ *ws.Conn) {
-			for range 4 {
-				c.write(frame(opPing, ""))
-			}
+			c.write(bytes.Repeat(frame(opPing, ""), 4)) // at once: a busy machine may take a second between two
 			c.requireClosed(wire.ClosePolicy)
 		}, code: wire.ClosePolicy},
 		{name: "BrokenFrame", end: func(c *client, _ *ws.Conn) {

@@ -57,7 +57,7 @@ func TestWriteNow(t *testing.T) {
 
 // A deadline that has passed since is that of an earlier write.
 func TestWriteNowAfterADeadline(t *testing.T) {
-	s := overTCP(t, ws.Options{WriteTimeout: 50 * time.Millisecond})
+	s := overTCP(t, ws.Options{WriteTimeout: 500 * time.Millisecond})
 	c, conn := s.connect()
 	done := inBackground(conn)
 	require.NoError(t, conn.Write([]*wire.Frame{message(0, 0, 10)}))
@@ -67,7 +67,7 @@ func TestWriteNowAfterADeadline(t *testing.T) {
 		whole, err := conn.WriteNow([]*wire.Frame{frame})
 		require.NoError(t, err)
 		require.True(t, whole)
-		return time.Since(begun) > 100*time.Millisecond
+		return time.Since(begun) > time.Second
 	}, "the deadline has passed")
 	c.write(closeFrame(1000, ""))
 	c.requireClosed(1000)
