@@ -121,7 +121,7 @@ func TestEnd(t *testing.T) {
 func stalled(t *testing.T) (*redistest.Server, *node) {
 	t.Helper()
 	server := redistest.Single(t)
-	return server, startNode(t, server.Addr(), "n1", nodeOptions{readTimeout: 200 * time.Millisecond})
+	return server, startNode(t, server.Addr(), "n1", nodeOptions{readTimeout: 700 * time.Millisecond})
 }
 
 // A session that ends while Redis is away leaves no ghost: its leave is repeated until it is answered.
@@ -189,7 +189,7 @@ func TestJoinAfterUnavailableJoin(t *testing.T) {
 // A seated peer's second join is not answered, and took effect after a kick of which this node hears only later.
 func TestUnavailableJoinOfTheKicked(t *testing.T) {
 	server := redistest.Single(t)
-	n := startNode(t, server.Addr(), "n1", nodeOptions{readTimeout: 200 * time.Millisecond, deaf: true})
+	n := startNode(t, server.Addr(), "n1", nodeOptions{readTimeout: 700 * time.Millisecond, deaf: true})
 	other := startNode(t, server.Addr(), "other", nodeOptions{})
 	moderator, p := newPeer(t, other, "moderator"), newPeer(t, n, "p")
 	moderator.mustJoin(t, "r")

@@ -253,7 +253,7 @@ func TestTakenOverWithoutAWord(t *testing.T) {
 // A resume that Redis does not answer, and the end of its connection: the seat is away, not held by nobody for ever.
 func TestResumeIsNotAnswered(t *testing.T) {
 	server := redistest.Single(t)
-	n := startNode(t, server.Addr(), "n", nodeOptions{readTimeout: 200 * time.Millisecond})
+	n := startNode(t, server.Addr(), "n", nodeOptions{readTimeout: 700 * time.Millisecond})
 	first := connect(t, n, "ada", 1)
 	joined := first.mustJoin(t, "r")
 	server.Stop()

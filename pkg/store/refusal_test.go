@@ -82,7 +82,8 @@ func TestRedisRefuses(t *testing.T) {
 			registry, lines := prometheus.NewRegistry(), new(logLines)
 			n := startNode(t, store.Options{
 				Addresses: []string{server.Addr()}, Registerer: registry, Logger: slog.New(slog.NewTextHandler(lines, nil)),
-				ReadTimeout: 300 * time.Millisecond, WriteTimeout: 300 * time.Millisecond, RecoveryTime: time.Millisecond,
+				// Long enough for a busy machine, and short enough for three calls within the interval of the log.
+				ReadTimeout: 700 * time.Millisecond, WriteTimeout: 700 * time.Millisecond, RecoveryTime: time.Millisecond,
 			}.WithoutCanaries(), "n")
 			mustJoin(t, n, lobby, "a")
 			end := refusal.provoke(t, server)
