@@ -79,11 +79,11 @@ func TestShortTimeoutsOverTheNetwork(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // they take their time: the read timeout has to be enough for TLS, too
 			sockets, err := socketio.New(socketio.Options{
-				Engine: &socketio.EngineHandlers{Message: echo}, PingInterval: 1500 * time.Millisecond, PingTimeout: 30 * time.Second,
-				ReadTimeout: time.Second})
+				Engine: &socketio.EngineHandlers{Message: echo}, PingInterval: 3 * time.Second, PingTimeout: 30 * time.Second,
+				ReadTimeout: 2 * time.Second})
 			require.NoError(t, err)
 			web := httptest.NewUnstartedServer(sockets)
-			web.Config.ReadTimeout, web.Config.WriteTimeout = time.Second, time.Second
+			web.Config.ReadTimeout, web.Config.WriteTimeout = 2*time.Second, 2*time.Second
 			start(web)
 			defer web.Close()
 			ctx, cancel := context.WithCancel(t.Context())

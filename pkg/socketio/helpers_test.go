@@ -374,7 +374,7 @@ func (j *journal) all() []string {
 // wait waits until the journal has these lines.
 func (j *journal) wait(t *testing.T, lines ...string) {
 	t.Helper()
-	deadline := time.After(5 * time.Second)
+	deadline := time.After(time.Minute)
 	for {
 		if got := j.all(); len(got) >= len(lines) {
 			require.Equal(t, lines, got)

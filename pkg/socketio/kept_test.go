@@ -137,7 +137,7 @@ func TestHandlerLeavesTheWebSocket(t *testing.T) {
 		require.Eventually(t, func() bool {
 			runtime.GC()
 			return requests[i].Value() == nil
-		}, 5*time.Second, time.Millisecond)
+		}, 30*time.Second, time.Millisecond)
 	}
 	for i, ws := range []*wsClient{fresh, upgraded} {
 		ws.send(fmt.Sprintf("4still here %d", i))

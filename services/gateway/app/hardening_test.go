@@ -25,7 +25,7 @@ import (
 
 // Rows 5 and 6 of what strangers do: headers without end, in size and in time.
 func TestHardeningHeaders(t *testing.T) {
-	g := newTarget(t, func(c *app.Config) { c.Limits.HeaderTimeout = 300 * time.Millisecond })
+	g := newTarget(t, func(c *app.Config) { c.Limits.HeaderTimeout = time.Second })
 	t.Run("TooLarge", func(t *testing.T) {
 		// Each connection could make the gateway keep any amount of text before it looks at a byte of it.
 		status, _ := g.answer(t, upgrade("/v1/connect", "gateway", "X-Filling: "+strings.Repeat("x", 100<<10)))
@@ -56,7 +56,7 @@ func TestHardeningHeaders(t *testing.T) {
 
 // Row 7: connections that say nothing, or never the right thing, would pile up.
 func TestHardeningNoHello(t *testing.T) {
-	g := newTarget(t, func(c *app.Config) { c.Session.HelloTimeout = 300 * time.Millisecond })
+	g := newTarget(t, func(c *app.Config) { c.Session.HelloTimeout = time.Second })
 	silent := g.meet(t)
 	silent.requireClosed(wire.CloseHelloTimeout)
 	chatty := g.meet(t)
