@@ -165,7 +165,7 @@ func short(t *testing.T, kind string, change func(*Settings)) Settings {
 	t.Helper()
 	s, err := Defaults(kind)
 	require.NoError(t, err)
-	s.WarmUp, s.Duration, s.ConnectRate, s.Patience = 10*time.Millisecond, 300*time.Millisecond, 10_000, time.Second
+	s.WarmUp, s.Duration, s.ConnectRate, s.Patience = 10*time.Millisecond, 300*time.Millisecond, 10_000, 10*time.Second
 	if change != nil {
 		change(&s)
 	}
