@@ -33,7 +33,8 @@ var mayImport = map[string][]string{
 	"pkg/client":           {"pkg/wire"},
 
 	// Wiring: app packages put the parts together, main packages only start them.
-	"services/gateway": {"services/gateway/app", "pkg/telemetry"},
+	"services/gateway":       {"services/gateway/app", "services/gateway/probe", "pkg/telemetry"},
+	"services/gateway/probe": {"services/gateway/app", "pkg/auth", "pkg/client", "pkg/wire"},
 	"services/gateway/app": {
 		"pkg/wire", "pkg/auth", "pkg/turncred", "pkg/telemetry", "pkg/telemetry/metric", "pkg/store", "pkg/room", "pkg/cluster",
 		"pkg/ws", "pkg/socketio", "pkg/socketio/classic", "pkg/session", "pkg/httpapi", "sdk/js", "web",

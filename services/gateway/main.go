@@ -16,12 +16,16 @@ import (
 
 	"github.com/signalbox-rtc/signalbox/pkg/telemetry"
 	"github.com/signalbox-rtc/signalbox/services/gateway/app"
+	"github.com/signalbox-rtc/signalbox/services/gateway/probe"
 )
 
 // exitAtOnce is the exit code after a second signal, as shells give it to what was interrupted.
 const exitAtOnce = 130
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == probe.Command {
+		os.Exit(runProbe(os.Args[2:]))
+	}
 	config, err := app.Load(os.Args[1:], os.Environ(), os.Stdout)
 	if errors.Is(err, app.ErrAnswered) {
 		return
@@ -34,6 +38,13 @@ func main() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+// runProbe looks at a cluster from outside, as its clients see it.
+func runProbe(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	return probe.Main(ctx, args, os.Environ(), os.Stdout, os.Stderr)
 }
 
 // run serves until the first SIGTERM or SIGINT. Nothing takes that back, and a second signal ends the process at once.

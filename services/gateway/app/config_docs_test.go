@@ -28,7 +28,8 @@ const documentationHead = `<!-- Generated from services/gateway/app/config.go: g
 Every key has one name. It can be set in four places; the last one that has it wins:
 
 1. its default;
-2. a YAML file, named by ` + "`--config FILE`" + ` or ` + "`SIGNALBOX_CONFIG`" + `;
+2. a YAML file, named by ` + "`--config FILE`" + ` or ` + "`SIGNALBOX_CONFIG`" + `, or several with commas between, in their order: so secrets can
+   have a file of their own;
 3. the environment: ` + "`redis.dial_timeout`" + ` is ` + "`SIGNALBOX_REDIS_DIAL_TIMEOUT`" + `;
 4. flags: ` + "`--redis.dial_timeout=1s`" + ` or ` + "`--redis.dial_timeout 1s`" + `; for what is true or false the flag alone is enough.
 

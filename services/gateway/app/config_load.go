@@ -36,8 +36,8 @@ func (e *ConfigError) Error() string {
 }
 
 // Load puts the configuration together. Each key is taken from the last of these that has it: its
-// default; the file named by --config or SIGNALBOX_CONFIG; the environment, where redis.dial_timeout
-// is SIGNALBOX_REDIS_DIAL_TIMEOUT; the arguments, where it is --redis.dial_timeout.
+// default; the files named by --config or SIGNALBOX_CONFIG, in their order; the environment, where
+// redis.dial_timeout is SIGNALBOX_REDIS_DIAL_TIMEOUT; the arguments, where it is --redis.dial_timeout.
 //
 // args are those after the program's name, env is in the form of os.Environ, and out gets the text
 // that the arguments may ask for, in which case the error is ErrAnswered. An error in the configuration
@@ -54,7 +54,7 @@ func Load(args, env []string, out io.Writer) (*Config, error) {
 		return nil, answer(out, "signalbox gateway "+telemetry.ReadBuild().String()+"\n")
 	}
 	variables := l.environment(env)
-	if file := cmp.Or(flags.file, variables.file); file != "" {
+	for _, file := range fileNames(cmp.Or(flags.file, variables.file)) {
 		l.merge(l.file(file))
 	}
 	l.merge(variables.layer)
@@ -86,6 +86,17 @@ func Default() *Config {
 		panic(fmt.Sprintf("app: the defaults are not a valid configuration: %v", err))
 	}
 	return c
+}
+
+// fileNames takes a list apart. More than one file lets secrets stand in one that few may read.
+func fileNames(list string) []string {
+	var names []string
+	for name := range strings.SplitSeq(list, ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func answer(out io.Writer, text string) error {

@@ -14,8 +14,10 @@ func helpText(s *schema) string {
 	b.WriteString(`Signalbox gateway: holds the sessions of WebRTC clients and relays their signaling.
 
 Usage: gateway [--config FILE] [--KEY=VALUE ...]
+       gateway probe --help
 
-  --config FILE    read FILE (YAML); the variable SIGNALBOX_CONFIG does the same
+  --config FILE    read FILE (YAML), or several with commas between, of which later ones go before
+                   earlier ones; the variable SIGNALBOX_CONFIG does the same
   --print-config   print the configuration in effect, with the source of each value, and end
   --version        print the version and end
   --help           print this and end

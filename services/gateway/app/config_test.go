@@ -116,6 +116,27 @@ func TestLoadPrecedence(t *testing.T) {
 	})
 }
 
+// A list stands in one of the files whole: what an earlier one says of it is not added.
+func TestLoadSeveralFiles(t *testing.T) {
+	plain := mustFile(t, "rooms: {capacity: 7, max_capacity: 70}\norigins: {allowed: ['https://a.example', 'https://b.example']}\n")
+	secret := mustFile(t, "rooms: {capacity: 8}\norigins: {allowed: ['https://c.example']}\nredis: {password: hush}\n")
+	for name, given := range map[string]struct{ env, args []string }{
+		"by flag":     {args: []string{"--config", plain + "," + secret}},
+		"by variable": {env: []string{"SIGNALBOX_CONFIG=" + plain + ", " + secret + ","}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, err := app.Load(given.args, given.env, nil)
+			require.NoError(t, err)
+			require.Equal(t, 8, c.Rooms.Capacity)
+			require.Equal(t, 70, c.Rooms.MaxCapacity)
+			require.Equal(t, []string{"https://c.example"}, c.Origins.Allowed)
+			require.Equal(t, auth.Secret("hush"), c.Redis.Password)
+		})
+	}
+	_, err := app.Load([]string{"--config", plain + ",/nowhere.yaml"}, nil, nil)
+	require.ErrorContains(t, err, "/nowhere.yaml")
+}
+
 func TestLoadKinds(t *testing.T) {
 	t.Run("Lists", func(t *testing.T) {
 		want := []string{"https://a.example", "https://*.b.example"}
