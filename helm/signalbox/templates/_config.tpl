@@ -1,0 +1,134 @@
+{{/* Where the gateway listens in its pod. Services choose their own ports. */}}
+{{- define "signalbox.port.public" -}}8080{{- end -}}
+{{- define "signalbox.port.operations" -}}9090{{- end -}}
+{{- define "signalbox.port.cluster" -}}7946{{- end -}}
+
+{{/* What cannot work is refused here, in words of the values, rather than by pods that do not start. */}}
+{{- define "signalbox.validate" -}}
+{{- $r := .Values.redis -}}
+{{- $url := and $r.existingSecret $r.existingSecretKeys.url -}}
+{{- if and .Values.devRedis.enabled (or $r.addresses $url) -}}
+{{- fail "devRedis.enabled makes a Redis of its own: leave redis.addresses and redis.existingSecretKeys.url empty beside it" -}}
+{{- end -}}
+{{- if not (or .Values.devRedis.enabled $r.addresses $url) -}}
+{{- fail "Signalbox needs a Redis. Give its address:\n  --set redis.addresses={redis:6379}\nor, for trying out, have a small one made beside the gateways:\n  --set devRedis.enabled=true --set config.demo.enabled=true" -}}
+{{- end -}}
+{{- if and $url (or $r.addresses $r.username (ne $r.mode "single")) -}}
+{{- fail "redis.existingSecretKeys.url is the whole address of one server: it excludes redis.mode, redis.addresses and redis.username" -}}
+{{- end -}}
+{{- if and (ne $r.mode "sentinel") (or $r.masterName $r.sentinelUsername $r.existingSecretKeys.sentinelPassword) -}}
+{{- fail "redis.masterName, redis.sentinelUsername and redis.existingSecretKeys.sentinelPassword are for redis.mode sentinel" -}}
+{{- end -}}
+{{- if and (eq $r.mode "sentinel") (not $r.masterName) -}}
+{{- fail "redis.mode sentinel needs redis.masterName" -}}
+{{- end -}}
+{{- if and .Values.devRedis.enabled (ne $r.mode "single") -}}
+{{- fail "devRedis is a single server: leave redis.mode as it is beside it" -}}
+{{- end -}}
+{{- if and (not $r.tls.enabled) (or $r.tls.caSecret $r.tls.clientSecret $r.tls.serverName) -}}
+{{- fail "redis.tls is set up, and redis.tls.enabled is false: what was meant to be encrypted would be sent in the clear" -}}
+{{- end -}}
+{{- if and .Values.autoscaling.enabled .Values.keda.enabled -}}
+{{- fail "autoscaling.enabled and keda.enabled exclude each other: two autoscalers would fight over the number of pods" -}}
+{{- end -}}
+{{- if and .Values.podMonitor.enabled .Values.serviceMonitor.enabled -}}
+{{- fail "podMonitor.enabled and serviceMonitor.enabled exclude each other: every metric would be counted twice" -}}
+{{- end -}}
+{{- range $name := list "autoscaling" "keda" -}}
+{{- $scaler := index $.Values $name -}}
+{{- if and $scaler.enabled (gt (int $scaler.minReplicas) (int $scaler.maxReplicas)) -}}
+{{- fail (printf "%s.minReplicas is more than %s.maxReplicas" $name $name) -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.autoscaling.enabled (not (or .Values.autoscaling.cpu.targetUtilization .Values.autoscaling.sessions.target .Values.autoscaling.extraMetrics)) -}}
+{{- fail "autoscaling needs a metric: autoscaling.cpu.targetUtilization, autoscaling.sessions.target or autoscaling.extraMetrics" -}}
+{{- end -}}
+{{- if and .Values.autoscaling.enabled .Values.autoscaling.cpu.targetUtilization (not (dig "requests" "cpu" "" (default dict .Values.resources))) -}}
+{{- fail "autoscaling.cpu.targetUtilization is a share of resources.requests.cpu, which is not set" -}}
+{{- end -}}
+{{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) -}}
+{{- fail "httpRoute.enabled needs httpRoute.parentRefs: the Gateways that it hangs on" -}}
+{{- end -}}
+{{- if and .Values.ingress.enabled (not .Values.ingress.hosts) -}}
+{{- fail "ingress.enabled needs ingress.hosts" -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+The gateway's configuration: that of the values, and what the chart knows better. Secrets are not in it; they come as
+variables and as a file of their own.
+*/}}
+{{- define "signalbox.config" -}}
+{{- $r := .Values.redis -}}
+{{- $redis := dict "mode" $r.mode -}}
+{{- if .Values.devRedis.enabled -}}
+{{- $_ := set $redis "addresses" (list (printf "%s-redis:6379" (include "signalbox.fullname" .))) -}}
+{{- else if $r.addresses -}}
+{{- $_ := set $redis "addresses" $r.addresses -}}
+{{- end -}}
+{{- if and $r.existingSecret $r.existingSecretKeys.url -}}
+{{- $redis = dict -}}
+{{- else if ne (int $r.database) 0 -}}
+{{- $_ := set $redis "database" (int $r.database) -}}
+{{- end -}}
+{{- range $key, $value := dict "username" $r.username "master_name" $r.masterName "sentinel_username" $r.sentinelUsername -}}
+{{- if $value -}}{{- $_ := set $redis $key $value -}}{{- end -}}
+{{- end -}}
+{{- if $r.tls.enabled -}}
+{{- $tls := dict "enabled" true -}}
+{{- if $r.tls.serverName -}}{{- $_ := set $tls "server_name" $r.tls.serverName -}}{{- end -}}
+{{- if $r.tls.caSecret -}}{{- $_ := set $tls "ca_file" (printf "/etc/signalbox/redis-ca/%s" $r.tls.caSecretKey) -}}{{- end -}}
+{{- if $r.tls.clientSecret -}}
+{{- $_ := set $tls "cert_file" "/etc/signalbox/redis-client/tls.crt" -}}
+{{- $_ := set $tls "key_file" "/etc/signalbox/redis-client/tls.key" -}}
+{{- end -}}
+{{- $_ := set $redis "tls" $tls -}}
+{{- end -}}
+{{- $own := dict
+  "listen" (dict
+    "public" (printf ":%s" (include "signalbox.port.public" .))
+    "operations" (printf ":%s" (include "signalbox.port.operations" .))
+    "cluster" (printf ":%s" (include "signalbox.port.cluster" .)))
+  "redis" $redis
+  "shutdown" (dict
+    "timeout" (printf "%ss" (include "signalbox.drain.timeout" .))
+    "delay" (printf "%ss" (include "signalbox.drain.delay" .))
+    "window" (printf "%ds" (int .Values.drain.windowSeconds))
+    "grace" (printf "%ds" (int .Values.drain.graceSeconds))) -}}
+{{- if .Values.tls.existingSecret -}}
+{{- $_ := set $own "tls" (dict "cert_file" "/etc/signalbox/tls/tls.crt" "key_file" "/etc/signalbox/tls/tls.key") -}}
+{{- end -}}
+{{- toYaml (mergeOverwrite (deepCopy .Values.config) $own) -}}
+{{- end -}}
+
+{{/* Files of the configuration, in the order in which they are read. */}}
+{{- define "signalbox.configFiles" -}}
+/etc/signalbox/config/signalbox.yaml
+{{- if .Values.configSecret.name -}}
+,/etc/signalbox/secret/{{ .Values.configSecret.key }}
+{{- end -}}
+{{- end -}}
+
+{{/* Volumes with the configuration, which the gateways and the test mount. */}}
+{{- define "signalbox.configVolumes" -}}
+- name: config
+  configMap:
+    name: {{ include "signalbox.fullname" . }}
+{{- with .Values.configSecret.name }}
+- name: secret
+  secret:
+    secretName: {{ . }}
+    items: [{key: {{ $.Values.configSecret.key }}, path: {{ $.Values.configSecret.key }}}]
+{{- end }}
+{{- end -}}
+
+{{- define "signalbox.configVolumeMounts" -}}
+- name: config
+  mountPath: /etc/signalbox/config
+  readOnly: true
+{{- if .Values.configSecret.name }}
+- name: secret
+  mountPath: /etc/signalbox/secret
+  readOnly: true
+{{- end }}
+{{- end -}}
