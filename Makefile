@@ -16,6 +16,10 @@ SCENARIO  ?= call-saturated
 TARGET    ?= signalbox
 PEER      ?= centrifugo
 ROWS      ?=
+DOCKER    ?= docker
+IMAGE     ?= ghcr.io/signalbox-rtc/gateway:$(VERSION)
+# The list of the world's CAs as this system has it.
+CA_CERTIFICATES ?= /etc/ssl/certs/ca-certificates.crt
 BASE      ?=
 ROUNDS    ?= 5
 # Raised together with the slowest package: the clusters of real Redis servers take their seconds.
@@ -41,6 +45,16 @@ build: ## static binaries of every service in bin/
 		CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X github.com/signalbox-rtc/signalbox/pkg/telemetry.version=$(VERSION)' -o "bin/$$service" "./services/$$service"; \
 	done
 
+.PHONY: image
+image: ## the gateway's image, built from source in containers (DOCKER=podman IMAGE=name:tag)
+	$(DOCKER) build --build-arg VERSION=$(VERSION) -t $(IMAGE) .
+
+.PHONY: image-local
+image-local: ## the same image from a binary that is built here, without another image
+	@$(MAKE) --no-print-directory build SERVICES=gateway
+	cp "$(CA_CERTIFICATES)" bin/ca-certificates.crt
+	$(DOCKER) build --target prebuilt -t $(IMAGE) .
+
 .PHONY: vendor
 vendor: ## copy the stock socket.io clients that gateways serve out of npm again
 	@scripts/vendor.sh
@@ -50,9 +64,9 @@ deps: ## install what the tests need and is missing: redis-server, chromium, npm
 	@scripts/deps.sh
 
 .PHONY: test
-test: deps check test-go sim test-js test-socketio test-browser ## everything that has to pass
+test: deps check test-go test-chart sim test-js test-socketio test-browser ## everything that has to pass
 	@echo
-	@echo "make test: all passed (dependencies, checks, Go, simulated, JavaScript, socket.io and browser tests)"
+	@echo "make test: all passed (dependencies, checks, Go, chart, simulated, JavaScript, socket.io and browser tests)"
 
 .PHONY: check
 check: ## formatting, vet, modules, import table, links in the docs (no servers, no browser)
@@ -70,6 +84,21 @@ check: ## formatting, vet, modules, import table, links in the docs (no servers,
 .PHONY: test-go
 test-go: ## Go tests with the race detector (PKG=./pkg/room/...)
 	go test -race -timeout $(TIMEOUT) -p $(PARALLEL) $(PKG)
+
+# The chart's tests are a module of their own: what Helm and Kubernetes bring along stays out of the product's go.mod.
+# -count=1, as they look at files that the test cache does not know of.
+.PHONY: test-chart
+test-chart: ## the Helm chart, rendered and checked without a cluster, and loaded by the real gateway
+	@cd test/chart && go mod tidy -diff || { echo "run go mod tidy in test/chart"; exit 1; }
+	cd test/chart && go test -count=1 -ldflags=-w -timeout $(TIMEOUT) .
+
+.PHONY: chart-docs
+chart-docs: ## the chart's README and values.schema.json again, from values.yaml and the gateway's configuration
+	cd test/chart && go test -count=1 -ldflags=-w -run '^(TestReadme|TestSchema)$$' . -update
+
+.PHONY: manifests
+manifests: ## deploy/k8s again, from the chart
+	cd test/chart && go test -count=1 -ldflags=-w -run '^TestManifests$$' . -update
 
 .PHONY: test-js
 test-js: ## type check and tests of the JavaScript client

@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -268,6 +269,7 @@ func isPublic(s *core.Service) bool { return s.Labels["app.kubernetes.io/compone
 func start(t *testing.T, m *mounted, args ...string) (public, operations string) {
 	t.Helper()
 	cmd := gatewayCommand(t, m.env, args...)
+	cmd.Cancel = func() error { return nil } // it is told to end below, as the kubelet does
 	stderr, err := cmd.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
@@ -282,9 +284,10 @@ func start(t *testing.T, m *mounted, args ...string) (public, operations string)
 		}
 	})
 	t.Cleanup(func() {
-		_ = cmd.Process.Signal(os.Interrupt)
+		require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
 		ended.Wait()
-		require.NoError(t, cmd.Wait(), "it ends in order")
+		_ = cmd.Wait() // with the test's context, which has ended
+		require.Zero(t, cmd.ProcessState.ExitCode(), "it ends in order")
 	})
 	select {
 	case addresses := <-ready:

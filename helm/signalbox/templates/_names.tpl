@@ -49,6 +49,11 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- toYaml (merge $selector $own (deepCopy $root.Values.commonLabels)) -}}
 {{- end -}}
 
+{{/* Labels of pods: without the chart's version, which would replace them all when only the chart is another. */}}
+{{- define "signalbox.podLabels" -}}
+{{- omit (fromYaml (include "signalbox.labels" .)) "helm.sh/chart" "app.kubernetes.io/managed-by" | toYaml -}}
+{{- end -}}
+
 {{- define "signalbox.image" -}}
 {{- $image := .Values.image -}}
 {{- if $image.digest -}}

@@ -52,11 +52,13 @@ func Run(ctx context.Context, o Options) error {
 	if o.Room == "" {
 		o.Room = "signalbox-probe-" + strings.ToLower(rand.Text()[:12])
 	}
+	began := time.Now()
 	first, err := o.dial(ctx, "probe-1")
 	if err != nil {
 		return err
 	}
 	defer first.Close()
+	o.say("probe-1 is connected to %s in %s", first.Welcome().Node, since(began))
 	second, err := o.dialOther(ctx, first.Welcome().Node)
 	if err != nil {
 		return err
@@ -110,10 +112,11 @@ func (o *Options) dialOther(ctx context.Context, node string) (*guest, error) {
 			return nil, err
 		}
 		if g.Welcome().Node != node {
+			o.say("probe-2 is connected to %s", g.Welcome().Node)
 			return g, nil
 		}
 		if attempt == attempts {
-			o.say("both clients are on %s: %d connections led to no other gateway", node, attempts)
+			o.say("both clients are on %s: %d further connections led to no other gateway", node, attempts)
 			return g, nil
 		}
 		g.Close()
@@ -127,7 +130,6 @@ func (o *Options) dial(ctx context.Context, name string) (*guest, error) {
 	if err != nil {
 		return nil, err
 	}
-	began := time.Now()
 	g.Client, err = client.Dial(ctx, client.Options{
 		URL: o.URL, Token: o.Token, App: o.App, Name: name, Software: "signalbox-probe", Origin: origin, TLS: o.TLS,
 		OnEvent: func(e wire.Event) {
@@ -143,7 +145,6 @@ func (o *Options) dial(ctx context.Context, name string) (*guest, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", o.URL, err)
 	}
-	o.say("%s is connected to %s in %s", name, g.Welcome().Node, since(began))
 	return g, nil
 }
 
