@@ -55,6 +55,7 @@ func entries(tb testing.TB) []entry {
 		}
 	}
 	read(document.Content[0], "")
+	all[0].section, _ = comment(document.HeadComment) // what stands above the first key by a line
 	return all
 }
 
