@@ -116,63 +116,63 @@ func TestTemplatesAreOfTheValuesAlone(t *testing.T) {
 func TestRefuses(t *testing.T) {
 	both(t, func(t *testing.T, helm int) {
 		for name, tc := range map[string]struct{ values, want string }{
-			"no Redis":                                {"redis: {addresses: []}", "Signalbox needs a Redis"},
-			"a misspelt value":                        {"replicas: 3", "replicas"},
-			"a misspelt value inside":                 {"drain: {windowSecs: 3}", "windowSecs"},
-			"a text for a number":                     {"replicaCount: three", "replicaCount"},
-			"a number for a text":                     {"image: {tag: 1.5}", "tag"},
-			"no gateway":                              {"replicaCount: 0", "replicaCount"},
-			"a tag that moves":                        {"image: {tag: latest}", "tag"},
-			"a tag in the repository":                 {"image: {repository: 'ghcr.io/x/gateway:1'}", "repository"},
-			"a digest that is none":                   {"image: {digest: sha256:12}", "digest"},
-			"a pull policy that is none":              {"image: {pullPolicy: Sometimes}", "pullPolicy"},
-			"a mode of Redis that is none":            {"redis: {mode: standalone}", "mode"},
-			"an address without a port":               {"redis: {addresses: [redis]}", "addresses"},
-			"an address with a scheme":                {"redis: {addresses: ['redis://redis:6379']}", "addresses"},
-			"two addresses of one server":             {"redis: {addresses: ['a:6379', 'b:6379']}", "addresses"},
-			"a database of a cluster":                 {"redis: {mode: cluster, database: 1}", "database"},
-			"a password":                              {"redis: {password: hush}", "password"},
-			"Sentinels without a name":                {"redis: {mode: sentinel}", "redis.masterName"},
-			"a name without Sentinels":                {"redis: {masterName: x}", "redis.mode sentinel"},
-			"an address beside one in a Secret":       {"redis: {existingSecret: x, existingSecretKeys: {url: url}}", "excludes"},
-			"a Redis beside the one for trying out":   {"devRedis: {enabled: true}", "devRedis"},
-			"TLS that is set up and off":              {"redis: {tls: {caSecret: x}}", "in the clear"},
-			"a misspelt key of the configuration":     {"config: {rooms: {capasity: 3}}", "capasity"},
-			"a capacity out of range":                 {"config: {rooms: {capacity: 0}}", "capacity"},
-			"a duration without a unit":               {"config: {session: {heartbeat: 25}}", "heartbeat"},
-			"a duration that is none":                 {"config: {session: {heartbeat: soon}}", "heartbeat"},
-			"a level of the log that is none":         {"config: {log: {level: loud}}", "level"},
-			"a password in the configuration":         {"config: {redis: {password: hush}}", "password"},
-			"an address in the configuration":         {"config: {redis: {addresses: ['x:1']}}", "addresses"},
-			"the cluster's key in the configuration":  {"config: {cluster: {key: hush}}", "key"},
-			"an app's secret in the configuration":    {"config: {apps: [{id: a, keys: [{id: k, algorithm: HS256, secret: hush}]}]}", "secret"},
-			"a TURN password in the configuration":    {"config: {ice_servers: [{urls: ['turn:x'], username: u, credential: hush}]}", "credential"},
-			"the drain in the configuration":          {"config: {shutdown: {window: 5s}}", "window"},
-			"a port in the configuration":             {"config: {listen: {public: ':80'}}", "public"},
-			"a grace period that is too short":        {"terminationGracePeriodSeconds: 60", "takes up to 86 seconds"},
-			"no time to close":                        {"drain: {closeSeconds: 0}", "closeSeconds"},
-			"a drain below nothing":                   {"drain: {graceSeconds: -1}", "graceSeconds"},
-			"both autoscalers":                        {"autoscaling: {enabled: true}\nkeda: {enabled: true}", "exclude each other"},
-			"both monitors":                           {"podMonitor: {enabled: true}\nserviceMonitor: {enabled: true}", "counted twice"},
-			"least above greatest":                    {"autoscaling: {enabled: true, minReplicas: 11}", "more than"},
-			"scaling to nothing":                      {"keda: {enabled: true, minReplicas: 0}", "minReplicas"},
-			"no metric":                               {"autoscaling: {enabled: true, cpu: {targetUtilization: 0}}", "needs a metric"},
-			"a share of no request":                   {"autoscaling: {enabled: true}\nresources: {requests: {cpu: null}}", "resources.requests.cpu"},
-			"a budget of none":                        {"podDisruptionBudget: {maxUnavailable: 0}", "maxUnavailable"},
-			"a budget in words":                       {"podDisruptionBudget: {maxUnavailable: one}", "maxUnavailable"},
-			"a route without a Gateway":               {"httpRoute: {enabled: true}", "parentRefs"},
-			"an Ingress without a host":               {"ingress: {enabled: true}", "ingress.hosts"},
-			"a path that is none":                     {"ingress: {enabled: true, hosts: [{host: a, paths: [{path: x}]}]}", "path"},
-			"a type of Service that is none":          {"service: {type: ExternalName}", "type"},
-			"a port out of range":                     {"service: {port: 70000}", "port"},
-			"a name that is none":                     {"fullnameOverride: Calls_1", "fullnameOverride"},
-			"a name that is too long":                 {"fullnameOverride: " + strings.Repeat("a", 51), "fullnameOverride"},
-			"a Secret's name that is none":            {"configSecret: {name: 'a b'}", "name"},
-			"an annotation that is no text":           {"podAnnotations: {a: 1}", "podAnnotations"},
-			"a variable without a name":               {"extraEnv: [{value: x}]", "extraEnv"},
-			"a limit of memory that cannot be halved": {"resources: {limits: {memory: 128m}}", "GOMEMLIMIT"},
-			"a probe's misspelt key":                  {"probes: {liveness: {period: 3}}", "period"},
-			"a monitor's interval that is none":       {"podMonitor: {interval: often}", "interval"},
+			"no Redis":                               {"redis: {addresses: []}", "Signalbox needs a Redis"},
+			"a misspelt value":                       {"replicas: 3", "replicas"},
+			"a misspelt value inside":                {"drain: {windowSecs: 3}", "windowSecs"},
+			"a text for a number":                    {"replicaCount: three", "replicaCount"},
+			"a number for a text":                    {"image: {tag: 1.5}", "tag"},
+			"no gateway":                             {"replicaCount: 0", "replicaCount"},
+			"a tag that moves":                       {"image: {tag: latest}", "tag"},
+			"a tag in the repository":                {"image: {repository: 'ghcr.io/x/gateway:1'}", "repository"},
+			"a digest that is none":                  {"image: {digest: sha256:12}", "digest"},
+			"a pull policy that is none":             {"image: {pullPolicy: Sometimes}", "pullPolicy"},
+			"a mode of Redis that is none":           {"redis: {mode: standalone}", "mode"},
+			"an address without a port":              {"redis: {addresses: [redis]}", "addresses"},
+			"an address with a scheme":               {"redis: {addresses: ['redis://redis:6379']}", "addresses"},
+			"two addresses of one server":            {"redis: {addresses: ['a:6379', 'b:6379']}", "addresses"},
+			"a database of a cluster":                {"redis: {mode: cluster, database: 1}", "database"},
+			"a password":                             {"redis: {password: hush}", "password"},
+			"Sentinels without a name":               {"redis: {mode: sentinel}", "redis.masterName"},
+			"a name without Sentinels":               {"redis: {masterName: x}", "redis.mode sentinel"},
+			"an address beside one in a Secret":      {"redis: {existingSecret: x, existingSecretKeys: {url: url}}", "excludes"},
+			"a Redis beside the one for trying out":  {"devRedis: {enabled: true}", "devRedis"},
+			"TLS that is set up and off":             {"redis: {tls: {caSecret: x}}", "in the clear"},
+			"a misspelt key of the configuration":    {"config: {rooms: {capasity: 3}}", "capasity"},
+			"a capacity out of range":                {"config: {rooms: {capacity: 0}}", "capacity"},
+			"a duration without a unit":              {"config: {session: {heartbeat: 25}}", "heartbeat"},
+			"a duration that is none":                {"config: {session: {heartbeat: soon}}", "heartbeat"},
+			"a level of the log that is none":        {"config: {log: {level: loud}}", "level"},
+			"a password in the configuration":        {"config: {redis: {password: hush}}", "password"},
+			"an address in the configuration":        {"config: {redis: {addresses: ['x:1']}}", "addresses"},
+			"the cluster's key in the configuration": {"config: {cluster: {key: hush}}", "key"},
+			"an app's secret in the configuration":   {"config: {apps: [{id: a, keys: [{id: k, algorithm: HS256, secret: hush}]}]}", "secret"},
+			"a TURN password in the configuration":   {"config: {ice_servers: [{urls: ['turn:x'], username: u, credential: hush}]}", "credential"},
+			"the drain in the configuration":         {"config: {shutdown: {window: 5s}}", "window"},
+			"a port in the configuration":            {"config: {listen: {public: ':80'}}", "public"},
+			"a grace period that is too short":       {"terminationGracePeriodSeconds: 60", "takes up to 86 seconds"},
+			"no time to close":                       {"drain: {closeSeconds: 0}", "closeSeconds"},
+			"a drain below nothing":                  {"drain: {graceSeconds: -1}", "graceSeconds"},
+			"both autoscalers":                       {"autoscaling: {enabled: true}\nkeda: {enabled: true}", "exclude each other"},
+			"both monitors":                          {"podMonitor: {enabled: true}\nserviceMonitor: {enabled: true}", "counted twice"},
+			"least above greatest":                   {"autoscaling: {enabled: true, minReplicas: 11}", "more than"},
+			"scaling to nothing":                     {"keda: {enabled: true, minReplicas: 0}", "minReplicas"},
+			"no metric":                              {"autoscaling: {enabled: true, cpu: {targetUtilization: 0}}", "needs a metric"},
+			"a share of no request":                  {"autoscaling: {enabled: true}\nresources: {requests: {cpu: null}}", "resources.requests.cpu"},
+			"a budget of none":                       {"podDisruptionBudget: {maxUnavailable: 0}", "maxUnavailable"},
+			"a budget in words":                      {"podDisruptionBudget: {maxUnavailable: one}", "maxUnavailable"},
+			"a route without a Gateway":              {"httpRoute: {enabled: true}", "parentRefs"},
+			"an Ingress without a host":              {"ingress: {enabled: true}", "ingress.hosts"},
+			"a path that is none":                    {"ingress: {enabled: true, hosts: [{host: a, paths: [{path: x}]}]}", "path"},
+			"a type of Service that is none":         {"service: {type: ExternalName}", "type"},
+			"a port out of range":                    {"service: {port: 70000}", "port"},
+			"a name that is none":                    {"fullnameOverride: Calls_1", "fullnameOverride"},
+			"a name that is too long":                {"fullnameOverride: " + strings.Repeat("a", 51), "fullnameOverride"},
+			"a Secret's name that is none":           {"configSecret: {name: 'a b'}", "name"},
+			"an annotation that is no text":          {"podAnnotations: {a: 1}", "podAnnotations"},
+			"a variable without a name":              {"extraEnv: [{value: x}]", "extraEnv"},
+			"a limit of memory in thousandths":       {"resources: {limits: {memory: 128m}}", "GOMEMLIMIT"},
+			"a probe's misspelt key":                 {"probes: {liveness: {period: 3}}", "period"},
+			"a monitor's interval that is none":      {"podMonitor: {interval: often}", "interval"},
 		} {
 			t.Run(name, func(t *testing.T) {
 				v := least(t, tc.values)
@@ -219,9 +219,9 @@ func TestDrainNumbers(t *testing.T) {
 
 func TestMemoryLimit(t *testing.T) {
 	for limit, want := range map[string]string{
-		"1Gi": "966367641", "512Mi": "483183820", "1.5Gi": "1449551462", "1000000000": "900000000", "2G": "1800000000", "700M": "630000000",
+		"'1Gi'": "966367641", "'512Mi'": "483183820", "'1.5Gi'": "1449551462", "1000000000": "900000000", "2G": "1800000000", "700M": "630000000",
 	} {
-		c := gatewayContainer(decoded(t, release{values: least(t, "resources: {limits: {memory: '"+limit+"'}}")}))
+		c := gatewayContainer(decoded(t, release{values: least(t, "resources: {limits: {memory: "+limit+"}}")}))
 		require.Equal(t, want, envValue(c, "GOMEMLIMIT"), limit)
 		least := resource.MustParse(want)
 		require.Negative(t, least.Cmp(*c.Resources.Limits.Memory()))
@@ -239,6 +239,29 @@ func envValue(c *core.Container, name string) string {
 		}
 	}
 	return ""
+}
+
+// Names that YAML would take for numbers stay texts.
+func TestNumbersAsNames(t *testing.T) {
+	v := least(t, `
+redis: {existingSecret: "11", existingSecretKeys: {password: "12"}, tls: {enabled: true, caSecret: "13", caSecretKey: "14", clientSecret: "15"}}
+configSecret: {name: "16", key: "17"}
+clusterKey: {existingSecret: "18", key: "19"}
+tls: {existingSecret: "20"}
+serviceAccount: {name: "21"}
+priorityClassName: "22"
+tests: {tokenSecret: "23"}
+fullnameOverride: calls
+`)
+	objects := decoded(t, release{name: "1", namespace: "2", values: v})
+	require.Equal(t, "1", deployment(objects, "gateway").Labels["app.kubernetes.io/instance"])
+	r := &rendered{objects: objects, namespace: "2", given: map[string][]string{
+		"11": {"12"}, "13": {"14"}, "15": nil, "16": {"17"}, "18": {"19"}, "20": nil, "23": nil}}
+	require.Empty(t, referenceFindings(r))
+	require.Empty(t, selectorFindings(r))
+	delete(v, "fullnameOverride")
+	_, err := render(release{name: "1", values: v})
+	require.ErrorContains(t, err, "begins with a letter")
 }
 
 // A changed configuration is rolled out, and nothing else is by the checksum.
@@ -335,6 +358,7 @@ func TestNotes(t *testing.T) {
 		{"tests: {enabled: false}", []string{"/readyz"}, []string{"helm test"}},
 	} {
 		notes := mustRender(t, release{values: least(t, tc.values)})["NOTES.txt"]
+		t.Logf("%s\n%s", tc.values, notes)
 		for _, text := range tc.want {
 			require.Contains(t, notes, text, tc.values)
 		}

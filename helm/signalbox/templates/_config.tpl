@@ -7,6 +7,9 @@
 {{- define "signalbox.validate" -}}
 {{- $r := .Values.redis -}}
 {{- $url := and $r.existingSecret $r.existingSecretKeys.url -}}
+{{- if not (regexMatch "^[a-z]" (include "signalbox.fullname" .)) -}}
+{{- fail (printf "%q cannot be the name of a Service, which begins with a letter: choose another release name, or set fullnameOverride" (include "signalbox.fullname" .)) -}}
+{{- end -}}
 {{- if and .Values.devRedis.enabled (or $r.addresses $url) -}}
 {{- fail "devRedis.enabled makes a Redis of its own: leave redis.addresses and redis.existingSecretKeys.url empty beside it" -}}
 {{- end -}}
@@ -117,8 +120,8 @@ variables and as a file of their own.
 {{- with .Values.configSecret.name }}
 - name: secret
   secret:
-    secretName: {{ . }}
-    items: [{key: {{ $.Values.configSecret.key }}, path: {{ $.Values.configSecret.key }}}]
+    secretName: {{ . | quote }}
+    items: [{key: {{ $.Values.configSecret.key | quote }}, path: {{ $.Values.configSecret.key | quote }}}]
 {{- end }}
 {{- end -}}
 

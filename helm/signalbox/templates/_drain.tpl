@@ -43,7 +43,9 @@ Kubernetes knows preStop.sleep from 1.30 on. On 1.29 the gateway waits itself: i
 
 {{/* GOMEMLIMIT in bytes: nine tenths of the memory limit. Empty without one. */}}
 {{- define "signalbox.memoryLimit" -}}
-{{- $limit := dig "limits" "memory" "" (default dict .Values.resources) | toString -}}
+{{- $limit := dig "limits" "memory" "" (default dict .Values.resources) -}}
+{{- /* A large number would be printed with an exponent. */ -}}
+{{- $limit = kindIs "string" $limit | ternary $limit (int64 $limit) | toString -}}
 {{- if $limit -}}
 {{- $units := dict "" 1 "k" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
 {{- $unit := regexFind "[A-Za-z]*$" $limit -}}
