@@ -207,6 +207,32 @@ func TestGatewayLoadsTheConfiguration(t *testing.T) {
 	}
 }
 
+// The test above would see a key that the gateway does not know, one that it does not take from a variable, and a file that is
+// not mounted.
+func TestGatewayRefusesWhatItDoesNotKnow(t *testing.T) {
+	for name, tc := range map[string]struct {
+		breakIt func(*core.ConfigMap, *core.Container)
+		want    string
+	}{
+		"a key":   {func(m *core.ConfigMap, _ *core.Container) { m.Data["signalbox.yaml"] += "rooms: {capasity: 3}\n" }, "rooms.capasity"},
+		"a value": {func(m *core.ConfigMap, _ *core.Container) { m.Data["signalbox.yaml"] += "rooms: {capacity: 3.0e+00}\n" }, "rooms.capacity"},
+		"a variable": {func(_ *core.ConfigMap, c *core.Container) {
+			c.Env = append(c.Env, core.EnvVar{Name: "SIGNALBOX_APPS", Value: "x"})
+		}, "in the file"},
+		"a file": {func(_ *core.ConfigMap, c *core.Container) { c.VolumeMounts = c.VolumeMounts[1:] }, "no such file"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			objects := decoded(t, release{values: variants(t)["sentinel"]})
+			spec, c := deployment(objects, "gateway").Spec.Template.Spec, gatewayContainer(objects)
+			tc.breakIt(get(objects, func(m *core.ConfigMap) bool { return m.Data["signalbox.yaml"] != "" }), c)
+			m := mount(t, objects, &spec, c)
+			out, err := gatewayCommand(t, m.env, append(c.Args, "--print-config")...).CombinedOutput()
+			require.Error(t, err)
+			require.Contains(t, string(out), tc.want)
+		})
+	}
+}
+
 func value(env []string, name string) string {
 	for _, entry := range env {
 		if key, value, _ := strings.Cut(entry, "="); key == name {

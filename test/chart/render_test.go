@@ -162,6 +162,16 @@ func TestRenderedTwiceIsTheSame(t *testing.T) {
 	}
 }
 
+// The comparison above would see a password that a template makes up.
+func TestRandomTemplateIsSeen(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "signalbox")
+	require.NoError(t, os.CopyFS(dir, os.DirFS(chartDir)))
+	text := "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata: {password: {{ randAlphaNum 20 }}}\n"
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "templates", "random.yaml"), []byte(text), 0o600))
+	r := release{chart: dir, values: least(t, "")}
+	require.NotEqual(t, mustRender(t, r), mustRender(t, r))
+}
+
 func TestTemplatesLeaveNoTrace(t *testing.T) {
 	for name, v := range variants(t) {
 		for path, text := range mustRender(t, release{values: v}) {
