@@ -35,7 +35,7 @@ func Main(ctx context.Context, args, env []string, out, errOut io.Writer) int {
 	flags := flag.NewFlagSet(Command, flag.ContinueOnError)
 	flags.SetOutput(errOut)
 	flags.Usage = func() {
-		fmt.Fprint(flags.Output(), usage)
+		_, _ = io.WriteString(flags.Output(), usage) // to a terminal
 		flags.PrintDefaults()
 	}
 	address := flags.String("url", "", "`URL` of the gateways, as in http://signalbox:8080")
@@ -54,7 +54,7 @@ func Main(ctx context.Context, args, env []string, out, errOut io.Writer) int {
 		return 2
 	}
 	if *address == "" || flags.NArg() > 0 {
-		fmt.Fprintln(errOut, "probe: --url is needed, and nothing but flags; --help tells more")
+		complain(errOut, "--url is needed, and nothing but flags; --help tells more")
 		return 2
 	}
 	o := Options{URL: *address, Room: *room, Out: out}
@@ -63,19 +63,22 @@ func Main(ctx context.Context, args, env []string, out, errOut io.Writer) int {
 		err = o.identify(*tokenFile, *appID, *config, env, *timeout)
 	}
 	if err != nil {
-		fmt.Fprintln(errOut, "probe:", err)
+		complain(errOut, err)
 		return 2
 	}
 	ctx, cancel := context.WithTimeout(ctx, *timeout)
 	defer cancel()
 	began := time.Now()
 	if err := Run(ctx, o); err != nil {
-		fmt.Fprintln(errOut, "probe:", err)
+		complain(errOut, err)
 		return 1
 	}
 	o.say("all works, in %s", since(began))
 	return 0
 }
+
+// complain says why it does not go on. The exit code says so too, should nobody read it.
+func complain(to io.Writer, why any) { _, _ = fmt.Fprintln(to, "probe:", why) }
 
 // identify chooses as whom the clients come.
 func (o *Options) identify(tokenFile, appID, config string, env []string, timeout time.Duration) error {

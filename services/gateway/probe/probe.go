@@ -182,7 +182,8 @@ func originOf(address string) (string, error) {
 	return target.Scheme + "://" + target.Host, nil
 }
 
-func (o *Options) say(format string, args ...any) { fmt.Fprintf(o.Out, format+"\n", args...) }
+// say tells of a step. What counts is what Run returns.
+func (o *Options) say(format string, args ...any) { _, _ = fmt.Fprintf(o.Out, format+"\n", args...) }
 
 func since(began time.Time) time.Duration { return time.Since(began).Round(10 * time.Microsecond) }
 
