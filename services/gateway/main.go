@@ -80,7 +80,7 @@ func run(config *app.Config) error {
 		go memory.run(ctx)
 	}
 	newRegistry := func() *prometheus.Registry { return newRegistry(log, memory) }
-	gateway, err := app.Open(ctx, app.Options{Config: config, Logger: logger, Level: level, Registry: newRegistry()})
+	gateway, err := app.Open(ctx, app.Options{Config: config, Logger: logger, Level: app.NewLogLevel(level, logger), Registry: newRegistry()})
 	if err != nil {
 		return err
 	}

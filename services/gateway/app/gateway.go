@@ -35,7 +35,7 @@ type Options struct {
 	Logger   *slog.Logger
 	Registry *prometheus.Registry
 	// Level is the logger's level, which the operations address can change; it cannot if nil.
-	Level *slog.LevelVar
+	Level *LogLevel
 	// Public, Operations and Cluster take the place of the configured addresses. The gateway closes them.
 	Public     net.Listener
 	Operations net.Listener

@@ -3,7 +3,6 @@ package app
 import (
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -18,8 +17,9 @@ const (
 	logLevelMost = 24 * time.Hour
 )
 
-// logLevel shows the level of the log, and changes it for a while.
-type logLevel struct {
+// LogLevel shows the level of the log, and changes it for a while. It belongs to the process, as the log does: gateways that
+// take one another's place share it.
+type LogLevel struct {
 	level      *slog.LevelVar
 	configured slog.Level
 	logger     *slog.Logger
@@ -28,6 +28,11 @@ type logLevel struct {
 	revert  *time.Timer // nil while the configured level holds; guarded by mu
 	changes int         // guarded by mu
 	until   time.Time   // guarded by mu
+}
+
+// NewLogLevel takes the level that a logger has now for the configured one.
+func NewLogLevel(level *slog.LevelVar, logger *slog.Logger) *LogLevel {
+	return &LogLevel{level: level, configured: level.Level(), logger: logger}
 }
 
 // logLevelState is the answer.
@@ -39,11 +44,11 @@ type logLevelState struct {
 
 // ServeHTTP answers GET with the level, and PUT ?level=debug&for=10m by changing it for that long: from this machine alone,
 // which a port-forward of Kubernetes is.
-func (l *logLevel) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (l *LogLevel) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
 	case http.MethodPut:
-		if !fromLoopback(r) {
+		if !isLoopback(r.RemoteAddr) {
 			writeJSON(w, http.StatusForbidden, operationsError{"forbidden", "the level is changed from this machine alone, for example through kubectl port-forward"})
 			return
 		}
@@ -59,7 +64,7 @@ func (l *logLevel) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, l.state())
 }
 
-func (l *logLevel) state() logLevelState {
+func (l *LogLevel) state() logLevelState {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	state := logLevelState{Level: word(l.level.Level()), Configured: word(l.configured)}
@@ -71,7 +76,7 @@ func (l *logLevel) state() logLevelState {
 }
 
 // change sets a level for a while; the configured one ends what is left of an earlier change.
-func (l *logLevel) change(name, duration string) error {
+func (l *LogLevel) change(name, duration string) error {
 	var level slog.Level
 	switch name {
 	case "debug", "info", "warn", "error":
@@ -106,7 +111,7 @@ func (l *logLevel) change(name, duration string) error {
 }
 
 // reset ends a change, unless another one has taken its place.
-func (l *logLevel) reset(change int) {
+func (l *LogLevel) reset(change int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.revert == nil || l.changes != change {
@@ -119,10 +124,3 @@ func (l *logLevel) reset(change int) {
 
 // word is a level as the configuration has it.
 func word(level slog.Level) string { return strings.ToLower(level.String()) }
-
-// fromLoopback reports whether a request comes from this machine, or this pod.
-func fromLoopback(r *http.Request) bool {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	ip := net.ParseIP(host)
-	return err == nil && ip != nil && ip.IsLoopback()
-}

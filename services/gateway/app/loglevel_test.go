@@ -19,6 +19,7 @@ import (
 // leveled is an operations handler whose log has a level.
 type leveled struct {
 	handler http.Handler
+	shared  *app.LogLevel
 	level   *slog.LevelVar
 	log     bytes.Buffer
 }
@@ -27,7 +28,8 @@ func newLeveled(t *testing.T) *leveled {
 	t.Helper()
 	l := &leveled{level: new(slog.LevelVar)}
 	l.level.Set(slog.LevelWarn)
-	l.handler = mustOperations(t, app.OperationsOptions{Level: l.level, Logger: telemetry.NewLogger(&l.log, l.level, "json")})
+	l.shared = app.NewLogLevel(l.level, telemetry.NewLogger(&l.log, l.level, "json"))
+	l.handler = mustOperations(t, app.OperationsOptions{Level: l.shared})
 	return l
 }
 
@@ -59,6 +61,10 @@ func TestLogLevelForAWhile(t *testing.T) {
 		require.Equal(t, map[string]any{"level": "debug", "configured": "warn", "until": until}, answer)
 		require.Equal(t, slog.LevelDebug, l.level.Level())
 		require.Contains(t, l.log.String(), `"msg":"log level was changed","level":"debug"`)
+
+		l.handler = mustOperations(t, app.OperationsOptions{Level: l.shared}) // the gateway has begun anew
+		_, again := l.ask(t, "GET", "", elsewhere)
+		require.Equal(t, answer, again)
 
 		time.Sleep(9 * time.Minute)
 		_, _ = l.ask(t, "PUT", "?level=error&for=2h", "[::1]:1234") // takes the place of the one before

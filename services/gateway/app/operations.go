@@ -54,7 +54,7 @@ type OperationsOptions struct {
 	// Pprof opens Go's profiles under /debug/pprof/. They tell much and cost much.
 	Pprof bool
 	// Level is the level of the log, to be shown and changed under /log/level; it is not if nil.
-	Level *slog.LevelVar
+	Level *LogLevel
 	// Logger gets the errors of scrapes. Required.
 	Logger *slog.Logger
 }
@@ -120,7 +120,7 @@ func NewOperations(options OperationsOptions) (http.Handler, error) {
 		EnableOpenMetrics:   true,
 	}))
 	if options.Level != nil {
-		mux.Handle(logLevelPath, &logLevel{level: options.Level, configured: options.Level.Level(), logger: options.Logger})
+		mux.Handle(logLevelPath, options.Level)
 		paths = append(paths, logLevelPath)
 	}
 	if options.Pprof {
