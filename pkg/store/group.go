@@ -19,9 +19,10 @@ const (
 // group is what one command of a pipeline does: one call of any script, or several messages of one peer that have all but
 // number and body in common. Redis then looks the room up once, writes once and publishes once to each inbox.
 type group struct {
-	calls []*call
-	size  int
-	cmd   *redis.SliceCmd
+	calls   []*call
+	size    int
+	request int64 // the highest number of its messages
+	cmd     *redis.SliceCmd
 }
 
 // grouping splits batches into groups. Its memory is used again and again.
@@ -101,14 +102,15 @@ func (s *grouping) clear() {
 
 // takes tells whether a message of the group's peer is of the same kind, and there is place for it.
 func (g *group) takes(c *call) bool {
-	first, last := g.calls[0], g.calls[len(g.calls)-1]
+	first := g.calls[0]
 	return len(g.calls) < maxGroup && g.size+c.size <= maxGroupBytes && first.run() == c.run() &&
-		(c.request == 0 || c.request > last.request)
+		(c.request == 0 || c.request > g.request)
 }
 
 func (g *group) add(c *call) {
 	g.calls = append(g.calls, c)
 	g.size += c.size
+	g.request = max(g.request, c.request)
 }
 
 // peer is who sends a message, and run all that messages of a group have in common.

@@ -49,6 +49,8 @@ func TestGroups(t *testing.T) {
 		"several rooms":       {[]any{of("r", "ada", 1), of("s", "ada", 2), of("r", "ada", 3)}, [][]int{{0, 2}, {1}}},
 		"without numbers":     {[]any{of("r", "ada", 0), of("r", "ada", 7), of("r", "ada", 0)}, [][]int{{0, 1, 2}}},
 		"a number comes back": {[]any{of("r", "ada", 2), of("r", "ada", 2), of("r", "ada", 3)}, [][]int{{0}, {1, 2}}},
+		"a number comes back behind none": {[]any{of("r", "ada", 2), of("r", "ada", 0), of("r", "ada", 2), of("r", "ada", 0), of("r", "ada", 1)},
+			[][]int{{0, 1}, {2, 3}, {4}}},
 		"another receiver": {[]any{of("r", "ada", 1), of("r", "ada", 2, func(m *store.Send) { m.To = "*" }), of("r", "ada", 3)},
 			[][]int{{0}, {1}, {2}}},
 		"volatile":           {[]any{of("r", "ada", 1), of("r", "ada", 2, func(m *store.Send) { m.Volatile = true })}, [][]int{{0}, {1}}},
