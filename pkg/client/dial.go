@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"strconv"
@@ -115,6 +116,7 @@ func (c *Client) handshake(ctx context.Context, watch *watch) (*websocket.Conn, 
 		dialer.Proxy = http.ProxyFromEnvironment
 	}
 	header := http.Header{}
+	maps.Copy(header, c.opts.Header)
 	if c.opts.Origin != "" {
 		header.Set("Origin", c.opts.Origin)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/url"
 	"time"
 
@@ -31,6 +32,9 @@ type Options struct {
 	TLS *tls.Config
 	// Origin is sent as a browser sends it; none if empty.
 	Origin string
+	// Header has more headers for the handshake's request: a traceparent that makes the session part of a trace, or what a proxy in
+	// front of the gateway wants to see.
+	Header http.Header
 	// OpenTimeout is how long one attempt to connect and to say hello may take; 10 s if 0.
 	OpenTimeout time.Duration
 
