@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/signalbox-rtc/signalbox/pkg/store"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
@@ -30,6 +32,8 @@ type Member struct {
 	detached   func(takenOver bool)
 	whole      bool
 	before     string
+
+	span trace.Span // owned by the goroutine that has the requests
 
 	mu         sync.Mutex // taken inside a shard's lock
 	seats      map[string]*seat
@@ -125,7 +129,7 @@ func (m *Member) Join(id int64, request *wire.Join, done func(*wire.Snapshot, er
 	head, tail := wire.SplitJoined(request.Room, &wire.Peer{ID: m.id, User: m.user, Name: m.name, State: request.State})
 	replacedHead, replacedTail := wire.SplitLeftOf(request.Room, wire.ReasonReplaced)
 	m.service.opts.Store.Join(store.Join{
-		Seat: m.seat(st.room), Request: id, Profile: m.profile, State: store.State(request.State), Capacity: capacity,
+		Seat: m.asking(st.room), Request: id, Profile: m.profile, State: store.State(request.State), Capacity: capacity,
 		Moderator: permissions.Moderate, EventHead: head, EventTail: tail, Grace: m.grace,
 		Back:     wire.AppendEventBody(nil, request.Room, &wire.BackPeer{Peer: m.id}),
 		SameUser: m.sameUser, Before: m.before, ReplacedHead: replacedHead, ReplacedTail: replacedTail,
@@ -235,7 +239,7 @@ func (m *Member) Leave(id int64, room string, done func(wire.Done, error)) {
 	st.leaving = true
 	sh.mu.Unlock()
 	event := wire.AppendEventBody(nil, room, &wire.LeftPeer{Peer: m.id, Reason: wire.ReasonLeft})
-	m.service.opts.Store.Leave(store.Leave{Seat: m.seat(st.room), Request: id, Event: event}, func(seq int64, err error) {
+	m.service.opts.Store.Leave(store.Leave{Seat: m.asking(st.room), Request: id, Event: event}, func(seq int64, err error) {
 		refusal := m.refusal(err)
 		sh.mu.Lock()
 		earlier := refusal == nil && seq < st.since // it was an earlier seat that was left
@@ -281,7 +285,7 @@ func (m *Member) Publish(id int64, request *wire.Publish, done func(wire.Done, e
 }
 
 func (m *Member) send(st *seat, call store.Send, done func(wire.Done, error)) {
-	call.Seat = m.seat(st.room)
+	call.Seat = m.asking(st.room)
 	if st.repairs() {
 		done(wire.Done{}, &wire.Error{
 			Code: wire.CodeUnavailable, Message: "the room is being put right", RetryAfter: recoveryPause})
@@ -312,7 +316,7 @@ func (m *Member) SetState(id int64, request *wire.SetState, done func(wire.Done,
 		return
 	}
 	m.service.opts.Store.SetState(store.SetState{
-		Seat: m.seat(m.room(request.Room)), Request: id, State: store.State(request.State),
+		Seat: m.asking(m.room(request.Room)), Request: id, State: store.State(request.State),
 		MaxKeys: m.service.opts.StateKeys, MaxBytes: m.service.opts.StateBytes,
 		Event: wire.AppendEventBody(nil, request.Room, &wire.StateChanged{Peer: m.id, State: request.State}),
 	}, func(seq int64, err error) {
@@ -336,7 +340,7 @@ func (m *Member) UpdateRoom(id int64, request *wire.UpdateRoom, done func(wire.U
 	}
 	head, tail := wire.SplitRoomChanged(request.Room, m.id, &request.RoomChange)
 	m.service.opts.Store.UpdateRoom(store.UpdateRoom{
-		Seat: m.seat(m.room(request.Room)), Request: id, Version: request.Version, Capacity: request.Capacity, Locked: request.Locked,
+		Seat: m.asking(m.room(request.Room)), Request: id, Version: request.Version, Capacity: request.Capacity, Locked: request.Locked,
 		Presenter: request.Presenter, Properties: store.State(request.Properties),
 		MaxKeys: m.service.opts.StateKeys, MaxBytes: m.service.opts.StateBytes,
 		Spotlight: request.Spotlight, EventHead: head, EventTail: tail,
@@ -362,7 +366,7 @@ func (m *Member) Control(id int64, request *wire.Control, done func(wire.Control
 		return
 	}
 	call := store.Control{
-		Seat: m.seat(m.room(request.Room)), Request: id, Action: store.Action(request.Action), Media: store.Media(request.Kind),
+		Seat: m.asking(m.room(request.Room)), Request: id, Action: store.Action(request.Action), Media: store.Media(request.Kind),
 		Target: request.To,
 	}
 	if request.Action == wire.ActionKick {
@@ -391,7 +395,7 @@ func (m *Member) Look(room string, members bool, done func(*wire.Snapshot, error
 			done(nil, notMember(room))
 			return
 		}
-		seat := m.seat(look.Room)
+		seat := m.asking(look.Room)
 		look.As = &seat
 	}
 	m.service.opts.Store.Snapshot(look, func(snapshot *store.Snapshot, err error) {
@@ -447,6 +451,17 @@ func (m *Member) departure(room store.Room, reason string, lost bool) departure 
 }
 
 func (m *Member) room(name string) store.Room { return store.Room{App: m.app, Name: name} }
+
+// Trace has what is asked of the store from now on, for the session's requests, be part of a span's trace; of none with nil. Like
+// the requests, it is called from one goroutine at a time.
+func (m *Member) Trace(span trace.Span) { m.span = span }
+
+// asking is the seat in a call for a request of the session.
+func (m *Member) asking(room store.Room) store.Seat {
+	seat := m.seat(room)
+	seat.Span = m.span
+	return seat
+}
 
 func (m *Member) seat(room store.Room) store.Seat {
 	return store.Seat{Room: room, Peer: m.id, Node: m.service.opts.Node, Generation: m.generation}

@@ -61,7 +61,7 @@ func (m *Member) resume(r *resume, name string, position wire.Position) *seat {
 	}
 	st.position = position
 	m.service.opts.Store.Resume(store.Resume{
-		Seat: m.seat(st.room), Epoch: position.Epoch, Seq: position.Seq,
+		Seat: m.asking(st.room), Epoch: position.Epoch, Seq: position.Seq,
 		Back: wire.AppendEventBody(nil, name, &wire.BackPeer{Peer: m.id}), Members: m.whole,
 	}, func(resumed *store.Resumed, err error) { m.resumed(r, st, resumed, err) })
 	return st

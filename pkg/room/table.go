@@ -196,6 +196,9 @@ func (d *delivery) give(st *seat) {
 	}
 	if d.frame == nil {
 		d.frame = wire.EventFrame(d.event.Seq, d.event.Body)
+		if d.event.Trail != nil {
+			d.frame.OnWritten(d.event.Trail.Written)
+		}
 	}
 	st.member.subscriber.Deliver(d.frame)
 	d.given++

@@ -38,6 +38,7 @@ func (s *Server) Attach(ctx context.Context, hello *wire.Hello, sink Sink, clien
 	a := &Attached{started: time.Now()}
 	a.gate = gate{sink: sink, core: &a.core}
 	a.begin(s, client, &a.gate)
+	a.traceConnect(ctx)
 	s.metrics.connections.WithLabelValues(client.Transport).Inc()
 	s.metrics.requests.byType[wire.TypeHello].Inc()
 	if refusal, code := a.hello(hello); refusal != nil {

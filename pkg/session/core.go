@@ -51,6 +51,8 @@ type core struct {
 	rooms      map[string]wire.ResumedRoom
 	bad        int
 	limiter    *rate.Limiter
+	tracing    *tracing // nil unless the session is part of a trace
+	app        *appMetrics
 	throttled  time.Time // since when the session is over its rate; zero if it is not
 
 	mu       sync.Mutex
@@ -101,6 +103,7 @@ func (c *core) finish(end cause) {
 		c.member.End(wire.ReasonDisconnected)
 	}
 	c.server.metrics.sessions.Dec()
+	c.app.sessions.Dec()
 	c.debug("session ended", "reason", end.word, "initiator", end.initiator)
 }
 
@@ -110,6 +113,13 @@ func (c *core) cancelExpiry() {
 	if c.expiry != nil {
 		c.expiry.Stop()
 	}
+}
+
+// id is the session's public id, on any goroutine.
+func (c *core) id() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.client.ID
 }
 
 // release lets no further request go on, nor wait.
@@ -192,6 +202,7 @@ type pending struct {
 	id    int64
 	since time.Time
 	timer *requestTimer
+	trace *requestTrace // nil unless it is traced
 }
 
 // begun notes a request that is ended by [core.answer].
@@ -199,7 +210,11 @@ func (c *core) begun(request wire.Request) pending {
 	c.mu.Lock()
 	c.inFlight++
 	c.mu.Unlock()
-	return pending{request.ID, time.Now(), c.server.metrics.requests.timers[request.Body.Type()]}
+	p := pending{id: request.ID, since: time.Now(), timer: c.server.metrics.requests.timers[request.Body.Type()]}
+	if c.server.opts.Tracer != nil {
+		p.trace = c.traceRequest(p.timer, request)
+	}
+	return p
 }
 
 func (c *core) done() {
@@ -235,6 +250,9 @@ func (c *core) who() []any {
 	who := []any{"session", c.client.ID, "transport", c.client.Transport}
 	if c.identity != nil {
 		who = append(who, "app", c.identity.App)
+	}
+	if trace := c.tracing.context(); trace.IsSampled() {
+		who = append(who, "trace_id", trace.TraceID().String())
 	}
 	return who
 }

@@ -25,8 +25,12 @@ func (c *core) enterBy(hello *wire.Hello, way func(*wire.Hello) error) *wire.Err
 			c.logger().Error("hello failed", "error", err)
 			refusal = wire.Errorf(wire.CodeInternal, "internal error")
 		}
+		c.tracing.refused(refusal)
 		return refusal
 	}
+	c.traceOpened()
+	c.app = c.server.metrics.apps.of(c.identity.App)
+	c.app.sessions.Inc()
 	c.server.metrics.hellos.WithLabelValues("ok").Inc()
 	c.server.metrics.sessions.Inc()
 	c.debug("session opened", "client", hello.Client, "remote", c.client.Remote)
@@ -101,6 +105,9 @@ func (c *core) open(identity *auth.Identity, resumable bool) error {
 	}, c.sink)
 	if err != nil {
 		return err
+	}
+	if c.tracing != nil && !c.tracing.done {
+		member.Trace(c.tracing.connect) // what a resume asks of the store
 	}
 	c.member, c.resumable = member, grace > 0
 	c.mu.Lock()
@@ -187,12 +194,21 @@ func (c *core) answer(p pending, body wire.ReplyBody, err error) {
 	c.done()
 	if err != nil {
 		refusal := refusalOf(err)
-		p.timer.observe(resultOf(refusal.Code), time.Since(p.since))
+		c.answered(p, resultOf(refusal.Code), refusal)
 		c.refuse(p.id, refusal)
 		return
 	}
-	p.timer.observe(resultOK, time.Since(p.since))
+	c.answered(p, resultOK, nil)
 	c.sink.Reply(p.id, body)
+}
+
+// answered notes how a request came out.
+func (c *core) answered(p pending, result int, refusal *wire.Error) {
+	p.timer.observe(result, time.Since(p.since), p.trace.context())
+	if p.timer.kind == wire.TypeJoin {
+		c.app.joins[result].Inc()
+	}
+	p.trace.end(result, refusal)
 }
 
 // refusalOf gives what a client is told of an error.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/signalbox-rtc/signalbox/pkg/telemetry/metric"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
@@ -26,9 +27,10 @@ type metrics struct {
 	reports     *prometheus.CounterVec
 	reportTime  prometheus.Histogram
 	panics      prometheus.Counter
+	apps        *appsMetrics
 }
 
-func newMetrics(reg prometheus.Registerer, transports []string) *metrics {
+func newMetrics(reg prometheus.Registerer, transports, apps []string) *metrics {
 	m := &metrics{
 		connections: metric.Gauges("signalbox_connections", "Open connections by transport, those before their hello included.", "transport"),
 		sessions:    metric.Gauge("signalbox_sessions", "Sessions that have said hello and have not ended."),
@@ -58,6 +60,7 @@ func newMetrics(reg prometheus.Registerer, transports []string) *metrics {
 		"Time from reading a request to its answer, of requests that Redis is asked about, by result: ok, refused (the client's doing) or failed (ours).",
 		metric.Latency, "type", "result")
 	m.requests = newRequestMetrics(received, answered)
+	m.apps = newAppsMetrics(reg, apps)
 	sent := metric.Counters("signalbox_messages_sent_total",
 		"Frames written to clients by type: the event's, or reply, error, ping, pong.", "type")
 	for _, kind := range wire.FrameKinds {
@@ -100,9 +103,56 @@ func resultOf(code wire.Code) int {
 }
 
 // requestTimer takes how long requests of one type took, by result.
-type requestTimer [results]prometheus.Observer
+type requestTimer struct {
+	kind      wire.Type
+	span      string // the name of their spans
+	durations [results]prometheus.Observer
+}
 
-func (t *requestTimer) observe(result int, took time.Duration) { t[result].Observe(took.Seconds()) }
+func (t *requestTimer) observe(result int, took time.Duration, span trace.SpanContext) {
+	metric.Observe(t.durations[result], took.Seconds(), span)
+}
+
+// OtherApps is the label of the apps that have none of their own.
+const OtherApps = "other"
+
+// appsMetrics are the figures by app.
+type appsMetrics struct {
+	named map[string]*appMetrics
+	other *appMetrics
+}
+
+type appMetrics struct {
+	sessions prometheus.Gauge
+	joins    [results]prometheus.Counter
+}
+
+func newAppsMetrics(reg prometheus.Registerer, apps []string) *appsMetrics {
+	sessions := metric.Gauges("signalbox_app_sessions",
+		"Sessions by app. Apps past metrics.apps, in the order of the configuration, are other.", "app")
+	joins := metric.Counters("signalbox_app_joins_total",
+		"Joins by app and result: ok, refused (the client's doing) or failed (ours). Apps as in signalbox_app_sessions.", "app", "result")
+	reg.MustRegister(sessions, joins)
+	of := func(app string) *appMetrics {
+		m := &appMetrics{sessions: sessions.WithLabelValues(app)}
+		for i, result := range resultNames {
+			m.joins[i] = joins.WithLabelValues(app, result)
+		}
+		return m
+	}
+	m := &appsMetrics{named: make(map[string]*appMetrics, len(apps)), other: of(OtherApps)}
+	for _, app := range apps {
+		m.named[app] = of(app)
+	}
+	return m
+}
+
+func (m *appsMetrics) of(app string) *appMetrics {
+	if named := m.named[app]; named != nil {
+		return named
+	}
+	return m.other
+}
 
 // requestMetrics spare the lookup by label on every request.
 type requestMetrics struct {
@@ -121,9 +171,9 @@ func newRequestMetrics(received *prometheus.CounterVec, answered *prometheus.His
 	for _, t := range []wire.Type{
 		wire.TypeJoin, wire.TypeLeave, wire.TypeSignal, wire.TypePublish, wire.TypeState, wire.TypePeers, wire.TypeRoom, wire.TypeControl,
 	} {
-		m.timers[t] = new(requestTimer)
+		m.timers[t] = &requestTimer{kind: t, span: "request " + string(t)}
 		for i, result := range resultNames {
-			m.timers[t][i] = answered.WithLabelValues(string(t), result)
+			m.timers[t].durations[i] = answered.WithLabelValues(string(t), result)
 		}
 	}
 	return m

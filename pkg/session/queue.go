@@ -17,6 +17,7 @@ type queue struct {
 	conn     Conn
 	prompter Prompter // the same, nil if it has to be waited for
 	server   *Server
+	core     *core
 	overflow func() // called once, outside of mu, when a bound is passed
 
 	flushers sync.WaitGroup
@@ -257,6 +258,9 @@ func (q *queue) written(work *batch, err error) {
 	for _, frame := range work.frames {
 		size += frame.Size()
 		q.server.metrics.sent[frame.KindNumber()].Inc()
+		if frame.Watched() {
+			frame.Written(q.core.id())
+		}
 	}
 	q.server.metrics.batches.Observe(float64(len(work.frames)))
 	q.server.metrics.frameBytes.Add(float64(size))

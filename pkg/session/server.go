@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/signalbox-rtc/signalbox/pkg/auth"
 	"github.com/signalbox-rtc/signalbox/pkg/room"
@@ -105,6 +106,13 @@ type Options struct {
 	MessageBytes    int
 	RoomsPerSession int
 	StateBytes      int
+	// Apps are those that have a label of their own in metrics; all others share one.
+	Apps []string
+	// Tracer makes the spans of connects and requests; nil for none.
+	Tracer trace.Tracer
+	// TrustParents lets a client that comes with a place in a trace be part of it, with all its requests. Otherwise its spans
+	// only have a link to it.
+	TrustParents bool
 	// Transports names the transports whose metrics are there from the start: see [Client].
 	Transports []string
 	Logger     *slog.Logger
@@ -165,14 +173,16 @@ func NewServer(opts Options) (*Server, error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
-	return &Server{opts: opts, metrics: newMetrics(opts.Registerer, opts.Transports), roster: newRoster(), writers: newWriters()}, nil
+	return &Server{opts: opts, metrics: newMetrics(opts.Registerer, opts.Transports, opts.Apps), roster: newRoster(), writers: newWriters()}, nil
 }
 
 // Serve runs one session on a connection, and calls ended when both have ended. It may return long before, when the session
-// needs no goroutine, or goes on on another one. When ctx ends, the session is told to move to another gateway.
+// needs no goroutine, or goes on on another one. When ctx ends, the session is told to move to another gateway. The span
+// context in ctx, if there is one, is the client's place in a trace.
 func (s *Server) Serve(ctx context.Context, conn Conn, client Client, ended func()) {
 	s.metrics.connections.WithLabelValues(client.Transport).Inc()
 	session := newSession(s, conn, client, ended)
+	session.traceConnect(ctx)
 	session.start(ctx)
 	session.read()
 }

@@ -38,7 +38,7 @@ func newSession(server *Server, conn Conn, client Client, after func()) *Session
 	s := &Session{started: time.Now(), after: after}
 	s.numbered = true
 	s.begin(server, client, &s.queue)
-	s.queue = queue{conn: conn, server: server, overflow: func() {
+	s.queue = queue{conn: conn, server: server, core: &s.core, overflow: func() {
 		s.logger().Info("session is too slow", "queue_messages", server.opts.QueueMessages, "queue_bytes", server.opts.QueueBytes)
 	}}
 	if prompter, ok := conn.(Prompter); ok && prompter.Prompt() {
@@ -89,6 +89,7 @@ func (s *Session) conclude(end cause) {
 	s.unwatch()
 	s.queue.close(farewell{code: wire.CloseGoingAway, silent: true}) // the connection is closed already
 	s.finish(end)
+	s.tracing.ended(end)
 	s.queue.wait()
 	s.server.roster.remove(s)
 	s.server.ended(s.client.Transport, s.started, end)

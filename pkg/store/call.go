@@ -17,7 +17,8 @@ type call struct {
 	node      string     // that sends a message
 	request   int64      // of a message
 	since     time.Time
-	size      int // bytes of the arguments
+	trace     *callTrace // nil unless the client's request is traced
+	size      int        // bytes of the arguments
 
 	args    []any              // the whole command, of a message its own part
 	strings [maxStrings]string // what args points to: a pointer needs no memory of its own, a string in an interface does
@@ -40,7 +41,7 @@ func (s *Store) newCall(script *script, seat Seat, request int64, answer func([]
 	n := partitionOf(room, len(s.partitions))
 	p := &s.partitions[n]
 	keys := p.roomKeys(room, node)
-	c := &call{script: script, partition: n, room: keys.name, answer: answer}
+	c := &call{script: script, partition: n, room: keys.name, answer: answer, trace: s.traceCall(script, seat, n)}
 	c.args = append(make([]any, 0, 24), "evalsha", script.sha, script.keys)
 	c.add(keys.room, keys.log)
 	if script.keys != roomKeyCount {
@@ -61,8 +62,9 @@ func (s *Store) newMessage(m Send, to, except string, answer func([]any, error))
 	n := partitionOf(m.Room, len(s.partitions))
 	c := &call{script: s.scripts.send, partition: n, room: m.Room.App + "/" + m.Room.Name, answer: answer}
 	c.place, c.node, c.request = &s.partitions[n], m.Node, max(m.Request, 0)
+	c.trace = s.traceCall(c.script, m.Seat, n)
 	c.args = make([]any, 0, runArgs+messageArgs)
-	c.add(m.Peer, strconv.FormatInt(m.Generation, 10), m.Type, to, except, flag(m.Volatile), strconv.FormatInt(c.request, 10))
+	c.add(m.Peer, strconv.FormatInt(m.Generation, 10), s.stamped(m.Type, c.trace), to, except, flag(m.Volatile), strconv.FormatInt(c.request, 10))
 	c.addBytes(m.Event)
 	return c
 }
@@ -127,7 +129,8 @@ func (c *call) addState(state State) {
 // finish hands the outcome to the caller.
 func (c *call) finish(now time.Time) {
 	reply, result, err := c.outcome()
-	c.script.timer.observe(result, now.Sub(c.since))
+	c.script.timer.observe(result, now.Sub(c.since), c.trace)
+	c.trace.end(result)
 	c.answer(reply, err)
 }
 

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
 
@@ -45,6 +47,8 @@ type Seat struct {
 	Node string
 	// Generation orders the connections of one session: the seat is the latest one's. It is not below 0.
 	Generation int64
+	// Span is that of the client's request where it is traced, else nil: the call becomes a part of its trace.
+	Span trace.Span
 }
 
 // State maps top-level keys to raw JSON values, of a peer or of a room's properties. In a change, a

@@ -169,3 +169,21 @@ func ScriptTexts() (map[string]string, error) {
 	}
 	return texts, nil
 }
+
+// Clock is Redis' clock, as a store knows it.
+type Clock struct{ clock clock }
+
+// Read takes what Redis said of the time between asked and answered.
+func (c *Clock) Read(asked, answered, redis time.Time) { c.clock.read(asked, answered, redis) }
+
+// At gives a time by Redis' clock.
+func (c *Clock) At(t time.Time) (time.Time, bool) { return c.clock.at(t) }
+
+// Sampler picks some messages of each second.
+type Sampler struct{ sampler sampler }
+
+// NewSampler makes one that picks about so many.
+func NewSampler(most int64) *Sampler { return &Sampler{sampler{most: most}} }
+
+// Take tells whether a message is picked.
+func (s *Sampler) Take(now time.Time) bool { return s.sampler.take(now) }

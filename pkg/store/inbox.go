@@ -56,6 +56,8 @@ type Event struct {
 	Volatile bool
 	// Body is the event's JSON object without seq, starting with {"type":". A [Receiver] may keep it only as a copy.
 	Body []byte
+	// Trail is the way of a message that is measured; nil for all others, and for what a room's log brings.
+	Trail *Trail
 }
 
 // Receiver takes the events of a node's inbox.
@@ -348,7 +350,10 @@ func (s *subscription) deliver(message push) {
 	partition, known := s.index[string(message.channel)]
 	for record := range records(message.payload) {
 		st.metrics.events.Inc()
-		event, err := ParseRecord(record)
+		event, stamp, err := parseRecord(record)
+		if err == nil && stamp != "" {
+			event.Trail, err = st.arrived(&event, stamp)
+		}
 		if err != nil || !known {
 			st.metrics.malformed.Inc()
 			st.log.warn("malformed", "a message in the inbox is not a record", "bytes", len(message.payload))

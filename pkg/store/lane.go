@@ -88,6 +88,9 @@ func (l *lane) send(ctx context.Context, batch []*call) {
 func (l *lane) execute(ctx context.Context, calls []*call) {
 	ctx, cancel := context.WithTimeout(ctx, l.timeout)
 	defer cancel()
+	for _, c := range calls {
+		c.sent(len(calls))
+	}
 	groups := l.groups.split(calls)
 	defer l.groups.clear()
 	if len(groups) == 0 {

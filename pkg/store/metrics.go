@@ -30,6 +30,8 @@ type metrics struct {
 	reconnects *prometheus.CounterVec
 	malformed  prometheus.Counter
 
+	relay        prometheus.Histogram
+	lag          prometheus.Histogram
 	canary       prometheus.Histogram
 	canariesLost prometheus.Counter
 }
@@ -58,6 +60,12 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 			"Inbox subscriptions that ended and had to be made again, by cause.", "reason"),
 		malformed: metric.Counter("signalbox_redis_inbox_malformed_total",
 			"Messages in the inbox that are not records, and were dropped."),
+		relay: metric.Histogram("signalbox_relay_latency_seconds",
+			"Time of a message from its sender's gateway, where it asks Redis, to the writing on its receiver's connection, once a receiver and by Redis' clock, so that it holds between gateways. Of a sample of the messages: metrics.latency_samples.",
+			metric.Latency),
+		lag: metric.Histogram("signalbox_inbox_lag_seconds",
+			"Time of a message from its sender's gateway, where it asks Redis, to this gateway's inbox, by Redis' clock. Of the same sample.",
+			metric.Latency),
 		canary: metric.Histogram("signalbox_inbox_canary_seconds",
 			"Time until a message of the gateway to itself has come back through Redis: what every event needs.",
 			metric.Latency),
@@ -75,7 +83,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	}
 	for _, c := range []prometheus.Collector{
 		m.duration, m.errors, m.batch, m.group, m.waiting, m.ready, m.events, m.reconnects, m.malformed,
-		m.canary, m.canariesLost,
+		m.relay, m.lag, m.canary, m.canariesLost,
 	} {
 		if err := registerer.Register(c); err != nil {
 			return nil, err
@@ -95,4 +103,6 @@ func (m *metrics) scriptTimer(script string) scriptTimer {
 	return timer
 }
 
-func (t *scriptTimer) observe(result int, d time.Duration) { t[result].Observe(d.Seconds()) }
+func (t *scriptTimer) observe(result int, d time.Duration, traced *callTrace) {
+	metric.Observe(t[result], d.Seconds(), traced.context())
+}

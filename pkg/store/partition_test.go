@@ -107,11 +107,19 @@ func TestRecordsRoundTrip(t *testing.T) {
 	})
 }
 
+// parent is a place in a sampled trace.
+const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
 const goodRecord = `1 E 7 acme/lobby message * alice bob/5 {"type":"message","data":"a b"}`
 
 func TestBadRecords(t *testing.T) {
-	_, err := store.ParseRecord([]byte(goodRecord))
-	require.NoError(t, err)
+	for _, good := range []string{
+		goodRecord, strings.Replace(goodRecord, "message", "message;0", 1), strings.Replace(goodRecord, "message", "message;1785000000000000;"+parent, 1),
+	} {
+		event, err := store.ParseRecord([]byte(good))
+		require.NoError(t, err, good)
+		require.Equal(t, "message", event.Type)
+	}
 	for name, record := range map[string]string{
 		"empty":              ``,
 		"other mark":         `1x E 7 acme/lobby message * - - {"type":"message"}`,
@@ -137,6 +145,14 @@ func TestBadRecords(t *testing.T) {
 		"request 0":          `1 E 7 acme/lobby message * - bob/0 {"type":"message"}`,
 		"request no number":  `1 E 7 acme/lobby message * - bob/x {"type":"message"}`,
 		"body cut":           `1 E 7 acme/lobby message * - - {"type":"message"`,
+		"stamp empty":        `1 E 7 acme/lobby message; * - - {"type":"message"}`,
+		"stamp no number":    `1 E 7 acme/lobby message;x * - - {"type":"message"}`,
+		"stamp negative":     `1 E 7 acme/lobby message;-1 * - - {"type":"message"}`,
+		"stamp too large":    `1 E 7 acme/lobby message;9223372036854775808 * - - {"type":"message"}`,
+		"stamp no trace":     `1 E 7 acme/lobby message;1; * - - {"type":"message"}`,
+		"stamp bad trace":    `1 E 7 acme/lobby message;1;00-0-0-01 * - - {"type":"message"}`,
+		"stamp trace 0":      `1 E 7 acme/lobby message;1;00-00000000000000000000000000000000-b7ad6b7169203331-01 * - - {"type":"message"}`,
+		"stamp of no type":   `1 E 7 acme/lobby ;1 * - - {"type":"message"}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := store.ParseRecord([]byte(record))
@@ -151,6 +167,8 @@ func FuzzParseRecord(f *testing.F) {
 	f.Add(`1 E 7 acme/lobby signal bob - ada/9 {"type":"signal"}`)
 	f.Add(`1v E 7 acme/lobby fenced bob - - {"type":"fenced","generation":3}`)
 	f.Add(`1 E 0 a/b c * - - {}`)
+	f.Add(`1 E 7 acme/lobby signal;1785000000000000 bob - - {"type":"signal"}`)
+	f.Add(`1 E 7 acme/lobby signal;0;` + parent + ` bob - - {"type":"signal"}`)
 	f.Fuzz(func(t *testing.T, record string) {
 		e, err := store.ParseRecord([]byte(record))
 		if err != nil {
@@ -166,8 +184,11 @@ func FuzzParseRecord(f *testing.F) {
 		if e.Except != "" {
 			except = e.Except
 		}
-		by := strings.SplitN(record, " ", 9)[7] // the one thing that an event does not have
-		again := fmt.Sprintf("%s %s %d %s/%s %s %s %s %s %s", version, e.Epoch, e.Seq, e.Room.App, e.Room.Name, e.Type, to, except, by, e.Body)
+		fields := strings.SplitN(record, " ", 9)
+		kind, by := fields[4], fields[7] // what an event does not have: the stamp, and the request
+		unstamped, _, _ := strings.Cut(kind, ";")
+		require.Equal(t, unstamped, e.Type)
+		again := fmt.Sprintf("%s %s %d %s/%s %s %s %s %s %s", version, e.Epoch, e.Seq, e.Room.App, e.Room.Name, kind, to, except, by, e.Body)
 		require.Equal(t, record, again)
 	})
 }

@@ -13,7 +13,10 @@ import (
 //	1 <epoch> <seq> <app>/<room> <type> <to or *> <except or -> <by or -> <body>
 //
 // The 1 is the record's version; it is 1v for what is not in the log. by is "<peer>/<number>" of the request that it came
-// from. The body is the event's JSON object without seq.
+// from. The body is the event's JSON object without seq. The type of a message whose way is measured has a stamp behind it,
+// see [Trail]:
+//
+//	<type>;<when it was sent, Unix time in µs by Redis' clock, or 0>[;<traceparent>]
 //
 // Several records for one inbox are one message: each has its length in bytes before it,
 //
@@ -35,7 +38,18 @@ var errRecord = errors.New("store: not a record of version 1")
 // bring in more than an event. Partition is not part of a record and is left 0. Body shares the record's memory; the
 // strings do not.
 func ParseRecord(record []byte) (Event, error) {
-	var e Event
+	e, stamp, err := parseRecord(record)
+	if err == nil && stamp != "" {
+		_, _, err = parseStamp(stamp)
+	}
+	if err != nil {
+		return Event{}, err
+	}
+	return e, nil
+}
+
+// parseRecord is ParseRecord that gives the record's stamp, too, unread.
+func parseRecord(record []byte) (e Event, stamp string, err error) {
 	end := fieldsLength(record)
 	fields, body := string(record[:end]), record[min(end+1, len(record)):len(record):len(record)]
 	version, rest, _ := strings.Cut(fields, " ")
@@ -45,17 +59,18 @@ func ParseRecord(record []byte) (Event, error) {
 	kind, rest, _ := strings.Cut(rest, " ")
 	to, rest, _ := strings.Cut(rest, " ")
 	except, by, _ := strings.Cut(rest, " ")
+	kind, stamp, stamped := strings.Cut(kind, string(stampMark))
 
 	number, err := strconv.ParseInt(seq, 10, 64)
 	if err != nil || number < 1 || seq[0] < '1' {
-		return e, errRecord
+		return e, "", errRecord
 	}
 	app, room, _ := strings.Cut(name, "/")
 	switch {
 	case version != recordVersion && version != recordVolatile, !validID(epoch), !validApp(app), !validRoomName(room), !validType(kind),
-		to != everybody && !validID(to), except != noPeer && !validID(except), !validBy(by),
+		to != everybody && !validID(to), except != noPeer && !validID(except), !validBy(by), stamped && stamp == "",
 		!bytes.HasPrefix(body, []byte(bodyStart)), !bytes.HasSuffix(body, []byte{'}'}):
-		return e, errRecord
+		return e, "", errRecord
 	}
 	e = Event{Room: Room{App: app, Name: room}, Epoch: epoch, Seq: number, Type: kind, Body: body, Volatile: version == recordVolatile}
 	if to != everybody {
@@ -64,7 +79,7 @@ func ParseRecord(record []byte) (Event, error) {
 	if except != noPeer {
 		e.Except = except
 	}
-	return e, nil
+	return e, stamp, nil
 }
 
 // fieldsLength is how many bytes come before the body and the space in front of it.

@@ -42,6 +42,7 @@ func (s *Store) Beat(ctx context.Context, node NodeInfo, lease time.Duration, fi
 	if first {
 		flag = 1
 	}
+	asked := time.Now()
 	reply, err := s.roster.beat.Run(ctx, s.client, []string{rosterNodesKey, rosterInfoKey, rosterDeadPrefix + node.ID, rosterPulseKey},
 		node.ID, lease.Milliseconds(), node.Info, flag).Slice()
 	if err != nil {
@@ -49,7 +50,9 @@ func (s *Store) Beat(ctx context.Context, node NodeInfo, lease time.Duration, fi
 	}
 	switch status, _ := at(reply, 0).(string); status {
 	case "ok":
-		return time.UnixMilli(integer(reply, 1)), nil
+		now := time.UnixMicro(integer(reply, 1)*1000 + integer(reply, 2))
+		s.clock.read(asked, time.Now(), now)
+		return now, nil
 	case "forgotten":
 		return time.Time{}, ErrForgotten
 	}

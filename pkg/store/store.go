@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Mode is how Redis is deployed.
@@ -65,6 +66,10 @@ type Options struct {
 	QueueCalls int
 	// BatchCalls is the most calls in one pipeline (256).
 	BatchCalls int
+	// LatencySamples is of about how many messages a second this process measures the way to their receivers (none).
+	LatencySamples int
+	// Tracer makes the spans of calls for traced requests, and of what such requests send; nil for none.
+	Tracer trace.Tracer
 	// Logger takes warnings (slog.Default()).
 	Logger *slog.Logger
 	// Registerer takes the metrics; nil for none.
@@ -131,7 +136,7 @@ func (o Options) validate() error {
 	case o.DialTimeout < 0 || o.ReadTimeout < 0 || o.WriteTimeout < 0 || o.TopologyReload < 0 || o.RecoveryTime < 0,
 		o.CanaryPeriod < 0 || o.CanaryTimeout < 0:
 		return errors.New("a negative time")
-	case o.PoolSize < 0 || o.LogLength < 0 || o.QueueCalls < 0 || o.BatchCalls < 0:
+	case o.LatencySamples < 0 || o.PoolSize < 0 || o.LogLength < 0 || o.QueueCalls < 0 || o.BatchCalls < 0:
 		return errors.New("a negative number")
 	case o.ResumeWindow < time.Millisecond:
 		return fmt.Errorf("a resume window of %v", o.ResumeWindow)
@@ -161,6 +166,8 @@ type Store struct {
 	router     *router
 	metrics    *metrics
 	log        *quietLog
+	clock      clock
+	sampler    sampler
 
 	left time.Time // when a demoted server was left; owned by watch
 }
@@ -182,7 +189,7 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	log := newQuietLog(opts.Logger)
 	s := &Store{
 		opts: opts, partitions: newPartitions(opts.Partitions),
-		router: newRouter(opts, m, log), dialer: newDialer(opts), metrics: m, log: log,
+		router: newRouter(opts, m, log), dialer: newDialer(opts), metrics: m, log: log, sampler: sampler{most: int64(opts.LatencySamples)},
 	}
 	if opts.Mode == ModeSentinel {
 		s.sentinels = newSentinels(opts)

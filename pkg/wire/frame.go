@@ -13,8 +13,9 @@ import (
 type Frame struct {
 	bytes   []byte
 	derived atomic.Pointer[derived]
-	kind    uint8 // which of frameKinds
-	text    uint8 // where the message begins in bytes
+	written func(session string) // nil unless somebody wants to know
+	kind    uint8                // which of frameKinds
+	text    uint8                // where the message begins in bytes
 }
 
 // What a frame can be beside an event, for [Frame.Kind].
@@ -130,6 +131,16 @@ func (f *Frame) Text() []byte { return f.bytes[f.text:] }
 
 // Size is the frame's length in bytes.
 func (f *Frame) Size() int { return len(f.bytes) }
+
+// OnWritten has written called whenever the frame was written to a session's connection, on the goroutine that did so. It is to
+// be called before the frame is delivered to anybody.
+func (f *Frame) OnWritten(written func(session string)) { f.written = written }
+
+// Watched reports whether somebody wants to know that the frame was written.
+func (f *Frame) Watched() bool { return f.written != nil }
+
+// Written is for a transport: a watched frame was written to a session's connection.
+func (f *Frame) Written(session string) { f.written(session) }
 
 // The control frames that a server's transport sends beside messages (RFC 6455, section 5.5).
 const (

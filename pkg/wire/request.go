@@ -13,6 +13,31 @@ type Request struct {
 	Body RequestBody
 }
 
+// Room is the room that the request is about; "" if it is about none.
+func (r Request) Room() string {
+	switch body := r.Body.(type) {
+	case *Join:
+		return body.Room
+	case *Leave:
+		return body.Room
+	case *Signal:
+		return body.Room
+	case *Publish:
+		return body.Room
+	case *SetState:
+		return body.Room
+	case *Peers:
+		return body.Room
+	case *UpdateRoom:
+		return body.Room
+	case *Control:
+		return body.Room
+	case *Report:
+		return body.Room
+	}
+	return ""
+}
+
 // RequestBody is what a [Request] asks for.
 type RequestBody interface {
 	// Type is the message's type on the wire.

@@ -42,8 +42,11 @@ scheduler and the garbage collector), of the process (` + "`process_…`" + `) a
 - Seconds and bytes are the units; counters end in ` + "`_total`" + ` and begin at 0 with the process.
 - A histogram has classic buckets (` + "`_bucket`" + ` with ` + "`le`" + `) and native ones; a Prometheus takes the latter with
   ` + "`scrape_native_histograms: true`" + `, and a query then names it without a suffix.
-- Labels have small closed sets of values. None is a room, peer, user, address or app: what a gateway shows does not grow with
-  its use. It stays below 2,000 series of its own.
+- Labels have small closed sets of values. None is a room, peer, user or address: what a gateway shows does not grow with its
+  use. Of apps the first ones of the configuration have a label (` + "`metrics.apps`" + `), the others together are ` + "`other`" + `. It stays
+  below 2,000 series of its own with the 20 of the default.
+- Where a request is traced, its histograms have the trace's id as an exemplar, in OpenMetrics and protobuf: a Prometheus
+  keeps them with ` + "`--enable-feature=exemplar-storage`" + `. See [traces](operations.md#traces).
 - All figures are of one gateway. Sums over gateways are right for all but ` + "`signalbox_cluster_nodes`" + `, which each knows of all.
 `
 
@@ -53,13 +56,14 @@ var metricSections = []struct {
 	beginnings []string
 }{
 	{"Clients: connections and sessions", []string{"accepts_", "handshakes_", "heartbeat_", "connection", "hellos_", "session", "websocket_"}},
-	{"Requests and events", []string{"messages_", "request", "events_", "sent_bytes", "write_batch"}},
+	{"By app", []string{"app_"}},
+	{"Requests and events", []string{"relay_", "messages_", "request", "events_", "sent_bytes", "write_batch"}},
 	{"Rooms and seats", []string{"room", "seats", "joins_", "resumed_", "resyncs_", "restored_", "fenced_", "ghost_", "expired_", "lost_"}},
 	{"Redis", []string{"redis_", "inbox_"}},
 	{"Between gateways", []string{"cluster_", "reap", "hop_"}},
 	{"socket.io clients", []string{"socketio_", "classic_"}},
 	{"What calls came to", []string{"ice_"}},
-	{"The gateway itself", []string{"build_", "certificate_", "drain_", "log_", "memory_", "panics_", "readiness_"}},
+	{"The gateway itself", []string{"build_", "certificate_", "drain_", "log_", "memory_", "panics_", "readiness_", "trace_"}},
 }
 
 // described is a metric as its collector describes it.
@@ -130,6 +134,7 @@ func TestMetricsPage(t *testing.T) {
 	certificate, key := writeCertificate(t)
 	config, err := app.Load([]string{
 		"--listen.public=127.0.0.1:0", "--listen.operations=127.0.0.1:0", "--listen.cluster=127.0.0.1:0", "--demo.enabled",
+		"--tracing.endpoint=http://127.0.0.1:1",
 		"--tls.cert_file=" + certificate, "--tls.key_file=" + key, "--redis.url=redis://" + redistest.Single(t).Addr(),
 	}, nil, io.Discard)
 	require.NoError(t, err)

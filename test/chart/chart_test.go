@@ -343,6 +343,26 @@ func TestRedisPorts(t *testing.T) {
 	}
 }
 
+// Spans are let out to their receiver, wherever the configuration has it.
+func TestTracingPortIsLetOut(t *testing.T) {
+	for endpoint, want := range map[string]string{
+		"": "", "http://collector:4318": "4318", "http://collector": "80", "https://collector.example.com/otlp": "443", "http://[fd00::1]:4318/v1/traces": "4318",
+	} {
+		np := get[*networking.NetworkPolicy](decoded(t, release{values: least(t, "networkPolicy: {enabled: true}\nconfig: {tracing: {endpoint: '"+endpoint+"'}}")}), nil)
+		var ports []string
+		for _, rule := range np.Spec.Egress[3:] {
+			for _, port := range rule.Ports {
+				ports = append(ports, port.Port.String())
+			}
+		}
+		if want == "" {
+			require.Empty(t, ports, endpoint)
+		} else {
+			require.Equal(t, []string{want}, ports, endpoint)
+		}
+	}
+}
+
 // The notes tell commands that fit the release.
 func TestNotes(t *testing.T) {
 	for _, tc := range []struct {

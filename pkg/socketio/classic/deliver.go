@@ -50,6 +50,9 @@ func (p *Peer) Deliver(frame *wire.Frame) {
 		}
 	}
 	p.tell(frame, f, how)
+	if frame.Watched() {
+		frame.Written(p.socket.ID()) // as far as can be told: a client that polls fetches it when it does
+	}
 	if _, closed := f.event.Body.(*wire.Closed); closed && f.room != "" {
 		p.left(f.room)
 	}

@@ -4,7 +4,7 @@
 -- Redis itself is away, all leases end, and none of it is the nodes' fault.
 -- KEYS:  1 nodes, 2 nodeinfo, 3 the node's tombstone, 4 pulse
 -- ARGV:  1 node, 2 lease in ms, 3 what the node tells, 4 first beat of the node (0/1)
--- Returns {'ok', Redis' time in ms}; {'lapsed'} when the node was given up; {'forgotten'} when it is not the first beat,
+-- Returns {'ok', Redis' time in ms, and the µs of it}; {'lapsed'} when the node was given up; {'forgotten'} when it is not the first beat,
 --         and nothing is known of the node: Redis has lost its data
 -- Caller: Store.Beat
 local NODES, INFO, DEAD, PULSE = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -21,4 +21,4 @@ redis.call('HSET', INFO, node, info)
 local since = tonumber(redis.call('GET', PULSE) or now)
 if since > now then since = now end -- the clock was put back
 redis.call('SET', PULSE, string.format('%d', since), 'PX', math.floor(lease / 2))
-return {'ok', now}
+return {'ok', now, time[2] % 1000}

@@ -33,6 +33,8 @@ type Config struct {
 	Origins    OriginsConfig  `koanf:"origins" doc:"Which web pages may connect, beside those that an app names itself."`
 	Demo       DemoConfig     `koanf:"demo" doc:"The app \"demo\", which lets everybody in without a token. For trying out."`
 	Pages      PagesConfig    `koanf:"pages" doc:"The demo pages."`
+	Metrics    MetricsConfig  `koanf:"metrics" doc:"What is measured. See [metrics.md](metrics.md)."`
+	Tracing    TracingConfig  `koanf:"tracing" doc:"Traces of connects and requests, for OpenTelemetry. See [operations.md](operations.md#traces)."`
 	Log        LogConfig      `koanf:"log" doc:"The log, on standard error."`
 	Readiness  ReadyConfig    `koanf:"readiness" doc:"When /readyz says that this gateway wants new clients. See [operations.md](operations.md)."`
 	Shutdown   ShutdownConfig `koanf:"shutdown" doc:"The end of the process. See [operations.md](operations.md)."`
@@ -200,6 +202,22 @@ type DemoConfig struct {
 // PagesConfig is about the web pages.
 type PagesConfig struct {
 	Enabled bool `koanf:"enabled" default:"false" doc:"Serve the call page and the chat page on the public address."`
+}
+
+// MetricsConfig is about what is measured.
+type MetricsConfig struct {
+	LatencySamples int `koanf:"latency_samples" default:"200" min:"0" max:"1000000" doc:"Messages a second, about, whose time to their receivers is measured (signalbox_relay_latency_seconds). When more are sent, they are picked by chance. 0: none."`
+	Apps           int `koanf:"apps" default:"20" min:"0" max:"1000" doc:"Apps that have a label of their own in metrics: the first ones of apps. All others together are \"other\"."`
+}
+
+// TracingConfig is about traces.
+type TracingConfig struct {
+	Endpoint     string        `koanf:"endpoint" doc:"OTLP receiver over HTTP that takes the spans, as http://collector:4318; /v1/traces is added where there is no path. Empty: nothing is traced. The certificates for https are the system's, or OTEL_EXPORTER_OTLP_CERTIFICATE's."`
+	Headers      auth.Secret   `koanf:"headers" doc:"HTTP headers for the receiver, as name=value,name=value: what it asks for to know who sends."`
+	OneIn        int           `koanf:"one_in" default:"100" min:"1" max:"1000000000" doc:"Of how many connects, and of how many requests, one is traced."`
+	TrustParents bool          `koanf:"trust_parents" default:"false" doc:"A client that connects with a traceparent header is part of that trace, with all its requests if the trace is sampled. Only where clients cannot choose that header freely: otherwise anybody can have everything traced. false: its spans have a link to it."`
+	Queue        int           `koanf:"queue" default:"2048" min:"16" max:"1000000" doc:"Spans that may wait for the receiver. Further ones are dropped and counted (signalbox_trace_spans_dropped_total)."`
+	Timeout      time.Duration `koanf:"timeout" default:"10s" min:"100ms" max:"5m" doc:"How long one request to the receiver may take."`
 }
 
 // LogConfig is about the log.

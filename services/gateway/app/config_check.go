@@ -95,6 +95,7 @@ func (c *Config) problems() []problem {
 	k.cluster()
 	k.socketIO()
 	k.bounds()
+	k.tracing()
 	k.apps()
 	return k.found
 }
@@ -253,6 +254,20 @@ func (k *checker) shutdown() {
 func (k *checker) atMost(key string, value int, limitKey string, limit int) {
 	if value > limit {
 		k.fail(fmt.Sprintf("%s: %d is more than %s, which is %d", key, value, limitKey, limit), key, limitKey)
+	}
+}
+
+// tracing checks where spans go.
+func (k *checker) tracing() {
+	c := &k.config.Tracing
+	if c.Endpoint != "" {
+		endpoint, err := url.Parse(c.Endpoint)
+		if err != nil || endpoint.Host == "" || endpoint.Scheme != "http" && endpoint.Scheme != "https" {
+			k.fail(fmt.Sprintf("tracing.endpoint: %q is not like http://host:4318", c.Endpoint), "tracing.endpoint")
+		}
+	}
+	if _, err := c.headers(); err != nil {
+		k.fail("tracing.headers: "+err.Error(), "tracing.headers")
 	}
 }
 

@@ -23,6 +23,7 @@ import (
 	"github.com/signalbox-rtc/signalbox/pkg/session"
 	"github.com/signalbox-rtc/signalbox/pkg/socketio"
 	"github.com/signalbox-rtc/signalbox/pkg/store"
+	"github.com/signalbox-rtc/signalbox/pkg/telemetry"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 	"github.com/signalbox-rtc/signalbox/pkg/ws"
 )
@@ -76,6 +77,7 @@ type Gateway struct {
 	admission   *admission
 	holdDown    *holdDown
 
+	traces  *telemetry.Traces // nil if nothing is traced
 	cluster *cluster.Cluster
 	key     []byte // the cluster's
 	options Options
@@ -148,6 +150,9 @@ func (g *Gateway) open(ctx context.Context, opts Options) (err error) {
 	g.admission = newAdmission(g.config.Limits.AcceptsPerSecond, g.config.Limits.AcceptsBurst, g.config.Limits.Connections, opts.Registry)
 	g.holdDown = newHoldDown(g.config.Readiness.HoldDown, g.logger, opts.Registry)
 	g.openDrain(opts.Registry)
+	if err = g.openTraces(ctx, opts.Registry); err != nil {
+		return err
+	}
 	if g.store, err = g.openStore(ctx, opts); err != nil {
 		return err
 	}
@@ -232,8 +237,9 @@ func (g *Gateway) openRooms(registry *prometheus.Registry) (err error) {
 		RequestsPerSecond: c.Limits.RequestsPerSecond, RequestsBurst: c.Limits.RequestsBurst,
 		RequestsWait: c.Limits.RequestsWait, BadMessages: c.Limits.BadMessages,
 		MessageBytes: c.Limits.MessageBytes, RoomsPerSession: c.Rooms.PerSession, StateBytes: c.Rooms.StateBytes,
-		Transports: []string{transportWebSocket, transportSocketIO},
-		Logger:     g.logger, Registerer: registry,
+		Transports: []string{transportWebSocket, transportSocketIO}, Apps: g.config.labelledApps(),
+		Tracer: g.tracer(), TrustParents: c.Tracing.TrustParents,
+		Logger: g.logger, Registerer: registry,
 	}); err != nil {
 		return err
 	}
@@ -373,6 +379,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	opsLife()
 	_ = g.opsHTTP.Close() // last, so that the end can be watched
 	parts.wait()
+	g.closeTraces(end)
 	g.logger.Info("gateway has ended")
 	return failure
 }
@@ -412,6 +419,9 @@ func (g *Gateway) Close() {
 	if g.store != nil {
 		_ = g.store.Close()
 	}
+	now, cancel := context.WithCancel(context.Background())
+	cancel()
+	g.closeTraces(now) // does nothing after Run has
 }
 
 // parts are goroutines that each end when told, and whose first failure ends the gateway.

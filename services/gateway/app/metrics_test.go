@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
+	"github.com/signalbox-rtc/signalbox/pkg/auth"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 	"github.com/signalbox-rtc/signalbox/services/gateway/app"
 )
@@ -118,6 +119,9 @@ func TestMetrics(t *testing.T) {
 		{1, "signalbox_rooms", nil},
 		{1, "signalbox_seats", nil},
 		{1, "signalbox_joins_total", []string{`result="ok"`}},
+		{1, "signalbox_app_sessions", []string{`app="demo"`}},
+		{0, "signalbox_app_sessions", []string{`app="other"`}},
+		{1, "signalbox_app_joins_total", []string{`app="demo"`, `result="ok"`}},
 		{1, "signalbox_hellos_total", []string{`result="ok"`}},
 		{1, "signalbox_messages_received_total", []string{`type="join"`}},
 		{2, "signalbox_messages_received_total", []string{`type="publish"`}},
@@ -203,4 +207,29 @@ func allSeries(t *testing.T, gateways []*gateway) []string {
 		}
 	}
 	return slices.Sorted(maps.Keys(found))
+}
+
+// However many apps there are, few have a label.
+func TestAppsAreFolded(t *testing.T) {
+	gateways := startGateways(t, 1, singleRedis(t), func(c *app.Config) {
+		c.Apps = []auth.App{{ID: "first", Anonymous: true}, {ID: "second", Anonymous: true}}
+		c.Metrics.Apps = 1
+	})
+	first, second, demo := connect(t, gateways[0], "", anonymousOf("first")), connect(t, gateways[0], "", anonymousOf("second")), connect(t, gateways[0], "")
+	for _, p := range []*peer{first, second, demo} {
+		p.mustJoin(t, "hall")
+	}
+	_, err := second.Join(t.Context(), wire.Join{Room: "hall", Capacity: 1_000_000})
+	require.Error(t, err)
+	_, page := gateways[0].get(t, "/metrics")
+	require.Equal(t, 1.0, metric(t, page, "signalbox_app_sessions", `app="first"`))
+	require.Equal(t, 2.0, metric(t, page, "signalbox_app_sessions", `app="other"`))
+	require.Equal(t, 2.0, metric(t, page, "signalbox_app_joins_total", `app="other"`, `result="ok"`))
+	require.Equal(t, 1.0, metric(t, page, "signalbox_app_joins_total", `app="other"`, `result="refused"`))
+	require.NotContains(t, page, `"second"`)
+	second.Close()
+	until(t, func() bool {
+		_, page := gateways[0].get(t, "/metrics")
+		return metric(t, page, "signalbox_app_sessions", `app="other"`) == 1
+	}, "who has gone is counted out")
 }

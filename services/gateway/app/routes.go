@@ -71,7 +71,7 @@ func (g *Gateway) connect(w http.ResponseWriter, r *http.Request) {
 	if origin := r.Header.Get("Origin"); !sameHost(origin, r.Host) {
 		client.Origin = origin
 	}
-	go g.sessions.Serve(g.sessionsLife, conn, client, g.connectionEnded) //nolint:contextcheck // a session outlives its request
+	go g.sessions.Serve(g.lifeOf(r.Header), conn, client, g.connectionEnded) //nolint:contextcheck // a session outlives its request
 }
 
 // connectionEnded counts out what connect has counted.

@@ -179,7 +179,7 @@ func (g *Gateway) attach(s *socketio.Socket, hello *wire.Hello, peer *classic.Pe
 	if origin := handshake.Header.Get("Origin"); !sameHost(origin, handshake.Host) {
 		client.Origin = origin
 	}
-	attached, err := g.sessions.Attach(g.sessionsLife, hello, peer, client)
+	attached, err := g.sessions.Attach(g.lifeOf(handshake.Header), hello, peer, client)
 	if err != nil {
 		return nil, err // not attached: a nil pointer in an interface is not nil
 	}

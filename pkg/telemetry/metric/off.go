@@ -1,0 +1,5 @@
+//go:build signalbox_nometrics
+
+package metric
+
+const off = true
