@@ -199,6 +199,10 @@ bench-compare: ## this tree and an earlier revision in turns; fails when it cost
 	go build -trimpath -o bin/loadtest ./loadtest
 	LOADTEST_GATEWAY= bin/loadtest compare -peer base -base "$(BASE)" -rows "$(ROWS)" -rounds $(ROUNDS) $(ARGS)
 
+.PHONY: instrumentation-docs
+instrumentation-docs: ## measure what metrics and traces cost, and write docs/instrumentation.md (minutes; leave the machine alone meanwhile)
+	scripts/instrumentation.sh "$(ROUNDS)" "$(or $(DURATION),8s)"
+
 .PHONY: cover
 cover: ## test coverage of all packages together, as coverage/index.html
 	@mkdir -p coverage

@@ -33,6 +33,7 @@ const usage = `loadtest puts loads on signaling servers and tells what they bear
   loadtest compare [flags]                                 the same work against us and a peer in turns
   loadtest plan [flags]                                    what a deployment needs, from what runs have measured
   loadtest serve [flags]                                   servers alone, for loads of several processes
+  loadtest sink [flags]                                    an OTLP receiver that throws away what it gets
   loadtest report -o FILE RESULT...                        results side by side, as one HTML page
   loadtest list                                            targets and scenario files that are built in
 `
@@ -67,6 +68,8 @@ func Run(ctx context.Context, args []string, constants []byte, stdout, stderr io
 		return p.plan(ctx, rest)
 	case command == "serve":
 		return p.serve(ctx, rest)
+	case command == "sink":
+		return p.sink(ctx, rest)
 	case command == "report":
 		return p.report(rest)
 	case command == "list":
