@@ -96,6 +96,14 @@ test-chart: ## the Helm chart, rendered and checked without a cluster, and loade
 chart-docs: ## the chart's README and values.schema.json again, from values.yaml and the gateway's configuration
 	cd test/chart && go test -count=1 -ldflags=-w -run '^(TestReadme|TestSchema)$$' . -update
 
+.PHONY: dashboards
+dashboards: ## the chart's dashboards again, from internal/dashboards
+	go test -count=1 -run '^TestFiles$$' ./internal/dashboards -update
+
+.PHONY: dashboards-docs
+dashboards-docs: deps ## watch a cluster for two minutes, and draw what the dashboards show into docs/dashboards.md
+	go test -count=1 -timeout 10m -run '^TestPictures$$' ./test/watch -update
+
 .PHONY: manifests
 manifests: ## deploy/k8s again, from the chart
 	cd test/chart && go test -count=1 -ldflags=-w -run '^TestManifests$$' . -update

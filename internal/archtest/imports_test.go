@@ -51,6 +51,7 @@ var mayImport = map[string][]string{
 
 	// Test support; nothing but tests imports it, save what the load tool starts its servers with.
 	"internal/archtest":   nil,
+	"internal/dashboards": nil,
 	"internal/childproc":  nil,
 	"internal/faultproxy": nil,
 	"internal/memnet":     nil,
@@ -63,6 +64,7 @@ var mayImport = map[string][]string{
 	// Tests of the whole.
 	"test/chaos": nil,
 	"test/sim":   nil,
+	"test/watch": nil,
 }
 
 // reserved are modules that only the packages in users may import; inTests lists those whose tests
