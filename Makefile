@@ -29,6 +29,9 @@ PARALLEL  ?= 2
 
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
+# What make test consists of, in this order.
+STAGES := deps check test-go test-chart sim test-js test-socketio test-browser
+
 .PHONY: help
 help: ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-21s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,9 +67,15 @@ deps: ## install what the tests need and is missing: redis-server, chromium, npm
 	@scripts/deps.sh
 
 .PHONY: test
-test: deps check test-go test-chart sim test-js test-socketio test-browser ## everything that has to pass
-	@echo
-	@echo "make test: all passed (dependencies, checks, Go, chart, simulated, JavaScript, socket.io and browser tests)"
+test: ## everything that has to pass
+	@took=$$(mktemp); trap 'rm -f "$$took"' EXIT; exec 3>&2; \
+	for stage in $(STAGES); do \
+		TIMEFORMAT="make test: $$stage took %0R s, %0U + %0S s of processor time"; \
+		{ time $(MAKE) --no-print-directory "$$stage" 2>&3; } 2>>"$$took"; \
+		tail -n 1 "$$took"; \
+	done; \
+	echo; cat "$$took"; \
+	echo "make test: all passed (dependencies, checks, Go, chart, simulated, JavaScript, socket.io and browser tests)"
 
 .PHONY: check
 check: ## formatting, vet, modules, import table, links in the docs (no servers, no browser)
