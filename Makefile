@@ -26,6 +26,8 @@ ROUNDS    ?= 5
 TIMEOUT   ?= 15m
 # As many packages at a time as two cores bear while each starts servers of its own.
 PARALLEL  ?= 2
+# Where known weaknesses are looked up: an URL, a folder, or a .tar.gz of one.
+VULNDB    ?= https://vuln.go.dev
 
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
@@ -230,6 +232,10 @@ cover: ## test coverage of all packages together, as coverage/index.html
 .PHONY: lint
 lint: ## golangci-lint at the pinned version (its first build takes minutes)
 	go run $(GOLANGCI_LINT) run ./...
+
+.PHONY: vuln
+vuln: ## known weaknesses in what the programs call (VULNDB=URL, folder or .tar.gz)
+	@scripts/vuln.sh "$(VULNDB)"
 
 .PHONY: clean
 clean: ## remove what was built and what tests left
