@@ -1,5 +1,5 @@
 # The gateway's image: one static binary and the certificates of the world's CAs, nothing else. There is no shell in it, and it
-# does not run as root.
+# does not run as root. docs/operations.md tells how to list what the binary is made of.
 #
 #   docker build -t gateway --build-arg VERSION=$(git describe --tags --always) .    from source
 #   make build && docker build -t gateway --target prebuilt .                       from bin/gateway; make image-local

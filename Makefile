@@ -32,7 +32,7 @@ VULNDB    ?= https://vuln.go.dev
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 # What make test consists of, in this order.
-STAGES := deps check test-go test-chart sim test-js test-socketio test-browser
+STAGES := deps check test-go test-chart test-sbom sim test-js test-socketio test-browser
 
 .PHONY: help
 help: ## list the targets
@@ -49,6 +49,10 @@ build: ## static binaries of every service in bin/
 		echo "bin/$$service ($(VERSION))"; \
 		CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X github.com/signalbox-rtc/signalbox/pkg/telemetry.version=$(VERSION)' -o "bin/$$service" "./services/$$service"; \
 	done
+
+.PHONY: sbom
+sbom: build ## what each binary in bin/ is made of, as CycloneDX JSON beside it (SOURCE_DATE_EPOCH=seconds)
+	@cd scripts/sbom && go run . -version "$(VERSION)" $(SERVICES:%=../../bin/%)
 
 .PHONY: image
 image: ## the gateway's image, built from source in containers (DOCKER=podman IMAGE=name:tag)
@@ -77,7 +81,7 @@ test: ## everything that has to pass
 		tail -n 1 "$$took"; \
 	done; \
 	echo; cat "$$took"; \
-	echo "make test: all passed (dependencies, checks, Go, chart, simulated, JavaScript, socket.io and browser tests)"
+	echo "make test: all passed (dependencies, checks, Go, chart, bills of material, simulated, JavaScript, socket.io and browser tests)"
 
 .PHONY: check
 check: ## formatting, vet, modules, import table, links in the docs (no servers, no browser)
@@ -102,6 +106,12 @@ test-go: ## Go tests with the race detector (PKG=./pkg/room/...)
 test-chart: ## the Helm chart, rendered and checked without a cluster, and loaded by the real gateway
 	@cd test/chart && go mod tidy -diff || { echo "run go mod tidy in test/chart"; exit 1; }
 	cd test/chart && go test -vet=off -count=1 -ldflags=-w -timeout $(TIMEOUT) .
+
+# A module of its own, too. -count=1, as it builds a program that the test cache does not know of.
+.PHONY: test-sbom
+test-sbom: ## the list of what a program is made of, from a gateway that is built for it
+	@cd scripts/sbom && go mod tidy -diff || { echo "run go mod tidy in scripts/sbom"; exit 1; }
+	cd scripts/sbom && go test -count=1 -timeout $(TIMEOUT) .
 
 .PHONY: chart-docs
 chart-docs: ## the chart's README and values.schema.json again, from values.yaml and the gateway's configuration
