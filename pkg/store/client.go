@@ -164,7 +164,7 @@ func checkVersion(ctx context.Context, client *redis.Client) error {
 		}
 		first, _, _ := strings.Cut(version, ".")
 		if major, err := strconv.Atoi(first); err == nil && major < minRedisVersion {
-			return fmt.Errorf("redis is version %s, at least %d is needed", version, minRedisVersion)
+			return fmt.Errorf("%w: it is version %s, at least %d is needed", errTooOld, version, minRedisVersion)
 		}
 	}
 	return nil

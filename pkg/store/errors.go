@@ -30,6 +30,32 @@ func (e *PartitionsError) Error() string {
 	return fmt.Sprintf("store: this node is set to %d partitions, the cluster uses %s", e.Ours, e.Theirs)
 }
 
+// errTooOld is the end of an Open that found a Redis of an earlier version.
+var errTooOld = errors.New("redis is too old")
+
+// UnreachableError says that Redis could not be asked, or did not answer as it should: what is wrong may pass, other than a
+// configuration that does not fit.
+type UnreachableError struct {
+	Err error
+}
+
+// Error is the reason.
+func (e *UnreachableError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the reason.
+func (e *UnreachableError) Unwrap() error { return e.Err }
+
+// Denied reports whether Redis was reached and does not take the user, its password, or what the user would do.
+func (e *UnreachableError) Denied() bool { return classify(e.Err) == classAuth }
+
+// unreachable marks what may pass.
+func unreachable(err error) error {
+	if errors.As(err, new(*PartitionsError)) || errors.Is(err, errTooOld) {
+		return err
+	}
+	return &UnreachableError{err}
+}
+
 // class groups what goes wrong with Redis, for the metric and for what follows from it.
 type class string
 

@@ -173,7 +173,8 @@ type Store struct {
 }
 
 // Open connects to Redis, checks its version (7 or newer) and the number of partitions, and loads the
-// scripts. It returns a *PartitionsError if the cluster's nodes use another number of partitions.
+// scripts. It returns a *PartitionsError if the cluster's nodes use another number of partitions, and an *UnreachableError for
+// what may pass.
 // Calls are carried out once Run runs; Close releases the connections, after Run has ended.
 func Open(ctx context.Context, opts Options) (*Store, error) {
 	opts = opts.withDefaults()
@@ -202,7 +203,9 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		s.roster, err = newRosterScripts()
 	}
 	if err == nil {
-		err = s.connect(ctx)
+		if err = s.connect(ctx); err != nil {
+			err = unreachable(err)
+		}
 	}
 	if err != nil {
 		_ = s.Close()

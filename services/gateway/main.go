@@ -80,7 +80,12 @@ func run(config *app.Config) error {
 		go memory.run(ctx)
 	}
 	newRegistry := func() *prometheus.Registry { return newRegistry(log, memory) }
-	gateway, err := app.Open(ctx, app.Options{Config: config, Logger: logger, Level: app.NewLogLevel(level, logger), Registry: newRegistry()})
+	gateway, err := app.OpenPatiently(ctx, app.Options{
+		Config: config, Logger: logger, Level: app.NewLogLevel(level, logger), Registry: newRegistry(),
+	}, newRegistry)
+	if err != nil && ctx.Err() != nil {
+		return nil // told to end before Redis was there
+	}
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ const (
 	refusedDraining    = "draining"
 	refusedConnections = "connections"
 	refusedRate        = "rate"
+	refusedStarting    = "starting"
 )
 
 // When refused clients are told to come back. Whole seconds are all that Retry-After can say.
@@ -27,6 +28,7 @@ const (
 
 	drainingRetryAfter    = 3 * time.Second // at most: other gateways have room
 	connectionsRetryAfter = 8 * time.Second // at most: clients have to leave, or another gateway to be met
+	startingRetryAfter    = 8 * time.Second // at most: Redis has to come
 )
 
 // admission decides on new clients of all transports, before anything is done for them.
@@ -34,6 +36,7 @@ type admission struct {
 	limiter *rate.Limiter // nil: there is no limit
 	refused map[string]prometheus.Counter
 	closed  atomic.Bool
+	waiting bool // for Redis: nobody is let in; immutable
 
 	// line is how many clients were told to come back and are not due yet, as of a moment.
 	mu   sync.Mutex
@@ -45,12 +48,12 @@ type admission struct {
 // how many the gateway takes, which is only told.
 func newAdmission(perSecond, burst, most int, registerer prometheus.Registerer) *admission {
 	refused := metric.Counters("signalbox_accepts_refused_total",
-		"New clients of all transports that were answered with 503: draining (the gateway ends), connections (it has all that it takes) or rate (too many came at once).", "reason")
+		"New clients of all transports that were answered with 503: draining (the gateway ends), connections (it has all that it takes), rate (too many came at once) or starting (it has not reached Redis yet).", "reason")
 	limit := metric.Gauge("signalbox_connection_limit", "Connections that this gateway takes, of all transports; 0: any number.")
 	limit.Set(float64(most))
 	registerer.MustRegister(refused, limit)
 	a := &admission{refused: make(map[string]prometheus.Counter), asOf: time.Now()}
-	for _, reason := range []string{refusedDraining, refusedConnections, refusedRate} {
+	for _, reason := range []string{refusedDraining, refusedConnections, refusedRate, refusedStarting} {
 		a.refused[reason] = refused.WithLabelValues(reason)
 	}
 	if perSecond > 0 {
@@ -76,6 +79,8 @@ func (a *admission) admit(full bool) *denial {
 
 func (a *admission) judge(full bool) *denial {
 	switch {
+	case a.waiting:
+		return &denial{refusedStarting, "the gateway has not reached Redis yet", within(startingRetryAfter)}
 	case a.closed.Load():
 		return &denial{refusedDraining, "the gateway is ending: come back, on another one", within(drainingRetryAfter)}
 	case full:

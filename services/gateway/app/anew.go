@@ -28,7 +28,7 @@ func (g *Gateway) RunAnew(ctx context.Context, newRegistry func() *prometheus.Re
 			if ctx.Err() != nil {
 				return nil
 			}
-			next, err := Open(ctx, g.again(newRegistry()))
+			next, err := OpenPatiently(ctx, g.again(newRegistry()), newRegistry)
 			if err == nil {
 				g = next
 				break

@@ -3,6 +3,7 @@ package app_test
 import (
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/signalbox-rtc/signalbox/pkg/client"
+	"github.com/signalbox-rtc/signalbox/pkg/store"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 	"github.com/signalbox-rtc/signalbox/services/gateway/app"
 )
@@ -173,6 +175,8 @@ func TestOpenFails(t *testing.T) {
 			tc.change(config)
 			_, err := app.Open(t.Context(), app.Options{Config: config, Logger: discard(), Registry: newRegistry()})
 			require.ErrorContains(t, err, tc.want)
+			// Only for Redis does it make sense to wait.
+			require.Equal(t, tc.name == "no Redis", errors.As(err, new(*store.UnreachableError)))
 		})
 	}
 }

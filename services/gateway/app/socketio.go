@@ -17,6 +17,7 @@ import (
 	"github.com/signalbox-rtc/signalbox/pkg/session"
 	"github.com/signalbox-rtc/signalbox/pkg/socketio"
 	"github.com/signalbox-rtc/signalbox/pkg/socketio/classic"
+	"github.com/signalbox-rtc/signalbox/pkg/store"
 	"github.com/signalbox-rtc/signalbox/pkg/telemetry"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
@@ -82,9 +83,11 @@ func (g *Gateway) openCluster(ctx context.Context, registry *prometheus.Registry
 // openKey gets the secret that all gateways share.
 func (g *Gateway) openKey(ctx context.Context) (err error) {
 	if g.key = []byte(g.config.Cluster.Key); len(g.key) == 0 {
-		g.key, err = g.store.ClusterKey(ctx)
+		if g.key, err = g.store.ClusterKey(ctx); err != nil {
+			return &store.UnreachableError{Err: fmt.Errorf("app: the cluster's key: %w", err)}
+		}
 	}
-	return err
+	return nil
 }
 
 // putBack writes again what Redis has lost: what belongs to the cluster at once, and all rooms soon.
