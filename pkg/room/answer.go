@@ -74,7 +74,7 @@ func (m *Member) snapshot(s *store.Snapshot) *wire.Snapshot {
 	for _, member := range s.Members {
 		who, err := readProfile(member.Profile)
 		if err != nil {
-			m.service.opts.Logger.Warn("a seat's profile cannot be read", "app", m.app, "room", s.Room.Name, "error", err)
+			m.service.opts.Logger.Warn("a seat's profile cannot be read", "app", m.app, "room", s.Room.Name, "session", member.ID, "error", err)
 		}
 		snapshot.Peers = append(snapshot.Peers, wire.Peer{
 			ID: member.ID, Order: member.Order, User: who.User, Name: who.Name, State: wire.Object(member.State), Away: member.Away})

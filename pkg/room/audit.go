@@ -174,7 +174,7 @@ func (s *Service) giveUp(ghost store.HeldSeat, generation int64) {
 		return
 	}
 	s.metrics.ghosts.Inc()
-	s.opts.Logger.Warn("a seat that nobody has is given up", "app", ghost.Room.App)
+	s.opts.Logger.Warn("a seat that nobody has is given up", "app", ghost.Room.App, "room", ghost.Room.Name, "session", ghost.Peer)
 	s.depart(departure{
 		seat: store.Seat{Room: ghost.Room, Peer: ghost.Peer, Node: s.opts.Node, Generation: generation},
 		left: wire.AppendEventBody(nil, ghost.Room.Name, &wire.LeftPeer{Peer: ghost.Peer, Reason: wire.ReasonDisconnected}),

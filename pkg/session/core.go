@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"crypto/rand"
 	"log/slog"
 	"runtime/debug"
@@ -226,6 +227,9 @@ func (c *core) done() {
 
 func (c *core) refuse(id int64, refusal *wire.Error) {
 	c.server.metrics.refused.WithLabelValues(string(refusal.Code)).Inc()
+	if c.debugs() { // without its message, which may quote what the client sent
+		c.debug("request refused", "request", id, "code", string(refusal.Code))
+	}
 	c.sink.Refuse(id, refusal)
 }
 
@@ -239,6 +243,11 @@ func (c *core) failed(fault any) {
 // hello is spared.
 func (c *core) debug(message string, attributes ...any) {
 	c.server.opts.Logger.Debug(message, append(c.who(), attributes...)...)
+}
+
+// debugs reports whether somebody reads what [core.debug] writes: what is said of each request costs nothing else.
+func (c *core) debugs() bool {
+	return c.server.opts.Logger.Enabled(context.Background(), slog.LevelDebug)
 }
 
 func (c *core) logger() *slog.Logger { return c.server.opts.Logger.With(c.who()...) }

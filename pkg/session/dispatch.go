@@ -162,7 +162,7 @@ func (c *core) dispatch(request wire.Request) {
 	case *wire.Leave:
 		c.member.Leave(once, body.Room, c.doneReply(c.begun(request)))
 	case *wire.Join:
-		c.member.Join(once, body, c.snapshotReply(c.begun(request)))
+		c.member.Join(once, body, c.seatReply(c.begun(request), body.Room))
 	case *wire.Peers:
 		c.handlePeers(c.begun(request), body)
 	case *wire.UpdateRoom:
@@ -186,6 +186,22 @@ func (c *core) doneReply(p pending) func(wire.Done, error) {
 
 func (c *core) snapshotReply(p pending) func(*wire.Snapshot, error) {
 	return func(snapshot *wire.Snapshot, err error) { c.answer(p, snapshot, err) }
+}
+
+// seatReply is snapshotReply for who wants a seat. It is logged for those who look for why a call does not connect.
+func (c *core) seatReply(p pending, room string) func(*wire.Snapshot, error) {
+	reply := c.snapshotReply(p)
+	if !c.debugs() {
+		return reply
+	}
+	return func(snapshot *wire.Snapshot, err error) {
+		if err == nil {
+			c.debug("seat taken", "room", room, "count", snapshot.Count, "capacity", snapshot.Capacity)
+		} else {
+			c.debug("seat refused", "room", room, "code", string(refusalOf(err).Code))
+		}
+		reply(snapshot, err)
+	}
 }
 
 // answer ends a request that was begun. It runs on the store's goroutine and does not block. The request's place is free

@@ -61,6 +61,7 @@ type Gateway struct {
 	name        string // shown to users
 	node        string // this process' id in the cluster, new at each start
 	logger      *slog.Logger
+	calm        *slog.Logger // logger for what clients, or an outage, can cause any number of times
 	verifier    *auth.Verifier
 	store       *store.Store
 	inbox       *store.Inbox
@@ -98,6 +99,9 @@ type Gateway struct {
 	endSessions  context.CancelFunc
 }
 
+// calmInterval is between lines that say the same of different clients.
+const calmInterval = time.Second
+
 // nodeIDLength is that of a node's id: 12 characters of 5 bits.
 const nodeIDLength = 12
 
@@ -118,6 +122,7 @@ func Open(ctx context.Context, opts Options) (*Gateway, error) {
 		g.name = host
 	}
 	g.logger = opts.Logger.With("node", g.name, "node_id", g.node)
+	g.calm = telemetry.Every(g.logger, calmInterval)
 	// Sessions outlive the context of Open, and end before the rest of the gateway does.
 	g.sessionsLife, g.endSessions = context.WithCancel(context.Background())
 	if err := g.open(ctx, opts); err != nil {
@@ -221,7 +226,7 @@ func (g *Gateway) openRooms(registry *prometheus.Registry) (err error) {
 	if g.rooms, err = room.New(room.Options{
 		Store: g.store, Node: g.node, Capacity: c.Rooms.Capacity, MaxCapacity: c.Rooms.MaxCapacity,
 		PerSession: c.Rooms.PerSession, StateKeys: c.Rooms.StateKeys, StateBytes: c.Rooms.StateBytes,
-		Logger: g.logger, Registerer: registry,
+		Logger: g.calm, Registerer: registry,
 	}); err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ func (g *Gateway) openSocketIO(registry *prometheus.Registry) error {
 	c := &g.config.SocketIO
 	events, err := classic.New(classic.Options{
 		Profiles: c.profiles(), Open: g.attach, Recovery: c.Recovery, MessageBytes: c.MessageBytes, Limits: g.wireLimits(),
-		Logger: g.logger, Registerer: registry,
+		Logger: g.calm, Registerer: registry,
 	})
 	if err != nil {
 		return err
@@ -53,7 +53,7 @@ func (g *Gateway) openSocketIO(registry *prometheus.Registry) error {
 		Packet:     socketio.Limits{Attachments: c.Attachments, Depth: c.JSONDepth, ConnectBytes: c.connectBytes()},
 		Sessions:   c.Sessions, QueuePackets: c.QueuePackets, QueueBytes: c.QueueBytes, NamespacesPerSession: c.Namespaces,
 		Origin: g.pageMayConnect, Admit: g.admit, NewID: g.newSID, Foreign: g.foreign, BindingCookie: c.BindingCookie,
-		Logger: g.logger, Registerer: registry,
+		Logger: g.calm, Registerer: registry,
 	})
 	if err != nil {
 		return err
@@ -111,7 +111,7 @@ func (g *Gateway) openHop(registry *prometheus.Registry) (err error) {
 		Key: g.key, Cluster: g.cluster, DialTimeout: g.config.Cluster.DialTimeout, Timeout: g.config.forwardTimeout(),
 		ReadTimeout: g.config.Limits.MessageReadTimeout, WriteTimeout: g.config.Session.WriteTimeout,
 		Unreachable: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { g.socketIO.RefuseUnknown(w, r) }),
-		Logger:      g.logger, Registerer: registry,
+		Logger:      g.calm, Registerer: registry,
 	})
 	return err
 }
