@@ -6,9 +6,6 @@ import (
 	"embed"
 	"encoding/hex"
 	"fmt"
-	"maps"
-	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -96,13 +93,10 @@ func newScripts(opts scriptOptions) (*scripts, error) {
 }
 
 // arguments are the names of the prelude for what a script is called with.
-var (
-	arguments = map[string]string{
-		"ROOM": "KEYS[1]", "LOG": "KEYS[2]", "HELD": "KEYS[3]", "ROOMS": "KEYS[4]", "AWAY": "KEYS[5]", "HOLDERS": "KEYS[6]",
-		"NAME": "ARGV[1]", "PREFIX": "ARGV[2]", "NODE": "ARGV[3]", "PEER": "ARGV[4]", "GENERATION": "ARGV[5]", "REQUEST": "ARGV[6]",
-	}
-	argumentNames = regexp.MustCompile(`\b(` + strings.Join(slices.Collect(maps.Keys(arguments)), "|") + `)\b`)
-)
+var arguments = map[string]string{
+	"ROOM": "KEYS[1]", "LOG": "KEYS[2]", "HELD": "KEYS[3]", "ROOMS": "KEYS[4]", "AWAY": "KEYS[5]", "HOLDERS": "KEYS[6]",
+	"NAME": "ARGV[1]", "PREFIX": "ARGV[2]", "NODE": "ARGV[3]", "PEER": "ARGV[4]", "GENERATION": "ARGV[5]", "REQUEST": "ARGV[6]",
+}
 
 // partMark begins a line that stands for parts, whose names follow.
 const partMark = "--@ "
@@ -119,13 +113,46 @@ func (o scriptOptions) render(name string) (string, error) {
 	if o.sharded {
 		publish = "SPUBLISH"
 	}
-	text := argumentNames.ReplaceAllStringFunc(b.String(), func(name string) string { return arguments[name] })
 	return strings.NewReplacer(
 		"@PUBLISH@", publish,
 		"@LOG_LENGTH@", strconv.Itoa(o.logLength),
 		"@WINDOWS@", strconv.FormatInt(2*o.resumeWindow.Milliseconds(), 10),
 		"@WINDOW@", strconv.FormatInt(o.resumeWindow.Milliseconds(), 10),
-	).Replace(text), nil
+	).Replace(withArguments(b.String())), nil
+}
+
+// withArguments puts arguments in place of their names, which are whole words. A regular expression took most of the time in which a store
+// opens.
+func withArguments(text string) string {
+	var b strings.Builder
+	b.Grow(len(text) + len(text)/4)
+	for text != "" {
+		word := text[:lengthWhile(text, isWordByte)]
+		if argument, ok := arguments[word]; ok {
+			b.WriteString(argument)
+		} else {
+			b.WriteString(word)
+		}
+		text = text[len(word):]
+		between := lengthWhile(text, func(c byte) bool { return !isWordByte(c) })
+		b.WriteString(text[:between])
+		text = text[between:]
+	}
+	return b.String()
+}
+
+// lengthWhile gives how long the beginning of a text is whose bytes all are as they should be.
+func lengthWhile(text string, is func(byte) bool) int {
+	for i := range len(text) {
+		if !is(text[i]) {
+			return i
+		}
+	}
+	return len(text)
+}
+
+func isWordByte(c byte) bool {
+	return c == '_' || '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
 }
 
 // include writes a file, and in place of each line that names parts these.
