@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/time/rate"
 
 	"github.com/signalbox-rtc/signalbox/pkg/auth"
@@ -225,10 +226,13 @@ func (c *core) done() {
 	c.changed.Signal()
 }
 
-func (c *core) refuse(id int64, refusal *wire.Error) {
+func (c *core) refuse(id int64, refusal *wire.Error) { c.refuseIn(c.tracing.context(), id, refusal) }
+
+// refuseIn is refuse for a request that is part of a trace.
+func (c *core) refuseIn(span trace.SpanContext, id int64, refusal *wire.Error) {
 	c.server.metrics.refused.WithLabelValues(string(refusal.Code)).Inc()
 	if c.debugs() { // without its message, which may quote what the client sent
-		c.debug("request refused", "request", id, "code", string(refusal.Code))
+		c.debugIn(span, "request refused", "request", id, "code", string(refusal.Code))
 	}
 	c.sink.Refuse(id, refusal)
 }
@@ -242,7 +246,12 @@ func (c *core) failed(fault any) {
 // debug logs what logger would with a level of debugging, where mostly nobody reads it: to make a logger takes a kilobyte, which a
 // hello is spared.
 func (c *core) debug(message string, attributes ...any) {
-	c.server.opts.Logger.Debug(message, append(c.who(), attributes...)...)
+	c.debugIn(c.tracing.context(), message, attributes...)
+}
+
+// debugIn is debug for what is part of a trace.
+func (c *core) debugIn(span trace.SpanContext, message string, attributes ...any) {
+	c.server.opts.Logger.Debug(message, append(c.who(span), attributes...)...)
 }
 
 // debugs reports whether somebody reads what [core.debug] writes: what is said of each request costs nothing else.
@@ -250,18 +259,18 @@ func (c *core) debugs() bool {
 	return c.server.opts.Logger.Enabled(context.Background(), slog.LevelDebug)
 }
 
-func (c *core) logger() *slog.Logger { return c.server.opts.Logger.With(c.who()...) }
+func (c *core) logger() *slog.Logger { return c.server.opts.Logger.With(c.who(c.tracing.context())...) }
 
-// who are the attributes by which a line of the log names the session.
-func (c *core) who() []any {
+// who are the attributes by which a line of the log names the session, and the trace that the line is part of.
+func (c *core) who(span trace.SpanContext) []any {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	who := []any{"session", c.client.ID, "transport", c.client.Transport}
 	if c.identity != nil {
 		who = append(who, "app", c.identity.App)
 	}
-	if trace := c.tracing.context(); trace.IsSampled() {
-		who = append(who, "trace_id", trace.TraceID().String())
+	if span.IsSampled() {
+		who = append(who, "trace_id", span.TraceID().String())
 	}
 	return who
 }

@@ -196,9 +196,9 @@ func (c *core) seatReply(p pending, room string) func(*wire.Snapshot, error) {
 	}
 	return func(snapshot *wire.Snapshot, err error) {
 		if err == nil {
-			c.debug("seat taken", "room", room, "count", snapshot.Count, "capacity", snapshot.Capacity)
+			c.debugIn(p.trace.context(), "seat taken", "room", room, "count", snapshot.Count, "capacity", snapshot.Capacity)
 		} else {
-			c.debug("seat refused", "room", room, "code", string(refusalOf(err).Code))
+			c.debugIn(p.trace.context(), "seat refused", "room", room, "code", string(refusalOf(err).Code))
 		}
 		reply(snapshot, err)
 	}
@@ -211,7 +211,7 @@ func (c *core) answer(p pending, body wire.ReplyBody, err error) {
 	if err != nil {
 		refusal := refusalOf(err)
 		c.answered(p, resultOf(refusal.Code), refusal)
-		c.refuse(p.id, refusal)
+		c.refuseIn(p.trace.context(), p.id, refusal)
 		return
 	}
 	c.answered(p, resultOK, nil)

@@ -227,6 +227,8 @@ func TestTraceOfStrangers(t *testing.T) {
 	require.Len(t, joined.Links, 1)
 	require.Equal(t, connected.SpanId, joined.Links[0].SpanId)
 	only(t, receiver.all(hex.EncodeToString(joined.TraceId)), "EVALSHA join", joined.SpanId)
+	require.Regexp(t, `"msg":"seat taken".*"trace_id":"`+hex.EncodeToString(joined.TraceId)+`"`, gateways[0].log.String(), "the line of a request names its trace")
+	require.Regexp(t, `"msg":"session opened".*"trace_id":"`+hex.EncodeToString(connected.TraceId)+`"`, gateways[0].log.String())
 }
 
 // A resume, a refused hello, and a client that goes without one.
@@ -278,6 +280,7 @@ func TestTraceOfSocketIO(t *testing.T) {
 		p.emit(`2["join","hall"]`)
 		p.await("42")
 	}
+	ada.await(`42["otherjoin"`) // her gateway knows to whom the message goes
 	ada.emit(`2["message","hall",{"type":"offer"}]`)
 	bob.await(`42["message"`)
 	for _, g := range gateways {
