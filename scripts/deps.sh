@@ -19,6 +19,8 @@ node_major=$(node -p 'process.versions.node.split(".")[0]')
 debian_packages() {
     local packages=()
     has redis-server || packages+=(redis-server)
+    # With promtool. Tests run it by themselves, for a minute each.
+    has prometheus || packages+=(prometheus)
     has chromium || packages+=(chromium chromium-sandbox fonts-liberation)
     # The race detector needs cgo, and that a C compiler with its headers.
     has cc || packages+=(gcc libc6-dev)
@@ -34,6 +36,10 @@ debian_packages() {
     ${root[@]+"${root[@]}"} apt-get update -q
     ${root[@]+"${root[@]}"} env DEBIAN_FRONTEND=noninteractive \
         apt-get install -q -y --no-install-recommends "${packages[@]}"
+    # The package starts a Prometheus that nobody here asked for, on the port of our own operations address.
+    if [[ " ${packages[*]} " == *" prometheus "* ]] && [ -d /run/systemd/system ]; then
+        ${root[@]+"${root[@]}"} systemctl disable --quiet --now prometheus
+    fi
 }
 
 # npm_packages installs a folder's packages unless those of this very lock file are there already: a

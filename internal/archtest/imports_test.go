@@ -62,9 +62,10 @@ var mayImport = map[string][]string{
 	"internal/testnames":  nil,
 
 	// Tests of the whole.
-	"test/chaos": nil,
-	"test/sim":   nil,
-	"test/watch": nil,
+	"test/chaos":         nil,
+	"test/observability": nil,
+	"test/sim":           nil,
+	"test/watch":         nil,
 }
 
 // reserved are modules that only the packages in users may import; inTests lists those whose tests

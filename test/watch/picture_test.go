@@ -51,7 +51,7 @@ func TestPictures(t *testing.T) {
 <!-- Drawn from a cluster with something to do: make dashboards-docs -->
 
 The chart brings six dashboards for Grafana (` + "`dashboards.enabled`" + `, [helm/signalbox/dashboards](../helm/signalbox/dashboards)). They
-have variables for the namespace, gateways and apps, and links to each other and to the runbooks. These pictures show the
+have variables for the namespace, gateways and apps, and links to each other and to the [runbooks](runbooks/README.md). These pictures show the
 answers to their queries, not Grafana's own drawing: ninety seconds of two gateways on one machine, with four calls in which
 one side loses its connection and comes back, a visitor, and a socket.io client on polling.
 `)
