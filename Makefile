@@ -115,8 +115,8 @@ test-sbom: ## the list of what a program is made of, from a gateway that is buil
 	cd scripts/sbom && go test -count=1 -timeout $(TIMEOUT) .
 
 .PHONY: chart-docs
-chart-docs: ## the chart's README and values.schema.json again, from values.yaml and the gateway's configuration
-	cd test/chart && go test -count=1 -ldflags=-w -run '^(TestReadme|TestSchema)$$' . -update
+chart-docs: ## the chart's README, its notes in README.md and values.schema.json again, from values.yaml and the gateway's configuration
+	cd test/chart && go test -count=1 -ldflags=-w -run '^(TestReadme|TestReadmeShowsTheNotes|TestSchema)$$' . -update
 
 .PHONY: dashboards
 dashboards: ## the chart's dashboards again, from internal/dashboards

@@ -293,3 +293,22 @@ func schemaKeys(properties map[string]any, prefix string) (keys []string) {
 
 // freeMaps may be given less than the schema knows, and values.yaml shows them as one value.
 var freeMaps = map[string]bool{"affinity": true, "updateStrategy": true, "httpRoute.timeouts": true, "keda.fallback": true}
+
+// The README shows what whoever installs the chart as it says is told.
+func TestReadmeShowsTheNotes(t *testing.T) {
+	const begin, end = "<!-- notes: written by make chart-docs -->\n```text\n", "```\n"
+	notes := strings.TrimSpace(mustRender(t, release{values: variants(t)["single-redis"]})["NOTES.txt"]) + "\n"
+	path := filepath.Join(root, "README.md")
+	raw, err := os.ReadFile(path)
+	require.NoError(t, err)
+	before, rest, found := strings.Cut(string(raw), begin)
+	require.True(t, found, "README.md has no place for the notes")
+	shown, after, found := strings.Cut(rest, end)
+	require.True(t, found)
+	require.Contains(t, before, "install calls helm/signalbox --namespace signaling \\\n        -f helm/signalbox/ci/single-redis-values.yaml --dry-run=client")
+	if *update {
+		require.NoError(t, os.WriteFile(path, []byte(before+begin+notes+end+after), 0o644)) //nolint:gosec // a page for everybody
+		return
+	}
+	require.Equal(t, notes, shown, "run make chart-docs")
+}
