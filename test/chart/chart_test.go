@@ -303,6 +303,11 @@ func TestRules(t *testing.T) {
 	require.Equal(t, map[string]string{"severity": "warning", "team": "calls"}, group.Rules[1].Labels)
 	require.EqualValues(t, "10m", *group.Rules[1].For)
 
+	group = test(rules("prometheusRule: {enabled: true, runbookUrl: 'https://wiki.example.org/calls/'}"))
+	require.Equal(t, map[string]string{
+		"summary": alert.Annotations["summary"], "runbook_url": "https://wiki.example.org/calls/SignalboxTest.md",
+	}, group.Rules[1].Annotations)
+
 	group = test(rules("prometheusRule: {enabled: true, disabled: [SignalboxTest]}"))
 	require.Len(t, group.Rules, 1)
 	require.Nil(t, test(rules("prometheusRule: {enabled: true, disabled: [SignalboxTest, 'signalbox:sessions:sum']}")), "an empty group")

@@ -206,7 +206,7 @@ type PagesConfig struct {
 
 // MetricsConfig is about what is measured.
 type MetricsConfig struct {
-	LatencySamples int `koanf:"latency_samples" default:"200" min:"0" max:"1000000" doc:"Messages a second, about, whose time to their receivers is measured (signalbox_relay_latency_seconds). When more are sent, they are picked by chance. 0: none."`
+	LatencySamples int `koanf:"latency_samples" default:"50" min:"0" max:"1000000" doc:"Messages a second, about, whose time to their receivers is measured (signalbox_relay_latency_seconds). When more are sent, they are picked by chance. 0: none."`
 	Apps           int `koanf:"apps" default:"20" min:"0" max:"1000" doc:"Apps that have a label of their own in metrics: the first ones of apps. All others together are \"other\"."`
 }
 
