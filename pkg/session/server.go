@@ -184,7 +184,7 @@ func (s *Server) Serve(ctx context.Context, conn Conn, client Client, ended func
 	session := newSession(s, conn, client, ended)
 	session.traceConnect(ctx)
 	session.start(ctx)
-	session.read()
+	session.read() //nolint:contextcheck // whether a line is logged does not depend on one
 }
 
 // ended counts a connection out.

@@ -158,8 +158,8 @@ func (a *await) run(ctx context.Context) (public, operations net.Listener, err e
 
 	err = a.reached(ctx, failed)
 	end()
-	a.endServer(a.publicHTTP)
-	a.endServer(a.opsHTTP)
+	a.endServer(ctx, a.publicHTTP)
+	a.endServer(ctx, a.opsHTTP)
 	serving.Wait()
 	if err == nil {
 		err = errors.Join(lentPublic.giveBack(), lentOperations.giveBack())
@@ -205,8 +205,8 @@ func (a *await) reached(ctx context.Context, failed <-chan error) error {
 }
 
 // endServer ends a server without cutting answers off.
-func (a *await) endServer(server *http.Server) {
-	ctx, cancel := context.WithTimeout(context.Background(), awaitEndTimeout)
+func (a *await) endServer(ctx context.Context, server *http.Server) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), awaitEndTimeout)
 	defer cancel()
 	if server.Shutdown(ctx) != nil {
 		_ = server.Close()
