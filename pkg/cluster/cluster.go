@@ -325,6 +325,9 @@ func newMetrics(reg prometheus.Registerer, lapses int) *metrics {
 		forgotten: metric.Counter("signalbox_cluster_forgotten_total",
 			"How often Redis knew nothing of this node any more: it has lost its data."),
 	}
+	for _, result := range []string{"ok", "failed"} {
+		m.beats.WithLabelValues(result)
+	}
 	m.lapsed.Add(float64(lapses))
 	reg.MustRegister(m.nodes, m.beats, m.lapsed, m.forgotten)
 	return m

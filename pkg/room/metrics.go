@@ -37,6 +37,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			"Room events that reached this node without a receiver for them: no_room, no_peer, seen (known from the snapshot), or old (of a life of the room that is over).", "reason"),
 	}
 	m.joined = m.joins.WithLabelValues("ok")
+	for _, code := range wire.Codes {
+		m.joins.WithLabelValues(string(code))
+	}
 	m.resumes = metric.Counters("signalbox_resumed_seats_total", "Seats that sessions came back for: replayed, resync, gone, or refused (the whole resume).", "result")
 	m.replays = metric.Counters("signalbox_room_replays_total", "Rooms that were brought back in line: replayed from the log, or put right because of log (too short), epoch, rewound, seat (missing), emptied or subscription.", "result")
 	m.resyncs = metric.Counter("signalbox_resyncs_total", "Peers that had to start over from a snapshot.")

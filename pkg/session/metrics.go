@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/signalbox-rtc/signalbox/pkg/auth"
 	"github.com/signalbox-rtc/signalbox/pkg/telemetry/metric"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
@@ -75,6 +76,12 @@ func newMetrics(reg prometheus.Registerer, transports, apps []string) *metrics {
 	}
 	for _, word := range wire.CloseCodes {
 		m.closed.WithLabelValues(word, "server")
+	}
+	for _, result := range []string{"ok", "missing", "ambiguous", "origin", "resume_failed"} {
+		m.hellos.WithLabelValues(result)
+	}
+	for _, reason := range auth.Reasons {
+		m.hellos.WithLabelValues(string(reason))
 	}
 	m.closed.WithLabelValues("normal", "client")
 	m.closed.WithLabelValues("lost", "network")
