@@ -101,8 +101,11 @@ func linked(module *debug.Module, cache string) (cyclonedx.Component, error) {
 		}
 		component.Hashes = &[]cyclonedx.Hash{{Algorithm: cyclonedx.HashAlgoSHA256, Value: hex.EncodeToString(sum)}}
 	}
-	if id := licence(filepath.Join(cache, escaped(module.Path)+"@"+module.Version)); id != "" {
-		component.Licenses = &cyclonedx.Licenses{{License: &cyclonedx.License{ID: id}}}
+	if ids := licence(filepath.Join(cache, escaped(module.Path)+"@"+module.Version)); len(ids) > 0 {
+		component.Licenses = new(cyclonedx.Licenses)
+		for _, id := range ids {
+			*component.Licenses = append(*component.Licenses, cyclonedx.LicenseChoice{License: &cyclonedx.License{ID: id}})
+		}
 	}
 	return component, nil
 }

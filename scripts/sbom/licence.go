@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -24,9 +25,9 @@ var licences = []struct {
 	{"BSD-2-Clause", []string{"Redistribution and use in source and binary forms", "THIS SOFTWARE IS PROVIDED"}},
 }
 
-// licence names the licence of a module's folder by its file; empty when there is none, or none that is known, or more than one:
-// nothing is better than a guess.
-func licence(dir string) string {
+// licence names the licences of a module's folder by its file: more than one where it has the texts of several, as where a part
+// of a module comes from elsewhere. Empty when there is none, or none that is known: nothing is better than a guess.
+func licence(dir string) []string {
 	for _, name := range licenceFiles {
 		text, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
@@ -34,23 +35,18 @@ func licence(dir string) string {
 		}
 		return recognise(string(text))
 	}
-	return ""
+	return nil
 }
 
-func recognise(text string) string {
+func recognise(text string) (found []string) {
 	text = strings.Join(strings.Fields(text), " ") // lines are broken anywhere
-	found := ""
 	for _, known := range licences {
 		all := true
 		for _, sentence := range known.sentences {
 			all = all && strings.Contains(text, sentence)
 		}
-		switch {
-		case !all, known.id == "BSD-2-Clause" && found == "BSD-3-Clause": // which holds all of the other
-		case found != "":
-			return "" // two texts in one file: of which part is which, a person has to read
-		default:
-			found = known.id
+		if all && (known.id != "BSD-2-Clause" || !slices.Contains(found, "BSD-3-Clause")) { // which holds all of the other
+			found = append(found, known.id)
 		}
 	}
 	return found
