@@ -42,7 +42,7 @@ func newMetrics(reg prometheus.Registerer, transports, apps []string) *metrics {
 		refused: metric.Counters("signalbox_requests_refused_total", "Requests that were answered with an error, by its code.", "code"),
 		frameBytes: metric.Counter("signalbox_sent_bytes_total",
 			"Bytes of messages written to clients, with their WebSocket headers, without TLS and TCP."),
-		batches: metric.Histogram("signalbox_write_batch_messages", "Messages in one vectored write.",
+		batches: metric.Histogram("signalbox_write_batch_messages", "Messages in one vectored write: all that waited for the connection, so how deep its queue was.",
 			[]float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 512}),
 		dropped: metric.Counters("signalbox_messages_dropped_total",
 			"Messages that were not written: queue_full (the session is closed with it), write (a write failed, which ends it, too) or ended (the session was over).", "reason"),
