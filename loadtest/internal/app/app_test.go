@@ -353,7 +353,7 @@ func TestCompareWithBase(t *testing.T) {
 		"compare", "-peer", "base", "-base-gateway", os.Getenv("LOADTEST_GATEWAY"), "-tolerance", "1000", "-rows", "call-saturated,join-leave",
 		"-rounds", "1", "-duration", "500ms", "-warmup", "100ms", "-clients", "8", "-results", dir,
 	}, nil, &stdout, &stderr)
-	require.NoError(t, err, stderr.String())
+	require.NoError(t, err, "%s%s", stderr.String(), failures(dir))
 	for _, want := range []string{"the base is", "at most 1000", "at least 0.00", "met"} {
 		require.Contains(t, stdout.String(), want)
 	}
@@ -415,4 +415,20 @@ func TestCommandLine(t *testing.T) {
 	err := app.Run(t.Context(), []string{"call", "-attach", "192.0.2.1:80"}, nil, &out, &out)
 	require.ErrorContains(t, err, "allow-remote")
 	require.True(t, strings.Contains(out.String(), "targets:"))
+}
+
+// failures gives what the results in a folder tell of errors.
+func failures(dir string) string {
+	files, _ := filepath.Glob(filepath.Join(dir, "*.json"))
+	var text strings.Builder
+	for _, name := range files {
+		if file, err := os.Open(name); err == nil {
+			results, _ := report.ReadJSON(file)
+			_ = file.Close()
+			for _, result := range results {
+				fmt.Fprintf(&text, "%s: %v\n", filepath.Base(name), result.Errors)
+			}
+		}
+	}
+	return text.String()
 }
