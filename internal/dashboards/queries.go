@@ -43,11 +43,6 @@ func mean(metric, labels string, more ...string) string {
 	return rate(metric+"_sum", labels, more...) + "\n/\n" + rate(metric+"_count", labels, more...)
 }
 
-// within is the part of a histogram's values up to a bound, one of its classic buckets.
-func within(metric, bound string) string {
-	return rate(metric+"_bucket", "", `le="`+bound+`"`) + "\n/\n" + rate(metric+"_count", "")
-}
-
 // one is the only query of a panel.
 func one(expr, legend string) []Query { return []Query{{Expr: expr, Legend: legend}} }
 

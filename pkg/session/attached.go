@@ -41,7 +41,7 @@ func (s *Server) Attach(ctx context.Context, hello *wire.Hello, sink Sink, clien
 	a.traceConnect(ctx)
 	s.metrics.connections.WithLabelValues(client.Transport).Inc()
 	s.metrics.requests.byType[wire.TypeHello].Inc()
-	if refusal, code := a.hello(hello); refusal != nil {
+	if refusal, code := a.hello(hello); refusal != nil { //nolint:contextcheck // what it asks of the store outlives it
 		s.metrics.refused.WithLabelValues(string(refusal.Code)).Inc()
 		s.ended(client.Transport, a.started, cause{word: code.String(), initiator: "server"})
 		return nil, refusal

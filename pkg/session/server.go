@@ -110,6 +110,8 @@ type Options struct {
 	Apps []string
 	// Tracer makes the spans of connects and requests; nil for none.
 	Tracer trace.Tracer
+	// Sample decides of each connect and each request whether it begins a trace; all do if nil.
+	Sample func() bool
 	// TrustParents lets a client that comes with a place in a trace be part of it, with all its requests. Otherwise its spans
 	// only have a link to it.
 	TrustParents bool

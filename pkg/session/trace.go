@@ -19,16 +19,23 @@ type tracing struct {
 	joined bool
 }
 
+// sampled reports whether something is to be traced that belongs to no trace yet.
+func (s *Server) sampled() bool { return s.opts.Sample == nil || s.opts.Sample() }
+
 // traceConnect begins the span of a connection. The span context in ctx, if there is one, is the client's own.
 func (c *core) traceConnect(ctx context.Context) {
 	tracer := c.server.opts.Tracer
 	if tracer == nil {
 		return
 	}
-	client, parent := trace.SpanContextFromContext(ctx), context.Background()
+	client := trace.SpanContextFromContext(ctx)
+	trusted := client.IsValid() && c.server.opts.TrustParents
+	if !trusted && !c.server.sampled() {
+		return
+	}
+	parent := context.Background()
 	options := make([]trace.SpanStartOption, 0, 2)
 	options = append(options, trace.WithSpanKind(trace.SpanKindServer))
-	trusted := client.IsValid() && c.server.opts.TrustParents
 	switch {
 	case trusted:
 		parent = trace.ContextWithRemoteSpanContext(parent, client)
@@ -89,14 +96,18 @@ type requestTrace struct{ span trace.Span }
 
 // traceRequest begins the span of a request, and has what is asked of the store for it be part of its trace; nil if it is not traced.
 func (c *core) traceRequest(timer *requestTimer, request wire.Request) *requestTrace {
+	joined := c.tracing != nil && c.tracing.joined
+	if !joined && !c.server.sampled() {
+		c.member.Trace(nil)
+		return nil
+	}
 	parent := context.Background()
 	options := make([]trace.SpanStartOption, 0, 2)
 	options = append(options, trace.WithSpanKind(trace.SpanKindServer))
 	switch {
-	case c.tracing == nil:
-	case c.tracing.joined:
+	case joined:
 		parent = trace.ContextWithSpanContext(parent, c.tracing.context())
-	default:
+	case c.tracing != nil:
 		options = append(options, trace.WithLinks(trace.Link{SpanContext: c.tracing.context()}))
 	}
 	_, span := c.server.opts.Tracer.Start(parent, timer.span, options...)

@@ -295,7 +295,7 @@ func (s *subscription) session(ctx context.Context) (reason string, err error) {
 		}
 		switch message.kind {
 		case pushMessage:
-			s.deliver(message)
+			s.deliver(message) //nolint:contextcheck // a span of another node is no context of this one
 		case pushPong:
 			if confirmed == len(s.channels) {
 				s.inbox.setReady(s, true)

@@ -89,7 +89,7 @@ func (l *lane) execute(ctx context.Context, calls []*call) {
 	ctx, cancel := context.WithTimeout(ctx, l.timeout)
 	defer cancel()
 	for _, c := range calls {
-		c.sent(len(calls))
+		c.sent(len(calls)) //nolint:contextcheck // a span is of its request, not of the pipeline
 	}
 	groups := l.groups.split(calls)
 	defer l.groups.clear()

@@ -56,7 +56,7 @@ func (t *Trail) Written(session string) {
 	if !t.publish.IsSampled() || t.store.opts.Tracer == nil || t.receivers.Add(1) > maxDeliverySpans {
 		return
 	}
-	ctx := trace.ContextWithRemoteSpanContext(context.Background(), t.publish)
+	ctx := trace.ContextWithRemoteSpanContext(spanless, t.publish)
 	_, span := t.store.opts.Tracer.Start(ctx, "deliver "+t.kind, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithTimestamp(t.arrived),
 		trace.WithAttributes(attribute.String("signalbox.app", t.room.App), attribute.String("signalbox.room", t.room.Name),
 			attribute.String("signalbox.session", session), attribute.Int("signalbox.partition", t.partition)))
@@ -101,13 +101,16 @@ func parseStamp(stamp string) (sent time.Time, publish trace.SpanContext, err er
 	}
 	if traced {
 		carrier := propagation.MapCarrier{traceparent: parent}
-		publish = trace.SpanContextFromContext(propagation.TraceContext{}.Extract(context.Background(), carrier))
+		publish = trace.SpanContextFromContext(propagation.TraceContext{}.Extract(spanless, carrier))
 		if !publish.IsValid() {
 			return sent, publish, errRecord
 		}
 	}
 	return sent, publish, nil
 }
+
+// spanless is the context that those of spans are made of: calls of the store outlive whoever makes them.
+var spanless = context.Background()
 
 // traceparent is the name of the field of a place in a trace, https://www.w3.org/TR/trace-context/#traceparent-header.
 const traceparent = "traceparent"
@@ -125,7 +128,7 @@ func (s *Store) traceCall(script *script, seat Seat, partition int) *callTrace {
 	if seat.Span == nil || s.opts.Tracer == nil {
 		return nil
 	}
-	ctx := trace.ContextWithSpan(context.Background(), seat.Span)
+	ctx := trace.ContextWithSpan(spanless, seat.Span)
 	_, span := s.opts.Tracer.Start(ctx, "EVALSHA "+script.name, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
 		attribute.String("db.system.name", "redis"), attribute.String("db.operation.name", "EVALSHA"),
 		attribute.String("db.stored_procedure.name", script.name), attribute.Int("signalbox.partition", partition)))
@@ -142,7 +145,7 @@ func (c *call) sent(pipeline int) {
 		return
 	}
 	kind, _, _ := strings.Cut(c.strings[messageType], string(stampMark))
-	ctx := trace.ContextWithSpan(context.Background(), c.trace.script)
+	ctx := trace.ContextWithSpan(spanless, c.trace.script)
 	ctx, c.trace.publish = c.trace.tracer.Start(ctx, "publish "+kind, trace.WithSpanKind(trace.SpanKindProducer))
 	carrier := propagation.MapCarrier{}
 	propagation.TraceContext{}.Inject(ctx, carrier)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -50,6 +51,7 @@ type TracesOptions struct {
 // bounded queue and are dropped when it is full.
 type Traces struct {
 	provider *sdk.TracerProvider
+	oneIn    int64
 	queue    int64
 	log      *slog.Logger
 
@@ -82,7 +84,7 @@ func NewTraces(ctx context.Context, opts TracesOptions) (*Traces, error) {
 	if opts.Timeout == 0 {
 		opts.Timeout = defaultExportTimeout
 	}
-	t := &Traces{queue: int64(opts.Queue), log: Every(opts.Logger, traceLogInterval)}
+	t := &Traces{oneIn: int64(opts.OneIn), queue: int64(opts.Queue), log: Every(opts.Logger, traceLogInterval)}
 	exports := metric.Counters("signalbox_trace_exports_total", "Batches of spans sent to the OTLP receiver, repetitions not counted, by result: ok or error.", "result")
 	t.exports.ok, t.exports.failed = exports.WithLabelValues("ok"), exports.WithLabelValues("error")
 	t.dropped = metric.Counter("signalbox_trace_spans_dropped_total", "Spans that were dropped, because too many waited for the OTLP receiver or it did not take them.")
@@ -107,7 +109,7 @@ func NewTraces(ctx context.Context, opts TracesOptions) (*Traces, error) {
 		sdk.WithMaxQueueSize(opts.Queue), sdk.WithMaxExportBatchSize(min(opts.Queue, sdk.DefaultMaxExportBatchSize)),
 		sdk.WithExportTimeout(exportRetries*opts.Timeout))
 	t.provider = sdk.NewTracerProvider(sdk.WithResource(about), sdk.WithSpanProcessor(&boundedProcessor{SpanProcessor: batches, traces: t}),
-		sdk.WithSampler(sdk.ParentBased(sdk.TraceIDRatioBased(1/float64(opts.OneIn)))))
+		sdk.WithSampler(sdk.ParentBased(sdk.AlwaysSample())))
 	return t, nil
 }
 
@@ -134,7 +136,11 @@ func (o *TracesOptions) attributes() []attribute.KeyValue {
 	return attributes
 }
 
-// Tracer makes spans.
+// Sample decides by chance whether a trace is to begin here: what is not traced is spared the making of a span that nobody sees,
+// which is most of what tracing one of many requests costs.
+func (t *Traces) Sample() bool { return t.oneIn == 1 || rand.Int64N(t.oneIn) == 0 }
+
+// Tracer makes spans. All that have no parent are sampled: see [Traces.Sample].
 func (t *Traces) Tracer() trace.Tracer {
 	return t.provider.Tracer("github.com/signalbox-rtc/signalbox")
 }

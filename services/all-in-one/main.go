@@ -93,7 +93,7 @@ func run(ctx context.Context, opts *options, out io.Writer) error {
 		gateway, err := open(ctx, opts, url, "gateway-"+strconv.Itoa(i+1), port)
 		if err != nil {
 			for _, opened := range gateways {
-				opened.Close()
+				opened.Close() //nolint:contextcheck // it waits for nothing
 			}
 			return err
 		}

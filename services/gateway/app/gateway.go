@@ -126,7 +126,7 @@ func Open(ctx context.Context, opts Options) (*Gateway, error) {
 	// Sessions outlive the context of Open, and end before the rest of the gateway does.
 	g.sessionsLife, g.endSessions = context.WithCancel(context.Background())
 	if err := g.open(ctx, opts); err != nil {
-		g.Close()
+		g.Close() //nolint:contextcheck // it waits for nothing
 		return nil, err
 	}
 	return g, nil
@@ -243,7 +243,7 @@ func (g *Gateway) openRooms(registry *prometheus.Registry) (err error) {
 		RequestsWait: c.Limits.RequestsWait, BadMessages: c.Limits.BadMessages,
 		MessageBytes: c.Limits.MessageBytes, RoomsPerSession: c.Rooms.PerSession, StateBytes: c.Rooms.StateBytes,
 		Transports: []string{transportWebSocket, transportSocketIO}, Apps: g.config.labelledApps(),
-		Tracer: g.tracer(), TrustParents: c.Tracing.TrustParents,
+		Tracer: g.tracer(), Sample: g.sample(), TrustParents: c.Tracing.TrustParents,
 		Logger: g.logger, Registerer: registry,
 	}); err != nil {
 		return err
@@ -320,7 +320,7 @@ func (g *Gateway) WaitReady(ctx context.Context) error {
 // Run serves until ctx ends, then ends in order within shutdown.timeout. It must be called once. It ends with
 // [cluster.ErrLapsed] when the other gateways have taken this one for dead: see [Gateway.RunAnew].
 func (g *Gateway) Run(ctx context.Context) error {
-	defer g.Close()
+	defer g.Close() //nolint:contextcheck // it waits for nothing
 	parts, life := newParts(), context.WithoutCancel(ctx)
 	// Each part lives as long as what stands on it: ended in the opposite order.
 	storeLife := parts.start(life, func(ctx context.Context) error { return g.store.Run(ctx) })
@@ -424,9 +424,7 @@ func (g *Gateway) Close() {
 	if g.store != nil {
 		_ = g.store.Close()
 	}
-	now, cancel := context.WithCancel(context.Background())
-	cancel()
-	g.closeTraces(now) // does nothing after Run has
+	g.closeTraces(over) // does nothing after Run has
 }
 
 // parts are goroutines that each end when told, and whose first failure ends the gateway.

@@ -42,6 +42,21 @@ func (g *Gateway) tracer() trace.Tracer {
 	return g.traces.Tracer()
 }
 
+// sample decides whether a trace begins; nil if nothing is traced.
+func (g *Gateway) sample() func() bool {
+	if g.traces == nil {
+		return nil
+	}
+	return g.traces.Sample
+}
+
+// over is a context that has ended, for what is not waited for.
+var over = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
 // closeTraces exports the last spans, until ctx ends.
 func (g *Gateway) closeTraces(ctx context.Context) {
 	if g.traces == nil {
