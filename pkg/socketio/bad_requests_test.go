@@ -344,6 +344,7 @@ func TestBadProbes(t *testing.T) {
 		}, []metric{{"upgrades_total", "failed", 1}}},
 		{"Many", func(a *target, c *pollClient) {
 			first := a.dial("4", "&sid="+c.sid)
+			synctest.Wait() // it is the one that is heard, which dialing alone does not tell
 			for range 300 {
 				require.Equal(a.site.t, 1008, a.dial("4", "&sid="+c.sid).readClose())
 			}
