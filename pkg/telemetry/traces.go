@@ -71,7 +71,7 @@ const (
 
 // NewTraces starts to export. Nothing is asked of the receiver here: whether it is there shows in the metrics and in the log.
 func NewTraces(ctx context.Context, opts TracesOptions) (*Traces, error) {
-	endpoint, err := otlpEndpoint(opts.Endpoint)
+	endpoint, err := OTLPEndpoint(opts.Endpoint)
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +113,8 @@ func NewTraces(ctx context.Context, opts TracesOptions) (*Traces, error) {
 	return t, nil
 }
 
-func otlpEndpoint(text string) (string, error) {
+// OTLPEndpoint checks the URL of an OTLP receiver over HTTP, and gives it with its path.
+func OTLPEndpoint(text string) (string, error) {
 	endpoint, err := url.Parse(text)
 	if err != nil || endpoint.Host == "" || endpoint.Scheme != "http" && endpoint.Scheme != "https" {
 		return "", errors.New("telemetry: the OTLP receiver's address is not like http://host:4318")

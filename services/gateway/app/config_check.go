@@ -14,6 +14,7 @@ import (
 	"unicode"
 
 	"github.com/signalbox-rtc/signalbox/pkg/auth"
+	"github.com/signalbox-rtc/signalbox/pkg/telemetry"
 )
 
 // DemoApp is the id of the app that demo.enabled opens.
@@ -261,8 +262,7 @@ func (k *checker) atMost(key string, value int, limitKey string, limit int) {
 func (k *checker) tracing() {
 	c := &k.config.Tracing
 	if c.Endpoint != "" {
-		endpoint, err := url.Parse(c.Endpoint)
-		if err != nil || endpoint.Host == "" || endpoint.Scheme != "http" && endpoint.Scheme != "https" {
+		if _, err := telemetry.OTLPEndpoint(c.Endpoint); err != nil {
 			k.fail(fmt.Sprintf("tracing.endpoint: %q is not like http://host:4318", c.Endpoint), "tracing.endpoint")
 		}
 	}
