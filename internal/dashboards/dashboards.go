@@ -74,8 +74,23 @@ const (
 	pages        = "https://github.com/signalbox-rtc/signalbox/blob/main/docs/"
 )
 
-// Size gives a panel's width and height in the grid.
-func (p *Panel) Size() (width, height int) {
+// Place puts the row's panels beside and below each other from y on, and gives where that ends.
+func (r *Row) Place(y int, put func(p *Panel, x, y, width, height int)) int {
+	x, tallest := 0, 0
+	for i := range r.Panels {
+		p := &r.Panels[i]
+		width, height := p.size()
+		if x+width > Columns {
+			x, y, tallest = 0, y+tallest, 0
+		}
+		put(p, x, y, width, height)
+		x, tallest = x+width, max(tallest, height)
+	}
+	return y + tallest
+}
+
+// size gives a panel's width and height in the grid.
+func (p *Panel) size() (width, height int) {
 	width, height = p.Width, linesHeight
 	if p.Kind == Number {
 		height = numberHeight
@@ -104,16 +119,9 @@ func (d *Dashboard) JSON() ([]byte, error) {
 		}
 		y++
 		var inside []object
-		x, tallest := 0, 0
-		for _, p := range row.Panels {
-			width, height := p.Size()
-			if x+width > Columns {
-				x, y, tallest = 0, y+tallest, 0
-			}
+		y = row.Place(y, func(p *Panel, x, y, width, height int) {
 			inside = append(inside, p.json(next(), object{"x": x, "y": y, "w": width, "h": height}))
-			x, tallest = x+width, max(tallest, height)
-		}
-		y += tallest
+		})
 		panels = append(panels, head)
 		if row.Folded {
 			head["panels"] = inside

@@ -88,29 +88,22 @@ func TestPageIsComplete(t *testing.T) {
 // draw makes the picture of a dashboard, as an SVG.
 func draw(p *prometheus, d *dashboards.Dashboard, start time.Time) ([]byte, error) {
 	type placed struct {
-		panel dashboards.Panel
+		panel *dashboards.Panel
 		box   charts.Box
 	}
 	var all []placed
 	y := 0
 	for _, row := range d.Rows {
-		x, tallest := 0, 0
-		for _, panel := range row.Panels {
-			width, height := panel.Size()
-			if x+width > dashboards.Columns {
-				x, y, tallest = 0, y+tallest, 0
-			}
+		y = row.Place(y, func(panel *dashboards.Panel, x, y, width, height int) {
 			all = append(all, placed{panel, charts.NewBox(x*columnWidth+6, y*rowUnit+6, (x+width)*columnWidth-6, (y+height)*rowUnit-6)})
-			x, tallest = x+width, max(tallest, height)
-		}
-		y += tallest
+		})
 	}
 	painter := charts.NewPainter(charts.PainterOptions{OutputFormat: charts.ChartOutputSVG, Width: pictureWidth, Height: y * rowUnit})
 	painter.FilledRect(0, 0, pictureWidth, y*rowUnit, charts.ColorWhite, charts.ColorWhite, 0)
 	for _, a := range all {
 		painter.FilledRect(a.box.Left, a.box.Top, a.box.Right, a.box.Bottom, charts.ColorWhite, charts.ColorLightGray, 1)
 		painter.Text(a.panel.Title, a.box.Left+8, a.box.Top+18, 0, charts.FontStyle{FontSize: 12, FontColor: charts.ColorBlack})
-		if err := drawPanel(p, painter, &a.panel, a.box, start); err != nil {
+		if err := drawPanel(p, painter, a.panel, a.box, start); err != nil {
 			return nil, fmt.Errorf("%s: %w", a.panel.Title, err)
 		}
 	}
