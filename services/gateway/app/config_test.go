@@ -325,6 +325,8 @@ func TestLoadRefuses(t *testing.T) {
 		{name: "LongNamespace", args: []string{"--socketio.chat_namespaces=/abcdefghijklmnopqrstuvwx"}, want: "is not a namespace: a slash and then at most 23"},
 		{name: "NamespaceTwice", args: []string{"--socketio.chat_namespaces=/"}, want: `socketio: "/" is in call_namespaces and in chat_namespaces`},
 		{name: "CallCapacity", args: []string{"--socketio.call_capacity=501"}, want: "socketio.call_capacity: 501 is more than rooms.max_capacity, which is 500"},
+		{name: "TracingEndpoint", args: []string{"--tracing.endpoint=collector:4318"}, want: `tracing.endpoint: "collector:4318" is not like http://host:4318`},
+		{name: "TracingHeaders", args: []string{"--tracing.headers=key"}, want: "tracing.headers: not like name=value,name=value"},
 		{name: "SocketIOApp", args: []string{"--socketio.app=acme"}, want: `socketio.app: there is no app "acme"`},
 		{name: "BindingCookie", args: []string{"--socketio.binding_cookie=a b"}, want: `socketio.binding_cookie: "a b" is not a cookie's name`},
 		{name: "ControlInName", env: []string{"SIGNALBOX_NODE_NAME=a\nb"}, want: "node.name: is not at most 253 bytes of printable text"},
