@@ -92,8 +92,10 @@ func TestClientsResumeOnAnotherGateway(t *testing.T) {
 			require.Equal(t, want, texts)
 			require.IsIncreasing(t, seqs)
 		}
-		heard, _ := said(ada, bob.id())
+		until(t, func() bool { texts, _ := said(ada, bob.id()); return len(texts) >= len(want) }, "all that Bob said")
+		heard, seqs := said(ada, bob.id())
 		require.Len(t, heard, len(want))
+		require.IsIncreasing(t, seqs)
 		ada.Close()
 		left := bob.await(t, wire.TypeLeftPeer)
 		require.Equal(t, &wire.LeftPeer{Peer: ada.id(), Reason: wire.ReasonLeft}, left.Body, "and never before")
