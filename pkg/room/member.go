@@ -365,6 +365,10 @@ func (m *Member) Control(id int64, request *wire.Control, done func(wire.Control
 		done(wire.Controlled{}, wire.Errorf(wire.CodeBadRequest, "control is for others"))
 		return
 	}
+	if request.Action == wire.ActionClose {
+		m.closeRoom(request.Room, done)
+		return
+	}
 	call := store.Control{
 		Seat: m.asking(m.room(request.Room)), Request: id, Action: store.Action(request.Action), Media: store.Media(request.Kind),
 		Target: request.To,
@@ -380,6 +384,15 @@ func (m *Member) Control(id int64, request *wire.Control, done func(wire.Control
 		repeated := err == nil && affected == 0 && id > 0
 		finish(done, wire.Controlled{Seq: seq, Affected: affected, Repeated: repeated}, m.outcome(request.Room, err))
 	})
+}
+
+// closeRoom ends a room for everybody, the member too. Asked for again, it finds no seat.
+func (m *Member) closeRoom(room string, done func(wire.Controlled, error)) {
+	head, tail := wire.SplitClosed(room, m.id)
+	m.service.opts.Store.CloseRoom(store.CloseRoom{Seat: m.asking(m.room(room)), EventHead: head, EventTail: tail},
+		func(seq int64, closed int, err error) {
+			finish(done, wire.Controlled{Seq: seq, Affected: closed}, m.outcome(room, err))
+		})
 }
 
 // Look reads a room: its head count, which every grant allows, or with members the whole, which takes a seat.

@@ -47,6 +47,8 @@ type Seat struct {
 	Node string
 	// Generation orders the connections of one session: the seat is the latest one's. It is not below 0.
 	Generation int64
+	// Operator is set in place of Peer, Node and Generation for a call of the platform itself, see [ErrNoRoom].
+	Operator bool
 	// Span is that of the client's request where it is traced, else nil: the call becomes a part of its trace.
 	Span trace.Span
 }

@@ -71,6 +71,10 @@ var contract = []struct {
 	{"put back what belongs to no room", testPutBack},
 	{"who holds what", testHeld},
 	{"messages that go together", testGroup},
+	{"the operator makes a room", testCreateRoom},
+	{"a room is closed", testCloseRoom},
+	{"the operator acts without a seat", testOperator},
+	{"rooms are listed", testListRooms},
 }
 
 func TestContract(t *testing.T) {

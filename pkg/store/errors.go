@@ -156,6 +156,10 @@ func refusal(status string) error {
 		return &wire.Error{Code: wire.CodeUnavailable, Message: "the seats of this room are being put back", RetryAfter: retryAfter}
 	case "lapsed":
 		return ErrLapsed
+	case "no_room":
+		return ErrNoRoom
+	case "exists":
+		return ErrRoomExists
 	case wire.CodeNotMember:
 		return wire.Errorf(code, "no seat in this room")
 	case wire.CodePeerGone:

@@ -37,6 +37,15 @@ func (s Seat) check() error {
 	return nil
 }
 
+// checkActor is check for a call that the operator may make, too.
+func (s *Seat) checkActor() error {
+	if !s.Operator {
+		return s.check()
+	}
+	s.Peer, s.Node, s.Generation = operator, operatorNode, 0
+	return s.Room.check()
+}
+
 func validApp(app string) bool {
 	if app == "" || len(app) > maxAppLength || app[0] == '-' {
 		return false

@@ -135,7 +135,7 @@ func (s *Store) Send(m Send, done func(seq int64, err error)) {
 	to, except := m.To, noPeer
 	if to == "" {
 		to = everybody
-		if !m.Echo {
+		if !m.Echo && !m.Operator {
 			except = m.Peer
 		}
 	}
@@ -143,7 +143,7 @@ func (s *Store) Send(m Send, done func(seq int64, err error)) {
 }
 
 func (m *Send) check() error {
-	if err := m.Seat.check(); err != nil {
+	if err := m.Seat.checkActor(); err != nil {
 		return err
 	}
 	if m.To != "" && !validID(m.To) {
@@ -204,7 +204,7 @@ func (s *Store) UpdateRoom(u UpdateRoom, done func(seq, version int64, err error
 }
 
 func (u *UpdateRoom) check() error {
-	if err := u.Seat.check(); err != nil {
+	if err := u.Seat.checkActor(); err != nil {
 		return err
 	}
 	if u.Capacity != nil && *u.Capacity < 1 {
@@ -240,7 +240,7 @@ func (s *Store) Control(m Control, done func(seq int64, affected int, err error)
 }
 
 func (m *Control) check() error {
-	if err := m.Seat.check(); err != nil {
+	if err := m.Seat.checkActor(); err != nil {
 		return err
 	}
 	if m.Target != "" && !validID(m.Target) {

@@ -102,14 +102,14 @@ func (s *Store) ClusterKey(ctx context.Context) ([]byte, error) {
 }
 
 // rosterScripts are not part of a room's pipeline: they come once in seconds, and nobody waits behind them.
-type rosterScripts struct{ beat, list, condemn *redis.Script }
+type rosterScripts struct{ beat, list, condemn, find *redis.Script }
 
 func newRosterScripts() (*rosterScripts, error) {
 	var s rosterScripts
 	for _, d := range []struct {
 		into **redis.Script
 		name string
-	}{{&s.beat, "beat"}, {&s.list, "roster"}, {&s.condemn, "condemn"}} {
+	}{{&s.beat, "beat"}, {&s.list, "roster"}, {&s.condemn, "condemn"}, {&s.find, "find"}} {
 		text, err := scriptFiles.ReadFile("scripts/" + d.name + ".lua")
 		if err != nil {
 			return nil, err

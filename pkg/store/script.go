@@ -28,6 +28,7 @@ type script struct {
 // scripts are all scripts of a store.
 type scripts struct {
 	join, leave, lose, resume, send, state, room, control, snapshot *script // for a session
+	create, close                                                   *script // for the operator
 	replay, rebirth, restore, reap, expire, holders, held           *script // for a node
 	canary                                                          *script // for an inbox
 
@@ -69,6 +70,8 @@ func newScripts(opts scriptOptions) (*scripts, error) {
 		{&s.room, "room", roomKeyCount},
 		{&s.control, "control", seatKeyCount},
 		{&s.snapshot, "snapshot", roomKeyCount},
+		{&s.create, "create", joinKeyCount},
+		{&s.close, "close", seatKeyCount},
 		{&s.replay, "replay", roomKeyCount},
 		{&s.rebirth, "rebirth", roomKeyCount},
 		{&s.restore, "restore", joinKeyCount},

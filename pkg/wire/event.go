@@ -26,7 +26,8 @@ type EventBody interface {
 // JoinedPeer tells that somebody took a seat.
 type JoinedPeer struct{ Peer Peer }
 
-// LeftPeer tells that a seat was given up: Reason is left, disconnected, kicked or expired; By is who kicked.
+// LeftPeer tells that a seat was given up: Reason is left, disconnected, kicked, closed, expired or replaced; By is who kicked, or
+// closed the room.
 type LeftPeer struct{ Peer, Reason, By string }
 
 // AwayPeer tells that a peer's connection is lost and its seat kept.
@@ -47,7 +48,7 @@ type Signaled struct {
 	Data json.RawMessage
 }
 
-// Message is what a peer published.
+// Message is what a peer published. From is empty when it comes from the app itself.
 type Message struct {
 	From     string
 	Topic    string
@@ -62,8 +63,9 @@ type RoomChanged struct {
 	RoomChange
 }
 
-// Controlling tells that By muted or unmuted To, or everybody but By when To is empty. By is empty when no peer did it.
-type Controlling struct{ Action, Kind, To, By string }
+// Controlling tells that By muted or unmuted To, or everybody but By when To is empty. By is empty when no peer did it. With the
+// action move, To is the receiver, and asked to leave for the room Target.
+type Controlling struct{ Action, Kind, To, By, Target string }
 
 // Closed tells that the receiver's own seat was taken from it.
 type Closed struct{ Reason, By string }
@@ -221,6 +223,10 @@ func SplitRoomChanged(room, by string, change *RoomChange) (head, tail []byte) {
 // SplitKicked gives the body of a [LeftPeer] event in two parts, between which the kicked peer's id belongs.
 func SplitKicked(room, by string) (head, tail []byte) { return splitLeft(room, ReasonKicked, by) }
 
+// SplitClosed gives the body of a [LeftPeer] event in two parts, between which the id of a peer belongs whose room by has closed, who
+// is empty when no peer did it.
+func SplitClosed(room, by string) (head, tail []byte) { return splitLeft(room, ReasonClosed, by) }
+
 // SplitLeftOf gives the body of a [LeftPeer] event of a room in two parts, between which the peer's id belongs.
 func SplitLeftOf(room, reason string) (head, tail []byte) { return splitLeft(room, reason, "") }
 
@@ -289,14 +295,14 @@ func (m *Signaled) decode(f *fields) {
 }
 
 func (m *Message) encode(e *encoder) {
-	e.str("from", m.From)
+	e.text("from", m.From)
 	e.text("topic", m.Topic)
 	e.raw("data", m.Data)
 	e.flag("volatile", m.Volatile)
 }
 
 func (m *Message) decode(f *fields) {
-	m.From = f.required("from", ValidID)
+	m.From = f.optional("from", ValidID)
 	m.Topic = f.optional("topic", ValidTopic)
 	m.Data = f.payload("data")
 	m.Volatile = f.boolean("volatile")
@@ -320,6 +326,7 @@ func (m *Controlling) encode(e *encoder) {
 	e.text("kind", m.Kind)
 	e.text("to", m.To)
 	e.text("by", m.By)
+	e.text("target", m.Target)
 }
 
 func (m *Controlling) decode(f *fields) {
@@ -327,6 +334,7 @@ func (m *Controlling) decode(f *fields) {
 	m.Kind = f.optional("kind", ValidKey)
 	m.To = f.optional("to", ValidID)
 	m.By = f.optional("by", ValidID)
+	m.Target = f.optional("target", ValidRoom)
 }
 
 func (m *Closed) encode(e *encoder) {

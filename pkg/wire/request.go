@@ -129,7 +129,7 @@ type RoomChange struct {
 	Spotlight json.RawMessage
 }
 
-// Control mutes, unmutes or kicks one peer, or all but oneself when To is empty. Answered by [Controlled].
+// Control mutes, unmutes or kicks one peer, or all but oneself when To is empty, or closes the room. Answered by [Controlled].
 type Control struct {
 	Room   string
 	Action string
@@ -428,11 +428,16 @@ func (m *RoomChange) encode(e *encoder) {
 func (m *Control) decode(f *fields) {
 	m.Room = f.required("room", ValidRoom)
 	f.need("action")
-	m.Action = f.word("action", ActionMute, ActionUnmute, ActionKick)
+	m.Action = f.word("action", ActionMute, ActionUnmute, ActionKick, ActionClose)
 	m.Kind = f.word("kind", KindAudio, KindVideo)
 	m.To = f.optional("to", ValidID)
-	if f.err == nil && (m.Kind == "") != (m.Action == ActionKick) {
+	mutes := m.Action == ActionMute || m.Action == ActionUnmute
+	switch {
+	case f.err != nil:
+	case (m.Kind != "") != mutes:
 		f.fail(CodeBadRequest, "kind goes with mute and unmute, and with them alone")
+	case m.Action == ActionClose && m.To != "":
+		f.fail(CodeBadRequest, "a room is closed for everybody")
 	}
 }
 

@@ -91,6 +91,8 @@ const (
 	ActionMute   = "mute"
 	ActionUnmute = "unmute"
 	ActionKick   = "kick"
+	ActionClose  = "close" // the room, for everybody
+	ActionMove   = "move"  // to another room: the app alone asks a peer for it
 
 	KindAudio = "audio"
 	KindVideo = "video"

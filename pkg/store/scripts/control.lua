@@ -5,7 +5,7 @@
 --        key, which carries the same hash tag, so it lies in the same slot.
 -- ARGV:  7 mute, unmute or kick, 8 reserved state key, 9 target or *, 10 the control event, 11 and 12 the left-peer
 --        event, cut where the peer's id belongs
--- Returns {'ok', seq, peers affected}, {'repeated', seq, peers affected or 0}; {'not_member'}, {'fenced'},
+-- Returns {'ok', seq, peers affected}, {'repeated', seq, peers affected or 0}; {'not_member'}, {'fenced'}, {'no_room'},
 --         {'peer_gone'}, {'outcome_unknown'}
 -- Caller: Store.Control
 --@ open fence once tell append commit took

@@ -4,7 +4,7 @@
 -- ARGV:  7 version, 8 capacity or '', 9 locked (0/1) or '', 10 presenter, '-' for none, or '', 11 spotlight, null for
 --        none, or '', 12 most keys and 13 most bytes of the properties, 14 and 15 the room event, cut where the
 --        version belongs, 16... pairs of property and raw value
--- Returns {'ok', seq, version}, {'repeated', seq, version or 0}; {'conflict', 0, version}; {'not_member'}, {'fenced'},
+-- Returns {'ok', seq, version}, {'repeated', seq, version or 0}; {'conflict', 0, version}; {'not_member'}, {'fenced'}, {'no_room'},
 --         {'peer_gone'}, {'too_large'}, {'outcome_unknown'}
 -- Caller: Store.UpdateRoom
 --@ open fence once tell append commit took merge

@@ -1,0 +1,135 @@
+package room
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/signalbox-rtc/signalbox/pkg/store"
+	"github.com/signalbox-rtc/signalbox/pkg/wire"
+)
+
+// Operator is the app's own hand in its rooms: what the server API asks for, for no seat. Who may ask is the caller's to
+// check. Its methods may be called from any goroutine, and wait for Redis. Refusals are [*wire.Error], [store.ErrNoRoom] and
+// [store.ErrRoomExists].
+type Operator struct {
+	store     *store.Store
+	stateKeys int
+	stateSize int
+}
+
+// Operator gives the operator of the rooms that the service knows the rules of.
+func (s *Service) Operator() *Operator {
+	return &Operator{store: s.opts.Store, stateKeys: s.opts.StateKeys, stateSize: s.opts.StateBytes}
+}
+
+// Create makes a room before anybody joins it. With [store.ErrRoomExists] comes the room as it is.
+func (o *Operator) Create(ctx context.Context, r store.CreateRoom) (*store.Snapshot, error) {
+	r.MaxKeys, r.MaxBytes = o.stateKeys, o.stateSize
+	return wait(ctx, func(done func(*store.Snapshot, error)) { o.store.CreateRoom(r, done) })
+}
+
+// Get reads a room, with its members or only their number. A room that does not exist is refused.
+func (o *Operator) Get(ctx context.Context, room store.Room, members bool) (*store.Snapshot, error) {
+	snapshot, err := wait(ctx, func(done func(*store.Snapshot, error)) {
+		o.store.Snapshot(store.Look{Room: room, Members: members}, done)
+	})
+	if err == nil && !snapshot.Found {
+		return nil, store.ErrNoRoom
+	}
+	return snapshot, err
+}
+
+// Update changes a room that still has a version, and gives the number of the event and the new version. With the refusal conflict comes the present
+// version. Refusals beside: peer_gone when the presenter has no seat, too_large.
+func (o *Operator) Update(ctx context.Context, room store.Room, version int64, change *wire.RoomChange) (wire.Updated, error) {
+	head, tail := wire.SplitRoomChanged(room.Name, "", change)
+	return wait(ctx, func(done func(wire.Updated, error)) {
+		o.store.UpdateRoom(store.UpdateRoom{
+			Seat: store.Seat{Room: room, Operator: true}, Version: version, Capacity: change.Capacity, Locked: change.Locked, Presenter: change.Presenter,
+			Properties: store.State(change.Properties), Spotlight: change.Spotlight, MaxKeys: o.stateKeys, MaxBytes: o.stateSize,
+			EventHead: head, EventTail: tail,
+		}, func(seq, version int64, err error) { done(wire.Updated{Seq: seq, Version: version}, err) })
+	})
+}
+
+// Close ends a room for everybody, and tells how many peers it had.
+func (o *Operator) Close(ctx context.Context, room store.Room) (wire.Controlled, error) {
+	head, tail := wire.SplitClosed(room.Name, "")
+	return wait(ctx, func(done func(wire.Controlled, error)) {
+		o.store.CloseRoom(store.CloseRoom{Seat: store.Seat{Room: room, Operator: true}, EventHead: head, EventTail: tail}, controlled(done))
+	})
+}
+
+// Kick takes a peer's seat away, or with an empty one everybody's. Refusals: peer_gone.
+func (o *Operator) Kick(ctx context.Context, room store.Room, peer string) (wire.Controlled, error) {
+	head, tail := wire.SplitKicked(room.Name, "")
+	return wait(ctx, func(done func(wire.Controlled, error)) {
+		o.store.Control(store.Control{
+			Seat: store.Seat{Room: room, Operator: true}, Action: store.ActionKick, Target: peer, EventHead: head, EventTail: tail,
+		}, controlled(done))
+	})
+}
+
+// Mute mutes or unmutes a peer's media, or with an empty one everybody's. Refusals: peer_gone.
+func (o *Operator) Mute(ctx context.Context, room store.Room, peer string, media store.Media, muted bool) (wire.Controlled, error) {
+	action := wire.ActionUnmute
+	if muted {
+		action = wire.ActionMute
+	}
+	event := wire.AppendEventBody(nil, room.Name, &wire.Controlling{Action: action, Kind: string(media), To: peer})
+	return wait(ctx, func(done func(wire.Controlled, error)) {
+		o.store.Control(store.Control{
+			Seat: store.Seat{Room: room, Operator: true}, Action: store.Action(action), Media: media, Target: peer, Event: event,
+		}, controlled(done))
+	})
+}
+
+// Move asks a peer to leave for another room, in which it has to be allowed, and gives the number of the event. Refusals: peer_gone.
+func (o *Operator) Move(ctx context.Context, room store.Room, peer, target string) (int64, error) {
+	return o.send(ctx, room, peer, &wire.Controlling{Action: wire.ActionMove, To: peer, Target: target})
+}
+
+// Post sends a message of the app itself to a peer, or with an empty one to everybody, and gives its number. Refusals: peer_gone.
+func (o *Operator) Post(ctx context.Context, room store.Room, peer, topic string, data json.RawMessage) (int64, error) {
+	return o.send(ctx, room, peer, &wire.Message{Topic: topic, Data: data})
+}
+
+func (o *Operator) send(ctx context.Context, room store.Room, peer string, body wire.EventBody) (int64, error) {
+	return wait(ctx, func(done func(int64, error)) {
+		o.store.Send(store.Send{
+			Seat: store.Seat{Room: room, Operator: true}, To: peer, Type: string(body.Type()), Event: wire.AppendEventBody(nil, room.Name, body),
+		}, done)
+	})
+}
+
+// List lists an app's rooms, see [store.Store.ListRooms].
+func (o *Operator) List(ctx context.Context, app, cursor string, limit int) ([]store.RoomInfo, string, error) {
+	return o.store.ListRooms(ctx, app, cursor, limit)
+}
+
+// Of gives the rooms of an app in which a user has a seat.
+func (o *Operator) Of(ctx context.Context, app, user string) ([]string, error) {
+	return o.store.RoomsOf(ctx, app, user)
+}
+
+// controlled gives a store call's answer as the reply to a [wire.Control].
+func controlled(done func(wire.Controlled, error)) func(int64, int, error) {
+	return func(seq int64, affected int, err error) { done(wire.Controlled{Seq: seq, Affected: affected}, err) }
+}
+
+// wait makes a call of the store, and waits for its answer or for the end of ctx: the call may take effect all the same.
+func wait[T any](ctx context.Context, call func(done func(T, error))) (T, error) {
+	type answer struct {
+		result T
+		err    error
+	}
+	answers := make(chan answer, 1)
+	call(func(result T, err error) { answers <- answer{result, err} })
+	select {
+	case a := <-answers:
+		return a.result, a.err
+	case <-ctx.Done():
+		var none T
+		return none, wire.Errorf(wire.CodeUnavailable, "the cluster's store did not answer in time")
+	}
+}
