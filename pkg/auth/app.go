@@ -3,6 +3,7 @@ package auth
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -14,15 +15,15 @@ const maxAppID = 63
 // Policy is what an app lets its rooms be. It travels with each [Identity].
 type Policy struct {
 	// Capacity is the number of seats of a new room; 0 is the deployment's default.
-	Capacity int `koanf:"capacity" yaml:"capacity"`
+	Capacity int `koanf:"capacity" yaml:"capacity" json:"capacity,omitzero"`
 	// MaxCapacity is the greatest number of seats that a client may ask for; 0 is the deployment's limit.
-	MaxCapacity int `koanf:"max_capacity" yaml:"max_capacity"`
+	MaxCapacity int `koanf:"max_capacity" yaml:"max_capacity" json:"max_capacity,omitzero"`
 	// Grace is how long a seat is kept when its connection is lost, for clients that can resume, 1h at most; 0 is the
 	// deployment's default, and below 0 no seat is kept.
-	Grace time.Duration `koanf:"grace" yaml:"grace"`
+	Grace Duration `koanf:"grace" yaml:"grace" json:"grace,omitzero"`
 	// SameUser is what becomes of a user's seat in a room when the user takes another one there with a new session: allow
 	// keeps both, replace gives the earlier one up; "" is the deployment's default.
-	SameUser SameUser `koanf:"same_user" yaml:"same_user"`
+	SameUser SameUser `koanf:"same_user" yaml:"same_user" json:"same_user,omitzero"`
 }
 
 // SameUser is a policy for several sessions of one user in a room.
@@ -36,33 +37,46 @@ const (
 	SameUserReplace SameUser = "replace"
 )
 
-// App is a tenant, as the configuration file names it.
+// App is a tenant, as the configuration file or the server API names it.
 type App struct {
 	// ID is what the app claim of its tokens says: ^[a-z0-9][a-z0-9-]{0,62}$.
-	ID string `koanf:"id" yaml:"id"`
+	ID string `koanf:"id" yaml:"id" json:"id"`
 	// Keys may sign the app's tokens. More than one allow a change of keys without a gap.
-	Keys []Key `koanf:"keys" yaml:"keys"`
+	Keys []Key `koanf:"keys" yaml:"keys" json:"keys,omitzero"`
 	// Origins are the web origins whose pages may connect: "https://example.com", "https://example.com:8443",
 	// "https://*.example.com" (one label in place of the star) or "*" (any). Empty: no page may.
-	Origins []string `koanf:"origins" yaml:"origins"`
+	Origins []string `koanf:"origins" yaml:"origins" json:"origins,omitzero"`
 	// Anonymous lets users in without a token, with AnonymousGrants.
-	Anonymous bool `koanf:"anonymous" yaml:"anonymous"`
+	Anonymous bool `koanf:"anonymous" yaml:"anonymous" json:"anonymous,omitzero"`
 	// Disabled refuses all the app's users.
-	Disabled bool `koanf:"disabled" yaml:"disabled"`
+	Disabled bool `koanf:"disabled" yaml:"disabled" json:"disabled,omitzero"`
 	// AnonymousGrants are what an anonymous user may do; if empty, publish in every room.
-	AnonymousGrants []Grant `koanf:"anonymous_grants" yaml:"anonymous_grants"`
-	Policy          Policy  `koanf:"policy" yaml:"policy"`
+	AnonymousGrants []Grant `koanf:"anonymous_grants" yaml:"anonymous_grants" json:"anonymous_grants,omitzero"`
+	Policy          Policy  `koanf:"policy" yaml:"policy" json:"policy,omitzero"`
 	// Audience must be in the aud claim; "" does not look at aud.
-	Audience string `koanf:"audience" yaml:"audience"`
+	Audience string `koanf:"audience" yaml:"audience" json:"audience,omitzero"`
 	// Issuer must be the iss claim; "" does not look at iss.
-	Issuer string `koanf:"issuer" yaml:"issuer"`
+	Issuer string `koanf:"issuer" yaml:"issuer" json:"issuer,omitzero"`
 	// MaxLifetime is the greatest time from a token's iat (or from now, if it has none) to its exp, and how long an
 	// anonymous identity is good for; 0 is [Options.MaxLifetime].
-	MaxLifetime time.Duration `koanf:"max_lifetime" yaml:"max_lifetime"`
+	MaxLifetime Duration `koanf:"max_lifetime" yaml:"max_lifetime" json:"max_lifetime,omitzero"`
+	// Webhooks are where the app's backend is told of what happens in its rooms.
+	Webhooks []Webhook `koanf:"webhooks" yaml:"webhooks,omitempty" json:"webhooks,omitempty"`
+	// APIKeys let the app's backend use the server API.
+	APIKeys []APIKey `koanf:"api_keys" yaml:"api_keys,omitempty" json:"api_keys,omitempty"`
+}
+
+// Validate gives all that is wrong with the app by itself. That nobody can connect to it yet is not.
+func (a *App) Validate() error {
+	opts := Options{mayLackKeys: true}
+	opts.setDefaults()
+	_, err := a.compile(&opts)
+	return err
 }
 
 // app is an App, checked and made ready. Immutable.
 type app struct {
+	source          App
 	id              string
 	keys            map[string]*verifyKey // by kid
 	origins         *originSet
@@ -73,6 +87,25 @@ type app struct {
 	policy          Policy
 	maxLifetime     time.Duration
 }
+
+// clone gives a copy that shares nothing with the app.
+func (a *App) clone() App {
+	copied := *a
+	copied.Keys, copied.Origins = slices.Clone(a.Keys), slices.Clone(a.Origins)
+	copied.AnonymousGrants = slices.Clone(a.AnonymousGrants)
+	copied.Webhooks, copied.APIKeys = slices.Clone(a.Webhooks), slices.Clone(a.APIKeys)
+	for i := range copied.Webhooks {
+		w := &copied.Webhooks[i]
+		w.Secrets, w.Events = slices.Clone(w.Secrets), slices.Clone(w.Events)
+	}
+	for i := range copied.APIKeys {
+		copied.APIKeys[i].Can = slices.Clone(copied.APIKeys[i].Can)
+	}
+	return copied
+}
+
+// equal reports whether two apps are the same.
+func (a *App) equal(other *App) bool { return reflect.DeepEqual(a, other) }
 
 // compile checks everything about the app and gives all that is wrong with it, not just the first.
 func (a *App) compile(opts *Options) (*app, error) {
@@ -89,11 +122,12 @@ func (a *App) compile(opts *Options) (*app, error) {
 	if a.MaxLifetime < 0 {
 		fail(errors.New("max_lifetime is negative"))
 	}
-	if len(a.Keys) == 0 && !a.Anonymous {
+	if len(a.Keys) == 0 && !a.Anonymous && !opts.mayLackKeys {
 		fail(errors.New("there is no key and anonymous is off: nobody could connect"))
 	}
 
 	out := &app{
+		source:          a.clone(),
 		id:              a.ID,
 		keys:            make(map[string]*verifyKey, len(a.Keys)),
 		originList:      slices.Clone(a.Origins),
@@ -101,7 +135,7 @@ func (a *App) compile(opts *Options) (*app, error) {
 		disabled:        a.Disabled,
 		anonymousGrants: slices.Clone(a.AnonymousGrants),
 		policy:          a.Policy,
-		maxLifetime:     a.MaxLifetime,
+		maxLifetime:     time.Duration(a.MaxLifetime),
 	}
 	if out.maxLifetime == 0 {
 		out.maxLifetime = opts.MaxLifetime
@@ -118,8 +152,12 @@ func (a *App) compile(opts *Options) (*app, error) {
 		}
 	}
 	var err error
-	out.origins, err = newOriginSet(a.Origins)
+	out.origins, err = newOriginSet(slices.Concat(a.Origins, opts.Origins))
 	fail(err)
+	if opts.MaxCapacity > 0 && a.Policy.MaxCapacity > opts.MaxCapacity {
+		fail(fmt.Errorf("policy: max_capacity %d is more than a room can have, which is %d", a.Policy.MaxCapacity, opts.MaxCapacity))
+	}
+	fail(a.validateServices())
 	for i := range a.Keys {
 		key := &a.Keys[i]
 		if _, twice := out.keys[key.ID]; twice {
@@ -133,6 +171,33 @@ func (a *App) compile(opts *Options) (*app, error) {
 		return nil, errors.Join(errs...)
 	}
 	return out, nil
+}
+
+// validateServices checks what is not about the app's users.
+func (a *App) validateServices() error {
+	var errs []error
+	if len(a.Webhooks) > maxWebhooks {
+		errs = append(errs, fmt.Errorf("webhooks has more than %d entries", maxWebhooks))
+	}
+	if len(a.APIKeys) > maxAPIKeys {
+		errs = append(errs, fmt.Errorf("api_keys has more than %d entries", maxAPIKeys))
+	}
+	seen := make(map[string]bool)
+	for i := range a.Webhooks {
+		id := "webhook " + a.Webhooks[i].ID
+		if errs = append(errs, a.Webhooks[i].validate()); seen[id] {
+			errs = append(errs, fmt.Errorf("webhook %q is there twice", a.Webhooks[i].ID))
+		}
+		seen[id] = true
+	}
+	for i := range a.APIKeys {
+		id := "api key " + a.APIKeys[i].ID
+		if errs = append(errs, a.APIKeys[i].validate()); seen[id] {
+			errs = append(errs, fmt.Errorf("api key %q is there twice", a.APIKeys[i].ID))
+		}
+		seen[id] = true
+	}
+	return errors.Join(errs...)
 }
 
 // key chooses the key by the token's kid, which is bound to the app: another app's key of the same id is never seen.
@@ -159,7 +224,7 @@ func (p Policy) validate() error {
 		return errors.New("policy: a capacity is negative")
 	case p.MaxCapacity > 0 && p.Capacity > p.MaxCapacity:
 		return fmt.Errorf("policy: capacity %d is greater than max_capacity %d", p.Capacity, p.MaxCapacity)
-	case p.Grace > maxGrace:
+	case time.Duration(p.Grace) > maxGrace:
 		return fmt.Errorf("policy: a grace of %v is over %v", p.Grace, maxGrace)
 	case p.SameUser != "" && p.SameUser != SameUserAllow && p.SameUser != SameUserReplace:
 		return fmt.Errorf("policy: same_user is %q, not allow or replace", p.SameUser)

@@ -221,7 +221,7 @@ apps:
 		Anonymous: true, Disabled: true,
 		AnonymousGrants: []auth.Grant{{Room: "open-*", Can: auth.Permissions{Publish: true, Moderate: true, SetCapacity: true}}, {Room: "stage"}},
 		Policy:          auth.Policy{Capacity: 4, MaxCapacity: 30},
-		Audience:        "signalbox", Issuer: "https://acme.example", MaxLifetime: 90 * time.Minute,
+		Audience:        "signalbox", Issuer: "https://acme.example", MaxLifetime: auth.Duration(90 * time.Minute),
 	}}, config.Apps)
 }
 

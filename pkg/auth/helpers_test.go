@@ -50,6 +50,16 @@ func mustNew(tb testing.TB, opts auth.Options) *auth.Verifier {
 	return v
 }
 
+func mustDirectory(tb testing.TB, opts auth.Options) *auth.Directory {
+	tb.Helper()
+	if opts.Now == nil {
+		opts.Now = atNoon
+	}
+	d, err := auth.NewDirectory(opts)
+	require.NoError(tb, err)
+	return d
+}
+
 // members is a JSON object under construction.
 type members map[string]any
 

@@ -18,19 +18,19 @@ const (
 // Permissions says what a peer may do in a room beyond being in it. The zero value may only join and listen.
 type Permissions struct {
 	// Publish: signal to peers, send messages to the room, set the own state.
-	Publish bool `koanf:"publish" yaml:"publish"`
+	Publish bool `koanf:"publish" yaml:"publish" json:"publish"`
 	// Moderate: lock, mute, remove, name the presenter, change properties.
-	Moderate bool `koanf:"moderate" yaml:"moderate"`
+	Moderate bool `koanf:"moderate" yaml:"moderate" json:"moderate"`
 	// SetCapacity: choose how many seats a room has, up to the app's [Policy.MaxCapacity].
-	SetCapacity bool `koanf:"set_capacity" yaml:"set_capacity"`
+	SetCapacity bool `koanf:"set_capacity" yaml:"set_capacity" json:"set_capacity"`
 }
 
 // Grant lets its holder into the rooms that it names.
 type Grant struct {
 	// Room is an exact name, or a prefix followed by one '*' that stands for any rest, also an empty one
 	// ("team-*"). "*" is every room of the app.
-	Room string      `koanf:"room" yaml:"room"`
-	Can  Permissions `koanf:"can"  yaml:"can"`
+	Room string      `koanf:"room" yaml:"room" json:"room"`
+	Can  Permissions `koanf:"can"  yaml:"can" json:"can"`
 }
 
 // Identity is who a client is, as its app vouches. It is made by [Verifier.Verify] or [Verifier.Anonymous], is

@@ -42,13 +42,13 @@ const (
 // Key checks the signatures of an app's tokens, with one algorithm alone.
 type Key struct {
 	// ID is what the kid header of a token says: 1 to 128 printable ASCII characters without spaces.
-	ID string `koanf:"id" yaml:"id"`
+	ID string `koanf:"id" yaml:"id" json:"id"`
 	// Algorithm is one of [Algorithms]. It alone decides how a token is checked; the token's alg must agree.
-	Algorithm string `koanf:"algorithm" yaml:"algorithm"`
+	Algorithm string `koanf:"algorithm" yaml:"algorithm" json:"algorithm"`
 	// Secret is for HS256: at least 32 bytes, used as they are written.
-	Secret Secret `koanf:"secret" yaml:"secret,omitempty"`
+	Secret Secret `koanf:"secret" yaml:"secret,omitempty" json:"secret,omitempty"`
 	// PublicKey is for the others: one PEM block "PUBLIC KEY" (or "RSA PUBLIC KEY").
-	PublicKey string `koanf:"public_key" yaml:"public_key,omitempty"`
+	PublicKey string `koanf:"public_key" yaml:"public_key,omitempty" json:"public_key,omitempty"`
 }
 
 // verifyKey is a Key, checked and made ready. Immutable.

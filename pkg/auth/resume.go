@@ -16,8 +16,8 @@ import (
 // keeps a table of sessions. A token is sealed with AES-256-GCM (NIST SP 800-38D) under a key that HKDF (RFC 5869) makes of
 // the cluster's, so that only gateways of the cluster can read or make one. Safe for concurrent use.
 type ResumeTokens struct {
-	aead     cipher.AEAD
-	verifier *Verifier
+	aead      cipher.AEAD
+	directory *Directory
 }
 
 // Resumable is a session that can be resumed.
@@ -62,9 +62,9 @@ const maxResumeToken = 20000
 const resumePurpose = "signalbox resume token v1"
 
 // NewResumeTokens makes the tokens of a cluster. key is the cluster's, of at least 16 bytes.
-func NewResumeTokens(verifier *Verifier, key []byte) (*ResumeTokens, error) {
-	if verifier == nil || len(key) < 16 {
-		return nil, errors.New("auth: resume tokens need a verifier and a key of 16 bytes or more")
+func NewResumeTokens(directory *Directory, key []byte) (*ResumeTokens, error) {
+	if directory == nil || len(key) < 16 {
+		return nil, errors.New("auth: resume tokens need a directory of apps and a key of 16 bytes or more")
 	}
 	derived, err := hkdf.Key(sha256.New, key, nil, resumePurpose, 32)
 	if err != nil {
@@ -78,7 +78,7 @@ func NewResumeTokens(verifier *Verifier, key []byte) (*ResumeTokens, error) {
 	if err != nil {
 		return nil, fmt.Errorf("auth: the key of resume tokens: %w", err)
 	}
-	return &ResumeTokens{aead: aead, verifier: verifier}, nil
+	return &ResumeTokens{aead: aead, directory: directory}, nil
 }
 
 // Seal makes a token. It is good until the identity expires.
@@ -112,12 +112,13 @@ func (r *ResumeTokens) Open(token string) (*Resumable, error) {
 	if err := json.Unmarshal(plain, &content); err != nil {
 		return nil, refuseFor(ReasonMalformed, "the resume token is of another version", err)
 	}
-	a, err := r.verifier.enabledApp(content.App)
+	verifier := r.directory.current.Load()
+	a, err := verifier.enabledApp(content.App)
 	if err != nil {
 		return nil, err
 	}
 	expires := time.Unix(content.Expires, 0).UTC()
-	if !r.verifier.now().Before(expires) {
+	if !verifier.now().Before(expires) {
 		return nil, refuse(ReasonExpired, "the session has expired")
 	}
 	return &Resumable{

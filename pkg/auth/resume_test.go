@@ -15,7 +15,7 @@ import (
 // clusterKey is the shortest that is taken.
 var clusterKey = []byte("0123456789abcdef")
 
-func mustTokens(tb testing.TB, v *auth.Verifier, key []byte) *auth.ResumeTokens {
+func mustTokens(tb testing.TB, v *auth.Directory, key []byte) *auth.ResumeTokens {
 	tb.Helper()
 	tokens, err := auth.NewResumeTokens(v, key)
 	require.NoError(tb, err)
@@ -42,7 +42,7 @@ func mustSeal(tb testing.TB, tokens *auth.ResumeTokens, session auth.Resumable) 
 }
 
 func TestResumeToken(t *testing.T) {
-	v := mustNew(t, auth.Options{Apps: testApps()})
+	v := mustDirectory(t, auth.Options{Apps: testApps()})
 	tokens := mustTokens(t, v, clusterKey)
 	session := ada()
 	token := mustSeal(t, tokens, session)
@@ -64,17 +64,17 @@ func TestResumeToken(t *testing.T) {
 // What a token says of the app's policy would stay for as long as the client comes back.
 func TestResumeTokenHasThePresentPolicy(t *testing.T) {
 	apps := testApps()
-	tokens := mustTokens(t, mustNew(t, auth.Options{Apps: apps}), clusterKey)
+	tokens := mustTokens(t, mustDirectory(t, auth.Options{Apps: apps}), clusterKey)
 	token := mustSeal(t, tokens, ada())
-	apps[0].Policy = auth.Policy{Capacity: 2, MaxCapacity: 3, Grace: time.Minute}
-	opened, err := mustTokens(t, mustNew(t, auth.Options{Apps: apps}), clusterKey).Open(token)
+	apps[0].Policy = auth.Policy{Capacity: 2, MaxCapacity: 3, Grace: auth.Duration(time.Minute)}
+	opened, err := mustTokens(t, mustDirectory(t, auth.Options{Apps: apps}), clusterKey).Open(token)
 	require.NoError(t, err)
 	require.Equal(t, apps[0].Policy, opened.Identity.Policy)
 }
 
 func TestResumeTokenIsRefused(t *testing.T) {
 	apps := testApps()
-	tokens := mustTokens(t, mustNew(t, auth.Options{Apps: apps}), clusterKey)
+	tokens := mustTokens(t, mustDirectory(t, auth.Options{Apps: apps}), clusterKey)
 	token := mustSeal(t, tokens, ada())
 	raw, err := base64.RawURLEncoding.DecodeString(token)
 	require.NoError(t, err)
@@ -85,7 +85,7 @@ func TestResumeTokenIsRefused(t *testing.T) {
 		session.Identity.App = app
 		return mustSeal(t, tokens, session)
 	}
-	later := mustTokens(t, mustNew(t, auth.Options{Apps: apps, Now: func() time.Time { return noon.Add(time.Hour) }}), clusterKey)
+	later := mustTokens(t, mustDirectory(t, auth.Options{Apps: apps, Now: func() time.Time { return noon.Add(time.Hour) }}), clusterKey)
 	for name, tc := range map[string]struct {
 		tokens *auth.ResumeTokens // nil for those that made it
 		token  string
@@ -101,7 +101,7 @@ func TestResumeTokenIsRefused(t *testing.T) {
 		"Forged":         {nil, base64.RawURLEncoding.EncodeToString(flipped), auth.ReasonSignature},
 		"JWT":            {nil, "eyJhbGciOiJIUzI1NiJ9.e30.AAAA", auth.ReasonMalformed},
 		"TooLong":        {nil, strings.Repeat("A", 20001), auth.ReasonTooLarge},
-		"OtherCluster":   {mustTokens(t, mustNew(t, auth.Options{Apps: apps}), []byte("another cluster's key")), token, auth.ReasonSignature},
+		"OtherCluster":   {mustTokens(t, mustDirectory(t, auth.Options{Apps: apps}), []byte("another cluster's key")), token, auth.ReasonSignature},
 		"Expired":        {later, token, auth.ReasonExpired},
 		"AppGone":        {nil, of("gone"), auth.ReasonUnknownApp},
 		"AppOff":         {nil, of(closed), auth.ReasonAppDisabled},
@@ -123,7 +123,7 @@ func TestResumeTokenIsRefused(t *testing.T) {
 
 // A token that a gateway gives is one that it takes, however much it has to say.
 func TestResumeTokenOfTheMostGrants(t *testing.T) {
-	tokens := mustTokens(t, mustNew(t, auth.Options{Apps: testApps(), MaxTokenBytes: 1024}), clusterKey)
+	tokens := mustTokens(t, mustDirectory(t, auth.Options{Apps: testApps(), MaxTokenBytes: 1024}), clusterKey)
 	session := ada()
 	session.Session = strings.Repeat("s", 64)
 	session.Identity.User, session.Identity.Name = strings.Repeat("<", 128), strings.Repeat("<", 128)
@@ -138,7 +138,7 @@ func TestResumeTokenOfTheMostGrants(t *testing.T) {
 }
 
 func TestNewResumeTokensRefuses(t *testing.T) {
-	v := mustNew(t, auth.Options{Apps: testApps()})
+	v := mustDirectory(t, auth.Options{Apps: testApps()})
 	for name, make := range map[string]func() (*auth.ResumeTokens, error){
 		"NoVerifier": func() (*auth.ResumeTokens, error) { return auth.NewResumeTokens(nil, clusterKey) },
 		"ShortKey":   func() (*auth.ResumeTokens, error) { return auth.NewResumeTokens(v, clusterKey[1:]) },
@@ -151,7 +151,7 @@ func TestNewResumeTokensRefuses(t *testing.T) {
 // FuzzOpenResumeToken throws tokens at Open, and what could be in one: an attacker's, and what is cut out of good ones. It
 // must not panic, and takes no token that Seal did not give.
 func FuzzOpenResumeToken(f *testing.F) {
-	tokens := mustTokens(f, mustNew(f, auth.Options{Apps: testApps()}), clusterKey)
+	tokens := mustTokens(f, mustDirectory(f, auth.Options{Apps: testApps()}), clusterKey)
 	good := mustSeal(f, tokens, ada())
 	raw, err := base64.RawURLEncoding.DecodeString(good)
 	require.NoError(f, err)

@@ -4,15 +4,21 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Options set up a [Verifier]. The zero value of each field but Apps is a documented default.
+// Options set up a [Verifier] or a [Directory]. The zero value of each field but Apps is a documented default.
 type Options struct {
 	Apps []App
+	// Origins are allowed for every app, beside its own; none if empty.
+	Origins []string
+	// MaxCapacity is the greatest [Policy.MaxCapacity] that an app may have; 0 sets no bound.
+	MaxCapacity int
 	// Now is the clock; nil is [time.Now].
 	Now func() time.Time
 	// Leeway is how far another machine's clock may be off, for exp, nbf and iat; 0 is 30 s.
@@ -21,6 +27,11 @@ type Options struct {
 	MaxTokenBytes int
 	// MaxLifetime is the [App.MaxLifetime] of an app that sets none; 0 is 24 h.
 	MaxLifetime time.Duration
+	// Logger and Registerer are for a Directory; nil keeps its log lines, or its metrics, from everybody.
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+
+	mayLackKeys bool // an app may have no way in yet
 }
 
 // Defaults of [Options].
@@ -60,7 +71,7 @@ func (o *Options) validate() error {
 }
 
 // Verifier knows the apps and checks what their users bring. It never changes after [New], so goroutines may share
-// it without a lock; a new configuration takes a new Verifier.
+// it without a lock; a new configuration takes a new Verifier: see [Directory].
 type Verifier struct {
 	apps          map[string]*app
 	origins       *originSet // of all enabled apps
@@ -73,32 +84,34 @@ type Verifier struct {
 func New(opts Options) (*Verifier, error) {
 	opts.setDefaults()
 	errs := []error{opts.validate()}
-	v := &Verifier{
-		apps:          make(map[string]*app, len(opts.Apps)),
-		origins:       &originSet{},
-		now:           opts.Now,
-		leeway:        opts.Leeway,
-		maxTokenBytes: opts.MaxTokenBytes,
-	}
+	apps := make(map[string]*app, len(opts.Apps))
 	for i := range opts.Apps {
 		a, err := opts.Apps[i].compile(&opts)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		if _, twice := v.apps[a.id]; twice {
+		if _, twice := apps[a.id]; twice {
 			errs = append(errs, fmt.Errorf("auth: app %q is there twice", a.id))
 			continue
 		}
-		v.apps[a.id] = a
-		if !a.disabled {
-			v.origins.add(a.origins)
-		}
+		apps[a.id] = a
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	return v, nil
+	return newVerifier(&opts, apps), nil
+}
+
+// newVerifier makes the verifier of apps that were checked. The map is its own from then on.
+func newVerifier(opts *Options, apps map[string]*app) *Verifier {
+	v := &Verifier{apps: apps, origins: &originSet{}, now: opts.Now, leeway: opts.Leeway, maxTokenBytes: opts.MaxTokenBytes}
+	for _, a := range apps {
+		if !a.disabled {
+			v.origins.add(a.origins)
+		}
+	}
+	return v
 }
 
 // Verify gives the identity that a token vouches for. Every error is an [*Error] with its reason.

@@ -48,12 +48,12 @@ func testApps() []auth.App {
 	return []auth.App{
 		{
 			ID: acme, Keys: keys, Audience: "signalbox", Issuer: "https://acme.example",
-			Policy: auth.Policy{Capacity: 4, MaxCapacity: 30}, MaxLifetime: 2 * time.Hour,
+			Policy: auth.Policy{Capacity: 4, MaxCapacity: 30}, MaxLifetime: auth.Duration(2 * time.Hour),
 		},
 		{ID: plain, Keys: []auth.Key{all[auth.HS256].public}},
 		{ID: other, Keys: []auth.Key{otherPair().public}},
 		{ID: closed, Keys: []auth.Key{all[auth.HS256].public}, Anonymous: true, Disabled: true},
-		{ID: demo, Anonymous: true, Policy: auth.Policy{Capacity: 2}, MaxLifetime: time.Hour},
+		{ID: demo, Anonymous: true, Policy: auth.Policy{Capacity: 2}, MaxLifetime: auth.Duration(time.Hour)},
 	}
 }
 

@@ -83,11 +83,11 @@ func newGatewayOf(tb testing.TB, number string, opts session.Options, redis stor
 	key, signing, err := auth.GenerateKey("k1", auth.HS256)
 	require.NoError(tb, err)
 	g.key = signing
-	opts.Auth, err = auth.New(auth.Options{Apps: []auth.App{
+	opts.Auth, err = auth.NewDirectory(auth.Options{Apps: []auth.App{
 		{ID: "acme", Keys: []auth.Key{key}, Origins: []string{"https://acme.example"}},
 		{ID: "open", Anonymous: true, Origins: []string{"*"}},
 		{ID: "off", Anonymous: true, Disabled: true},
-		{ID: "brief", Anonymous: true, Policy: auth.Policy{Grace: 5 * time.Second}},
+		{ID: "brief", Anonymous: true, Policy: auth.Policy{Grace: auth.Duration(5 * time.Second)}},
 		{ID: "fleeting", Anonymous: true, Policy: auth.Policy{Grace: -1}},
 	}})
 	require.NoError(tb, err)

@@ -10,7 +10,7 @@ import (
 
 // grace is how long seats are kept for a client that can come back; 0 if they are not.
 func (s *Server) grace(identity *auth.Identity) time.Duration {
-	switch own := identity.Policy.Grace; {
+	switch own := time.Duration(identity.Policy.Grace); {
 	case s.opts.Tokens == nil || own < 0:
 		return 0
 	case own > 0:

@@ -274,9 +274,9 @@ const clusterKey = "the key of a cluster of tests"
 // sealed is a resume token of an anonymous session.
 func (g *gateway) sealed(key, app string) string {
 	g.tb.Helper()
-	verifier, err := auth.New(auth.Options{})
+	directory, err := auth.NewDirectory(auth.Options{})
 	require.NoError(g.tb, err)
-	tokens, err := auth.NewResumeTokens(verifier, []byte(key))
+	tokens, err := auth.NewResumeTokens(directory, []byte(key))
 	require.NoError(g.tb, err)
 	token, err := tokens.Seal(auth.Resumable{Session: "s", Generation: 1, Identity: &auth.Identity{
 		App: app, User: "u", Expires: time.Now().Add(time.Hour), Anonymous: true}})

@@ -71,7 +71,7 @@ type Client struct {
 // Options configures a [Server].
 type Options struct {
 	Rooms *room.Service
-	Auth  *auth.Verifier
+	Auth  *auth.Directory
 	// Origin decides whether a page may use an app, once the app is known; nil allows all that connected.
 	Origin func(app, origin string) bool
 	// Node is the gateway's name, as told to clients.
@@ -123,7 +123,7 @@ type Options struct {
 
 func (o *Options) validate() error {
 	if o.Rooms == nil || o.Auth == nil || o.Node == "" {
-		return errors.New("session: rooms, a verifier and the node's name are needed")
+		return errors.New("session: rooms, a directory of apps and the node's name are needed")
 	}
 	for _, d := range []struct {
 		field *time.Duration

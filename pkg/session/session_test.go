@@ -231,14 +231,14 @@ func TestGatewayGoesAway(t *testing.T) {
 
 func TestNewServerRefusesOptions(t *testing.T) {
 	inBubble(t, session.Options{}, func(t *testing.T, g *gateway) {
-		verifier, err := auth.New(auth.Options{})
+		directory, err := auth.NewDirectory(auth.Options{})
 		require.NoError(t, err)
-		whole := session.Options{Rooms: g.rooms, Auth: verifier, Node: "n"}
+		whole := session.Options{Rooms: g.rooms, Auth: directory, Node: "n"}
 		_, err = session.NewServer(whole)
 		require.NoError(t, err)
 		for name, change := range map[string]func(*session.Options){
 			"NoRooms":          func(o *session.Options) { o.Rooms = nil },
-			"NoVerifier":       func(o *session.Options) { o.Auth = nil },
+			"NoDirectory":      func(o *session.Options) { o.Auth = nil },
 			"NoNode":           func(o *session.Options) { o.Node = "" },
 			"NegativeDuration": func(o *session.Options) { o.HelloTimeout = -1 },
 			"NegativeLimit":    func(o *session.Options) { o.InFlight = -1 },
@@ -255,9 +255,9 @@ func TestNewServerRefusesOptions(t *testing.T) {
 func TestMetricsLint(t *testing.T) {
 	inBubble(t, session.Options{}, func(t *testing.T, g *gateway) {
 		registry := prometheus.NewPedanticRegistry()
-		verifier, err := auth.New(auth.Options{})
+		directory, err := auth.NewDirectory(auth.Options{})
 		require.NoError(t, err)
-		_, err = session.NewServer(session.Options{Rooms: g.rooms, Auth: verifier, Node: "n", Registerer: registry})
+		_, err = session.NewServer(session.Options{Rooms: g.rooms, Auth: directory, Node: "n", Registerer: registry})
 		require.NoError(t, err)
 		problems, err := testutil.GatherAndLint(registry)
 		require.NoError(t, err)

@@ -195,7 +195,7 @@ func TestGatewayLoadsTheConfiguration(t *testing.T) {
 				case "gateway-api":
 					require.Equal(t, []string{"redis.example.com:6380"}, c2.Redis.Addresses)
 					require.True(t, c2.Redis.TLS.Enabled)
-					require.Equal(t, 45*time.Second, c2.Apps[0].Policy.Grace)
+					require.EqualValues(t, 45*time.Second, c2.Apps[0].Policy.Grace)
 				case "everything":
 					require.Equal(t, 16, c2.Redis.PoolSize)
 					require.Equal(t, 3, c2.Redis.Database)

@@ -38,11 +38,11 @@ func cluster(tb testing.TB, n int, opts session.Options) []*node {
 	redis := redistest.Single(tb)
 	key, signing, err := auth.GenerateKey("k1", auth.HS256)
 	require.NoError(tb, err)
-	verifier, err := auth.New(auth.Options{Apps: []auth.App{
+	directory, err := auth.NewDirectory(auth.Options{Apps: []auth.App{
 		{ID: "open", Anonymous: true}, {ID: "acme", Keys: []auth.Key{key}},
 	}})
 	require.NoError(tb, err)
-	opts.Auth = verifier
+	opts.Auth = directory
 	var nodes []*node
 	for i := range n {
 		node := startNode(tb, redis.Addr(), "node"+string(rune('a'+i)), opts)

@@ -60,19 +60,14 @@ func (c *Config) graceWarnings() []string {
 	}
 	warn("rooms.grace", c.Rooms.Grace)
 	for i, app := range c.Apps {
-		warn(fmt.Sprintf("apps[%d].policy.grace", i), app.Policy.Grace)
+		warn(fmt.Sprintf("apps[%d].policy.grace", i), time.Duration(app.Policy.Grace))
 	}
 	return warnings
 }
 
-// AllApps returns the apps whose users may connect: those of the file and, if enabled, the demo, each
-// with the origins that are allowed for all.
+// AllApps returns the apps whose users may connect: those of the file and, if enabled, the demo.
 func (c *Config) AllApps() []auth.App {
-	var apps []auth.App
-	for _, app := range c.Apps {
-		app.Origins = slices.Concat(app.Origins, c.Origins.Allowed)
-		apps = append(apps, app)
-	}
+	apps := slices.Clone(c.Apps)
 	if c.Demo.Enabled {
 		apps = append(apps, auth.App{
 			ID:        DemoApp,
@@ -80,8 +75,7 @@ func (c *Config) AllApps() []auth.App {
 			AnonymousGrants: []auth.Grant{
 				{Room: "*", Can: auth.Permissions{Publish: true, SetCapacity: true}},
 			},
-			Origins: slices.Clone(c.Origins.Allowed),
-			Policy:  auth.Policy{Capacity: c.Demo.Capacity, MaxCapacity: c.Rooms.MaxCapacity},
+			Policy: auth.Policy{Capacity: c.Demo.Capacity, MaxCapacity: c.Rooms.MaxCapacity},
 		})
 	}
 	return apps

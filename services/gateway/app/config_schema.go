@@ -19,6 +19,7 @@ const hiddenValue = "(hidden)"
 
 var (
 	durationType = reflect.TypeFor[time.Duration]()
+	appsDuration = reflect.TypeFor[auth.Duration]() // of apps, which the server API reads, too
 	secretType   = reflect.TypeFor[auth.Secret]()
 	boolType     = reflect.TypeFor[bool]()
 	intType      = reflect.TypeFor[int]()
@@ -109,7 +110,12 @@ func (f *field) env() string {
 }
 
 // isSecret reports whether the value must not be shown.
-func (f *field) isSecret() bool { return f.typ == secretType }
+func (f *field) isSecret() bool {
+	return f.typ == secretType || f.isList() && f.typ.Elem() == secretType
+}
+
+// isDuration reports whether values of a type are written as durations.
+func isDuration(t reflect.Type) bool { return t == durationType || t == appsDuration }
 
 // isList reports whether the value is a list of scalars.
 func (f *field) isList() bool { return f.typ.Kind() == reflect.Slice && !f.isStructs() }
@@ -120,13 +126,15 @@ func (f *field) isStructs() bool {
 }
 
 // isNumber reports whether a value may start with a minus sign.
-func (f *field) isNumber() bool { return f.typ == intType || f.typ == durationType }
+func (f *field) isNumber() bool { return f.typ == intType || isDuration(f.typ) }
 
 // kind names the type for people.
 func (f *field) kind() string {
 	switch {
 	case f.isStructs():
 		return "list"
+	case f.isList() && f.isSecret():
+		return "list of secrets"
 	case f.isList():
 		return "list of text"
 	case f.isSecret():
@@ -137,7 +145,7 @@ func (f *field) kind() string {
 
 func kindOf(t reflect.Type) string {
 	switch {
-	case t == durationType:
+	case isDuration(t):
 		return "duration"
 	case t == boolType:
 		return "true or false"
@@ -189,7 +197,7 @@ func (f *field) parse(text string) (reflect.Value, error) {
 func parseScalar(t reflect.Type, text string) (reflect.Value, error) {
 	value := reflect.New(t).Elem()
 	switch {
-	case t == durationType:
+	case isDuration(t):
 		d, err := time.ParseDuration(text)
 		if err != nil {
 			return value, fmt.Errorf("is not a duration; write a number with its unit, such as 500ms, 1.5s or 2m")
@@ -217,7 +225,7 @@ func parseScalar(t reflect.Type, text string) (reflect.Value, error) {
 // check holds a value against min, max and oneof. The error is the end of a sentence that starts with
 // the value.
 func (f *field) check(value reflect.Value) error {
-	if f.isSecret() && value.String() == hiddenValue {
+	if f.typ == secretType && value.String() == hiddenValue {
 		return fmt.Errorf("is what --print-config shows in place of a secret, not the secret")
 	}
 	if len(f.oneof) > 0 && !slices.Contains(f.oneof, value.String()) {
@@ -264,15 +272,8 @@ func (f *field) show(text string) string {
 
 // formatScalar is the opposite of parseScalar, for people: 2m0s is 2m.
 func formatScalar(value reflect.Value) string {
-	if value.Type() == durationType {
-		text := time.Duration(value.Int()).String()
-		if strings.HasSuffix(text, "m0s") {
-			text = strings.TrimSuffix(text, "0s")
-		}
-		if strings.HasSuffix(text, "h0m") {
-			text = strings.TrimSuffix(text, "0m")
-		}
-		return text
+	if isDuration(value.Type()) {
+		return auth.Duration(value.Int()).String()
 	}
 	return fmt.Sprint(value.Interface()) // a secret hides itself
 }

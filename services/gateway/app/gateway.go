@@ -62,7 +62,7 @@ type Gateway struct {
 	node        string // this process' id in the cluster, new at each start
 	logger      *slog.Logger
 	calm        *slog.Logger // logger for what clients, or an outage, can cause any number of times
-	verifier    *auth.Verifier
+	directory   *auth.Directory
 	store       *store.Store
 	inbox       *store.Inbox
 	rooms       *room.Service
@@ -134,7 +134,7 @@ func Open(ctx context.Context, opts Options) (*Gateway, error) {
 
 // open makes the parts, from the bottom up.
 func (g *Gateway) open(ctx context.Context, opts Options) (err error) {
-	if g.verifier, err = auth.New(auth.Options{Apps: g.config.AllApps()}); err != nil {
+	if g.directory, err = g.config.directory(g.logger, opts.Registry); err != nil {
 		return err
 	}
 	if g.config.TLS.Enabled() {
@@ -230,13 +230,13 @@ func (g *Gateway) openRooms(registry *prometheus.Registry) (err error) {
 	}); err != nil {
 		return err
 	}
-	tokens, err := auth.NewResumeTokens(g.verifier, g.key)
+	tokens, err := auth.NewResumeTokens(g.directory, g.key)
 	if err != nil {
 		return err
 	}
 	if g.sessions, err = session.NewServer(session.Options{
 		Tokens: tokens, Grace: c.Rooms.Grace, SameUser: auth.SameUser(c.Rooms.SameUser),
-		Rooms: g.rooms, Auth: g.verifier, Origin: g.verifier.AppOriginAllowed, Node: g.name, ICEServers: g.iceServers(),
+		Rooms: g.rooms, Auth: g.directory, Origin: g.directory.AppOriginAllowed, Node: g.name, ICEServers: g.iceServers(),
 		Heartbeat: c.Session.Heartbeat, HelloTimeout: c.Session.HelloTimeout,
 		QueueMessages: c.Session.QueueMessages, QueueBytes: c.Session.QueueBytes, InFlight: c.Session.InFlight,
 		RequestsPerSecond: c.Limits.RequestsPerSecond, RequestsBurst: c.Limits.RequestsBurst,

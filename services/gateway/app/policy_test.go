@@ -57,7 +57,7 @@ func TestGraceIsAPolicy(t *testing.T) {
 			inMemory(t, func(t *testing.T, w *world) {
 				g := w.gateway(t, "one", func(c *app.Config) {
 					c.Rooms.Grace = tc.rooms
-					c.Apps = []auth.App{{ID: "acme", Anonymous: true, Policy: auth.Policy{Grace: tc.policy}}}
+					c.Apps = []auth.App{{ID: "acme", Anonymous: true, Policy: auth.Policy{Grace: auth.Duration(tc.policy)}}}
 				})
 				time.Sleep(10 * time.Second) // it is steady, and sweeps
 				ofAcme := func(o *client.Options) { o.App = "acme" }

@@ -90,7 +90,7 @@ func (g *Gateway) checkOrigin(r *http.Request) bool {
 		browser := r.Header.Get("Cookie") != "" || r.Header.Get("Sec-Fetch-Mode") != ""
 		return g.config.Origins.AllowMissing && !browser
 	case 1:
-		return sameHost(origins[0], r.Host) || g.verifier.OriginAllowed(origins[0])
+		return sameHost(origins[0], r.Host) || g.directory.OriginAllowed(origins[0])
 	}
 	return false
 }

@@ -195,7 +195,7 @@ func (g *Gateway) attach(s *socketio.Socket, hello *wire.Hello, peer *classic.Pe
 
 // pageMayConnect decides whether pages of an origin may connect at all; the session looks again once it knows the app.
 func (g *Gateway) pageMayConnect(r *http.Request, origin string) bool {
-	return sameHost(origin, r.Host) || g.verifier.OriginAllowed(origin)
+	return sameHost(origin, r.Host) || g.directory.OriginAllowed(origin)
 }
 
 // Refusals of handshakes.

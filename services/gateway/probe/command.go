@@ -120,7 +120,7 @@ func (o *Options) enter(a *auth.App, timeout time.Duration) (bool, error) {
 		}
 		now, lifetime := time.Now(), timeout+time.Minute
 		if a.MaxLifetime > 0 {
-			lifetime = min(lifetime, a.MaxLifetime)
+			lifetime = min(lifetime, time.Duration(a.MaxLifetime))
 		}
 		claims := auth.Claims{
 			App: a.ID, User: "signalbox-probe", IssuedAt: now, Expires: now.Add(lifetime), Issuer: a.Issuer,
