@@ -277,6 +277,10 @@ func (m *Member) Publish(id int64, request *wire.Publish, done func(wire.Done, e
 		done(wire.Done{}, err)
 		return
 	}
+	if request.Keep {
+		m.keep(id, request, done)
+		return
+	}
 	m.send(st, store.Send{
 		Request: id, Type: string(wire.TypeMessage), Echo: request.Echo, Volatile: request.Volatile,
 		Event: wire.AppendEventBody(nil, request.Room, &wire.Message{

@@ -21,6 +21,7 @@ type metrics struct {
 	fenced    prometheus.Counter
 	lost      prometheus.Counter
 	ghosts    prometheus.Counter
+	dropped   *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -47,6 +48,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	m.fenced = metric.Counter("signalbox_fenced_seats_total", "Seats of this node that another connection of the same session took over.")
 	m.lost = metric.Counter("signalbox_lost_seats_total", "Seats of this node whose connection was lost: they are away until somebody comes back for them, or their grace is over.")
 	m.ghosts = metric.Counter("signalbox_ghost_seats_total", "Seats that Redis held for this node and no session of it had: they were given up.")
+	m.dropped = metric.Counters("signalbox_history_dropped_total", "Kept messages that went because their topic had too many, or too large ones.", "topic")
+	for _, topic := range wire.KeptTopics {
+		m.dropped.WithLabelValues(topic)
+	}
 	for _, result := range []string{wire.ResumeReplayed, wire.ResumeResync, wire.ResumeGone, "refused"} {
 		m.resumes.WithLabelValues(result)
 	}
@@ -56,6 +61,6 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	for _, reason := range []string{"no_room", "no_peer", "seen", "old"} {
 		m.discarded.WithLabelValues(reason)
 	}
-	reg.MustRegister(m.rooms, m.seats, m.joins, m.delivered, m.discarded, m.resumes, m.replays, m.resyncs, m.restored, m.fenced, m.lost, m.ghosts)
+	reg.MustRegister(m.rooms, m.seats, m.joins, m.delivered, m.discarded, m.resumes, m.replays, m.resyncs, m.restored, m.fenced, m.lost, m.ghosts, m.dropped)
 	return m
 }

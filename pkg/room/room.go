@@ -54,8 +54,13 @@ type Options struct {
 	// StateKeys and StateBytes bound a peer's state and a room's properties; 32 and 4096 if 0.
 	StateKeys  int
 	StateBytes int
-	Logger     *slog.Logger
-	Registerer prometheus.Registerer
+	// ChatLength and WhiteboardLength are how many messages are kept of these topics for those who join later, 100 and 2000 if
+	// 0, and HistoryBytes bounds what is kept of each, with its senders' names; 262144 if 0.
+	ChatLength       int
+	WhiteboardLength int
+	HistoryBytes     int
+	Logger           *slog.Logger
+	Registerer       prometheus.Registerer
 }
 
 func (o *Options) validate() error {
@@ -65,7 +70,8 @@ func (o *Options) validate() error {
 	for _, d := range []struct {
 		field *int
 		value int
-	}{{&o.Capacity, 50}, {&o.MaxCapacity, 500}, {&o.PerSession, 16}, {&o.StateKeys, 32}, {&o.StateBytes, 4096}} {
+	}{{&o.Capacity, 50}, {&o.MaxCapacity, 500}, {&o.PerSession, 16}, {&o.StateKeys, 32}, {&o.StateBytes, 4096},
+		{&o.ChatLength, 100}, {&o.WhiteboardLength, 2000}, {&o.HistoryBytes, 256 << 10}} {
 		if *d.field == 0 {
 			*d.field = d.value
 		}

@@ -171,6 +171,14 @@ func (c *core) dispatch(request wire.Request) {
 	case *wire.Control:
 		pending := c.begun(request)
 		c.member.Control(once, body, func(result wire.Controlled, err error) { c.answer(pending, &result, err) })
+	case *wire.AskHistory:
+		pending := c.begun(request)
+		c.member.History(body, func(history *wire.History, err error) { c.answer(pending, history, err) })
+	case *wire.Undo:
+		pending := c.begun(request)
+		c.member.Undo(once, body, func(result wire.Undid, err error) { c.answer(pending, &result, err) })
+	case *wire.Clear:
+		c.member.Clear(once, body, c.doneReply(c.begun(request)))
 	case *wire.Report:
 		c.handleReport(id, body)
 	case *wire.Ping:

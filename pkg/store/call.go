@@ -35,8 +35,8 @@ type call struct {
 const maxStrings = 21
 
 // newCall makes a call with the keys and arguments that every script has. The seat's node and peer may be empty; request
-// is the number of the client's request, 0 for none.
-func (s *Store) newCall(script *script, seat Seat, request int64, answer func([]any, error)) *call {
+// is the number of the client's request, 0 for none. Of scripts with keys of their own these are further.
+func (s *Store) newCall(script *script, seat Seat, request int64, answer func([]any, error), further ...string) *call {
 	room, node := seat.Room, seat.Node
 	n := partitionOf(room, len(s.partitions))
 	p := &s.partitions[n]
@@ -44,7 +44,7 @@ func (s *Store) newCall(script *script, seat Seat, request int64, answer func([]
 	c := &call{script: script, partition: n, room: keys.name, answer: answer, trace: s.traceCall(script, seat, n)}
 	c.args = append(make([]any, 0, 24), "evalsha", script.sha, script.keys)
 	c.add(keys.room, keys.log)
-	if script.keys != roomKeyCount {
+	if script.keys != roomKeyCount && script.keys != keptKeyCount {
 		c.add(keys.held, keys.rooms, keys.away, keys.holders)
 	}
 	if script.keys == resumeKeyCount || script.keys == joinKeyCount {
@@ -53,6 +53,7 @@ func (s *Store) newCall(script *script, seat Seat, request int64, answer func([]
 	if script.keys == joinKeyCount {
 		c.add(p.gate())
 	}
+	c.add(further...)
 	c.add(keys.name, p.prefix, node, seat.Peer, strconv.FormatInt(seat.Generation, 10), strconv.FormatInt(max(request, 0), 10))
 	return c
 }

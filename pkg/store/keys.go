@@ -72,6 +72,11 @@ func newPartition(tag string) partition {
 	return partition{tag: tag, prefix: prefix, inboxPrefix: prefix + "inbox:", heldPrefix: prefix + "held:"}
 }
 
+// kept is the list of what is kept of a topic, which dissolve.lua knows, too.
+func (p *partition) kept(room Room, topic string) string {
+	return p.prefix + topic + ":" + room.App + "/" + room.Name
+}
+
 // inbox is the name of a node's inbox channel in the partition.
 func (p *partition) inbox(node string) string { return p.inboxPrefix + node }
 

@@ -28,6 +28,7 @@ type script struct {
 // scripts are all scripts of a store.
 type scripts struct {
 	join, leave, lose, resume, send, state, room, control, snapshot *script // for a session
+	keep, erase, history                                            *script // for what is kept of a topic
 	create, close                                                   *script // for the operator
 	replay, rebirth, restore, reap, expire, holders, held           *script // for a node
 	canary                                                          *script // for an inbox
@@ -46,6 +47,7 @@ type scriptOptions struct {
 // The number of KEYS: scripts that neither take nor give up a seat touch the room's own two alone.
 const (
 	roomKeyCount   = 2
+	keptKeyCount   = 3 // and the list of what is kept of a topic
 	seatKeyCount   = 6
 	resumeKeyCount = 7 // and the node's tombstone
 	joinKeyCount   = 8 // and the partition's gate
@@ -70,6 +72,9 @@ func newScripts(opts scriptOptions) (*scripts, error) {
 		{&s.room, "room", roomKeyCount},
 		{&s.control, "control", seatKeyCount},
 		{&s.snapshot, "snapshot", roomKeyCount},
+		{&s.keep, "keep", keptKeyCount},
+		{&s.erase, "erase", keptKeyCount},
+		{&s.history, "history", keptKeyCount},
 		{&s.create, "create", joinKeyCount},
 		{&s.close, "close", seatKeyCount},
 		{&s.replay, "replay", roomKeyCount},

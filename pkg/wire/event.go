@@ -54,6 +54,9 @@ type Message struct {
 	Topic    string
 	Data     json.RawMessage
 	Volatile bool
+	// Kept tells that the message is kept for those who join later, and Time when it was taken, in Unix milliseconds.
+	Kept bool
+	Time int64
 }
 
 // RoomChanged tells what changed in the room; By is empty when nobody did it.
@@ -138,6 +141,10 @@ func newEventBody(t Type) EventBody {
 		return new(RoomChanged)
 	case TypeControl:
 		return new(Controlling)
+	case TypeUndone:
+		return new(Undone)
+	case TypeCleared:
+		return new(Cleared)
 	case TypeClosed:
 		return new(Closed)
 	case TypeResync:
@@ -297,6 +304,8 @@ func (m *Signaled) decode(f *fields) {
 func (m *Message) encode(e *encoder) {
 	e.text("from", m.From)
 	e.text("topic", m.Topic)
+	e.flag("kept", m.Kept)
+	e.count("time", m.Time)
 	e.raw("data", m.Data)
 	e.flag("volatile", m.Volatile)
 }
@@ -306,6 +315,8 @@ func (m *Message) decode(f *fields) {
 	m.Topic = f.optional("topic", ValidTopic)
 	m.Data = f.payload("data")
 	m.Volatile = f.boolean("volatile")
+	m.Kept = f.boolean("kept")
+	m.Time = f.integer("time", 0)
 }
 
 func (m *RoomChanged) encode(e *encoder) {

@@ -3,6 +3,8 @@ package wire
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
+	"strings"
 )
 
 // Request is one message from client to server.
@@ -31,6 +33,12 @@ func (r Request) Room() string {
 	case *UpdateRoom:
 		return body.Room
 	case *Control:
+		return body.Room
+	case *AskHistory:
+		return body.Room
+	case *Undo:
+		return body.Room
+	case *Clear:
 		return body.Room
 	case *Report:
 		return body.Room
@@ -102,6 +110,8 @@ type Publish struct {
 	Echo bool
 	// Volatile messages are not logged: at most once.
 	Volatile bool
+	// Keep has the message kept for those who join later, with one of [KeptTopics].
+	Keep bool
 }
 
 // SetState merges State into the peer's own state; a value of null deletes its key. Answered by [Done].
@@ -223,6 +233,12 @@ func newRequestBody(t Type) RequestBody {
 		return new(Peers)
 	case TypeReport:
 		return new(Report)
+	case TypeHistory:
+		return new(AskHistory)
+	case TypeUndo:
+		return new(Undo)
+	case TypeClear:
+		return new(Clear)
 	}
 	return nil
 }
@@ -346,6 +362,19 @@ func (m *Publish) decode(f *fields) {
 	m.Data = f.payload("data")
 	m.Echo = f.boolean("echo")
 	m.Volatile = f.boolean("volatile")
+	if m.Keep = f.boolean("keep"); !m.Keep || f.err != nil {
+		return
+	}
+	if m.Volatile {
+		f.fail(CodeBadRequest, "what is volatile is not kept")
+	}
+	checkKept(f, m.Topic)
+}
+
+func checkKept(f *fields, topic string) {
+	if !slices.Contains(KeptTopics, topic) {
+		f.fail(CodeBadRequest, "messages are kept of the topics %s", strings.Join(KeptTopics, " and "))
+	}
 }
 
 func (m *Publish) encode(e *encoder) {
@@ -354,6 +383,7 @@ func (m *Publish) encode(e *encoder) {
 	e.raw("data", m.Data)
 	e.flag("echo", m.Echo)
 	e.flag("volatile", m.Volatile)
+	e.flag("keep", m.Keep)
 }
 
 func (m *SetState) decode(f *fields) {

@@ -40,6 +40,9 @@ const (
 	TypeRoom    Type = "room"    // [UpdateRoom] -> [Updated]: changes the room, guarded by its version
 	TypeControl Type = "control" // [Control] -> [Controlled]: mutes, unmutes, kicks
 	TypePeers   Type = "peers"   // [Peers] -> [HeadCount] or [Snapshot]
+	TypeHistory Type = "history" // [AskHistory] -> [History]: what is kept of a topic
+	TypeUndo    Type = "undo"    // [Undo] -> [Undid]: takes a kept message back
+	TypeClear   Type = "clear"   // [Clear] -> [Done]: takes all back that is kept of a topic
 	TypeReport  Type = "report"  // [Report] -> [Nothing]: the client's ICE outcome
 	TypePing    Type = "ping"    // [Ping] -> [Pong]
 )
@@ -51,6 +54,8 @@ const (
 	TypeAwayPeer   Type = "away-peer"   // [AwayPeer]
 	TypeBackPeer   Type = "back-peer"   // [BackPeer]
 	TypeMessage    Type = "message"     // [Message]: what somebody published
+	TypeUndone     Type = "undone"      // [Undone]: a kept message was taken back
+	TypeCleared    Type = "cleared"     // [Cleared]: all kept messages of a topic were taken back
 	TypeClosed     Type = "closed"      // [Closed]: the receiver's own seat was taken
 	TypeResync     Type = "resync"      // [Resync]: start over from this snapshot
 	TypeICE        Type = "ice"         // [ICE]: fresh ICE servers; of no room
@@ -60,14 +65,24 @@ const (
 
 // RequestTypes lists every request, for dispatch tests and metrics.
 var RequestTypes = []Type{
-	TypeHello, TypeJoin, TypeLeave, TypeSignal, TypePublish, TypeState, TypeRoom, TypeControl, TypePeers, TypeReport, TypePing,
+	TypeHello, TypeJoin, TypeLeave, TypeSignal, TypePublish, TypeState, TypeRoom, TypeControl, TypePeers, TypeHistory, TypeUndo, TypeClear,
+	TypeReport, TypePing,
 }
 
 // EventTypes lists every event.
 var EventTypes = []Type{
 	TypeJoinedPeer, TypeLeftPeer, TypeAwayPeer, TypeBackPeer, TypeState, TypeSignal, TypeMessage, TypeRoom, TypeControl,
-	TypeClosed, TypeResync, TypeICE, TypeGoAway,
+	TypeUndone, TypeCleared, TypeClosed, TypeResync, TypeICE, TypeGoAway,
 }
+
+// The topics of which messages can be kept for those who join later ([Publish]).
+const (
+	TopicChat       = "chat"
+	TopicWhiteboard = "whiteboard"
+)
+
+// KeptTopics lists them.
+var KeptTopics = []string{TopicChat, TopicWhiteboard}
 
 // Why a peer left ([LeftPeer]) or a seat was closed ([Closed]).
 const (

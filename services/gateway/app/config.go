@@ -130,6 +130,9 @@ type RoomsConfig struct {
 	PerSession   int           `koanf:"per_session" default:"16" min:"1" max:"1024" doc:"Rooms that one session may be in at once."`
 	StateBytes   int           `koanf:"state_bytes" default:"4096" min:"2" max:"1048576" doc:"Greatest size of a peer's own state, in bytes of JSON."`
 	StateKeys    int           `koanf:"state_keys" default:"32" min:"1" max:"1024" doc:"Greatest number of keys in a peer's own state."`
+	ChatLength   int           `koanf:"chat_length" default:"100" min:"1" max:"10000" doc:"Messages of a room's chat that are kept for those who join later. See [protocol.md](protocol.md#history)."`
+	Whiteboard   int           `koanf:"whiteboard_length" default:"2000" min:"1" max:"100000" doc:"Strokes of a room's whiteboard that are kept for those who join later."`
+	HistoryBytes int           `koanf:"history_bytes" default:"262144" min:"1024" max:"16777216" doc:"Greatest size of what is kept of a room's chat, and of its whiteboard, in bytes: the oldest goes."`
 }
 
 // SessionConfig bounds a session in time and in memory.

@@ -1,4 +1,4 @@
 -- A piece of unseat and of restore: makes an end of the room.
-call('DEL', ROOM, LOG)
+call('DEL', ROOM, LOG, PREFIX .. 'chat:' .. NAME, PREFIX .. 'whiteboard:' .. NAME)
 call('ZREM', ROOMS, NAME:match('/(.*)'))
 R.gone = true

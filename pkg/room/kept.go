@@ -1,0 +1,99 @@
+package room
+
+import (
+	"github.com/signalbox-rtc/signalbox/pkg/store"
+	"github.com/signalbox-rtc/signalbox/pkg/wire"
+)
+
+// keep publishes a message that is kept for those who join later.
+func (m *Member) keep(id int64, request *wire.Publish, done func(wire.Done, error)) {
+	m.service.opts.Store.Keep(store.Keep{
+		Seat: m.asking(m.room(request.Room)), Request: id, Topic: request.Topic, Echo: request.Echo, Profile: m.profile,
+		EventHead: wire.KeptHead(request.Room, m.id, request.Topic), Data: request.Data,
+		Most: m.service.keptLength(request.Topic), MostBytes: m.service.opts.HistoryBytes,
+	}, func(seq int64, dropped int, err error) {
+		m.service.metrics.dropped.WithLabelValues(request.Topic).Add(float64(dropped))
+		finish(done, wire.Done{Seq: seq}, m.outcome(request.Room, err))
+	})
+}
+
+// keptLength is how many messages are kept of a topic.
+func (s *Service) keptLength(topic string) int {
+	if topic == wire.TopicWhiteboard {
+		return s.opts.WhiteboardLength
+	}
+	return s.opts.ChatLength
+}
+
+// History gives what is kept of a topic. Refusals: not_member.
+func (m *Member) History(request *wire.AskHistory, done func(*wire.History, error)) {
+	if m.find(request.Room) == nil {
+		done(nil, notMember(request.Room))
+		return
+	}
+	limit := m.service.keptLength(request.Topic)
+	if request.Limit > 0 {
+		limit = min(limit, request.Limit)
+	}
+	m.service.opts.Store.History(m.asking(m.room(request.Room)), request.Topic, limit, func(h *store.History, err error) {
+		if refusal := m.outcome(request.Room, err); refusal != nil {
+			done(nil, refusal)
+			return
+		}
+		done(m.history(request, h), nil)
+	})
+}
+
+// history gives the store's answer as the client is told it.
+func (m *Member) history(request *wire.AskHistory, h *store.History) *wire.History {
+	history := &wire.History{Room: request.Room, Topic: request.Topic, Seq: h.Seq, Epoch: h.Epoch, Dropped: h.Dropped}
+	history.Messages = make([]wire.KeptMessage, 0, len(h.Messages))
+	for _, kept := range h.Messages {
+		message := wire.KeptMessage{Seq: kept.Seq, From: kept.Peer, Time: kept.Time.UnixMilli(), Data: kept.Data}
+		if kept.Peer != "" {
+			who, err := readProfile(kept.Profile)
+			if err != nil {
+				m.service.opts.Logger.Warn("a kept message's profile cannot be read", "app", m.app, "room", request.Room, "session", kept.Peer, "error", err)
+			}
+			message.User, message.Name = who.User, who.Name
+		}
+		history.Messages = append(history.Messages, message)
+	}
+	return history
+}
+
+// Undo takes back a kept message, the member's last one or a certain one, which has to be its own unless it moderates. Refusals:
+// not_member, forbidden, outcome_unknown. id is as in [Member.Signal].
+func (m *Member) Undo(id int64, request *wire.Undo, done func(wire.Undid, error)) {
+	if _, err := m.allow(request.Room, func(p Permissions) bool { return p.Publish }); err != nil {
+		done(wire.Undid{}, err)
+		return
+	}
+	permissions, _ := m.grant(request.Room)
+	head, tail := wire.SplitUndone(request.Room, request.Topic, m.id)
+	m.service.opts.Store.Erase(store.Erase{
+		Seat: m.asking(m.room(request.Room)), Request: id, Topic: request.Topic, Of: request.Of, Any: permissions.Moderate,
+		EventHead: head, EventTail: tail,
+	}, func(seq, of int64, err error) {
+		refusal := m.outcome(request.Room, err)
+		if refusal != nil && refusal.Code == wire.CodeForbidden {
+			refusal = wire.Errorf(wire.CodeForbidden, "the message is somebody else's")
+		}
+		finish(done, wire.Undid{Seq: seq, Of: of}, refusal)
+	})
+}
+
+// Clear takes back all that is kept of a topic: of the whiteboard everybody may who can publish, of the chat moderators. Refusals:
+// not_member, forbidden, outcome_unknown. id is as in [Member.Signal].
+func (m *Member) Clear(id int64, request *wire.Clear, done func(wire.Done, error)) {
+	if _, err := m.allow(request.Room, func(p Permissions) bool {
+		return p.Moderate || p.Publish && request.Topic == wire.TopicWhiteboard
+	}); err != nil {
+		done(wire.Done{}, err)
+		return
+	}
+	m.service.opts.Store.Erase(store.Erase{
+		Seat: m.asking(m.room(request.Room)), Request: id, Topic: request.Topic, All: true,
+		EventHead: wire.AppendEventBody(nil, request.Room, &wire.Cleared{Topic: request.Topic, By: m.id}),
+	}, func(seq, _ int64, err error) { finish(done, wire.Done{Seq: seq}, m.outcome(request.Room, err)) })
+}
