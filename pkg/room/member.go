@@ -342,6 +342,7 @@ func (m *Member) UpdateRoom(id int64, request *wire.UpdateRoom, done func(wire.U
 		done(wire.Updated{}, err)
 		return
 	}
+	m.service.rotate(&request.RoomChange)
 	head, tail := wire.SplitRoomChanged(request.Room, m.id, &request.RoomChange)
 	m.service.opts.Store.UpdateRoom(store.UpdateRoom{
 		Seat: m.asking(m.room(request.Room)), Request: id, Version: request.Version, Capacity: request.Capacity, Locked: request.Locked,
@@ -357,6 +358,17 @@ func (m *Member) UpdateRoom(id int64, request *wire.UpdateRoom, done func(wire.U
 		}
 		finish(done, wire.Updated{Seq: seq, Version: version, Repeated: err == nil && version == 0}, refusal)
 	})
+}
+
+// rotate has a rotation without a start begin now, by the clock that all gateways share.
+func (s *Service) rotate(change *wire.RoomChange) {
+	if change.Spotlight == nil {
+		return
+	}
+	if rotation, err := wire.ParseSpotlight(change.Spotlight); err == nil && rotation.Start == 0 {
+		rotation.Start = s.opts.Store.Now().UnixMilli()
+		change.Spotlight = rotation.Append(nil)
+	}
 }
 
 // Control mutes, unmutes or kicks. Refusals: not_member, forbidden, peer_gone, outcome_unknown. id is as in [Member.Signal].

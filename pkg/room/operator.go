@@ -12,6 +12,7 @@ import (
 // check. Its methods may be called from any goroutine, and wait for Redis. Refusals are [*wire.Error], [store.ErrNoRoom] and
 // [store.ErrRoomExists].
 type Operator struct {
+	service   *Service
 	store     *store.Store
 	stateKeys int
 	stateSize int
@@ -19,7 +20,7 @@ type Operator struct {
 
 // Operator gives the operator of the rooms that the service knows the rules of.
 func (s *Service) Operator() *Operator {
-	return &Operator{store: s.opts.Store, stateKeys: s.opts.StateKeys, stateSize: s.opts.StateBytes}
+	return &Operator{service: s, store: s.opts.Store, stateKeys: s.opts.StateKeys, stateSize: s.opts.StateBytes}
 }
 
 // Create makes a room before anybody joins it. With [store.ErrRoomExists] comes the room as it is.
@@ -42,6 +43,7 @@ func (o *Operator) Get(ctx context.Context, room store.Room, members bool) (*sto
 // Update changes a room that still has a version, and gives the number of the event and the new version. With the refusal conflict comes the present
 // version. Refusals beside: peer_gone when the presenter has no seat, too_large.
 func (o *Operator) Update(ctx context.Context, room store.Room, version int64, change *wire.RoomChange) (wire.Updated, error) {
+	o.service.rotate(change)
 	head, tail := wire.SplitRoomChanged(room.Name, "", change)
 	return wait(ctx, func(done func(wire.Updated, error)) {
 		o.store.UpdateRoom(store.UpdateRoom{

@@ -27,7 +27,7 @@ func TestDataIsLost(t *testing.T) {
 		_, err = wait(func(done func(wire.Updated, error)) {
 			ada.UpdateRoom(0, &wire.UpdateRoom{Room: "r", Version: 1, RoomChange: wire.RoomChange{
 				Locked: &locked, Presenter: &presenter, Properties: wire.Object{"title": mustJSON("stand-up")},
-				Spotlight: mustJSON(map[string]int{"start": 1}),
+				Spotlight: (&wire.Spotlight{Start: 1, Interval: 5000, Order: []string{"ada"}}).Append(nil),
 			}}, done)
 		})
 		require.NoError(t, err)

@@ -53,6 +53,13 @@ func (c *clock) read(asked, answered, redis time.Time) {
 	c.known.Store(true)
 }
 
+// Now is the time by Redis' clock, as far as this process knows it: right to some milliseconds once the node has sent beats, and
+// before that by its own clock.
+func (s *Store) Now() time.Time {
+	now, _ := s.clock.at(time.Now())
+	return now
+}
+
 // at gives a time by Redis' clock; false before that is known.
 func (c *clock) at(t time.Time) (time.Time, bool) {
 	return t.Add(time.Duration(c.offset.Load())), c.known.Load()

@@ -319,14 +319,14 @@ func TestStateOutlivesItsMessage(t *testing.T) {
 	message := []byte(`{"id":1,"type":"join","room":"lobby","state":{"mic":true,"title":"x"}}`)
 	join, err := wire.DecodeRequest(message, wire.Limits{})
 	require.NoError(t, err)
-	change := []byte(`{"id":1,"type":"room","room":"lobby","version":1,"properties":{"a":1},"spotlight":{"b":2},"presenter":"p"}`)
+	change := []byte(`{"id":1,"type":"room","room":"lobby","version":1,"properties":{"a":1},"spotlight":{"interval":5000,"order":["p"]},"presenter":"p"}`)
 	room, err := wire.DecodeRequest(change, wire.Limits{})
 	require.NoError(t, err)
 	clear(message)
 	clear(change)
 	require.Equal(t, &wire.Join{Room: "lobby", State: object("mic", "true", "title", `"x"`)}, join.Body)
 	require.Equal(t, &wire.UpdateRoom{Room: "lobby", Version: 1, RoomChange: wire.RoomChange{
-		Presenter: new("p"), Properties: object("a", "1"), Spotlight: []byte(`{"b":2}`)}}, room.Body)
+		Presenter: new("p"), Properties: object("a", "1"), Spotlight: []byte(`{"interval":5000,"order":["p"]}`)}}, room.Body)
 }
 
 func TestLimitsAreTaken(t *testing.T) {

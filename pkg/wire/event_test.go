@@ -38,7 +38,7 @@ func TestSplitRoomChangedIsTheWholeEvent(t *testing.T) {
 			change.Presenter = new(rapid.SampledFrom([]string{"", "a81x"}).Draw(t, "presenter"))
 		}
 		if rapid.Bool().Draw(t, "lights") {
-			change.Spotlight = []byte(rapid.SampledFrom([]string{`null`, `{"interval":1}`}).Draw(t, "spotlight"))
+			change.Spotlight = []byte(rapid.SampledFrom([]string{`null`, `{"interval":5000,"order":["p"]}`}).Draw(t, "spotlight"))
 		}
 		version := rapid.Int64Range(1, 1<<53-1).Draw(t, "version")
 		by := rapid.SampledFrom([]string{"", "k3vq"}).Draw(t, "by")

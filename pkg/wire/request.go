@@ -135,7 +135,7 @@ type RoomChange struct {
 	Presenter *string
 	// Properties are merged by key; a value of null deletes its key.
 	Properties Object
-	// Spotlight replaces the rotation; the JSON text null clears it.
+	// Spotlight replaces the rotation, see [Spotlight]; the JSON text null clears it.
 	Spotlight json.RawMessage
 }
 
@@ -404,6 +404,9 @@ func (m *UpdateRoom) decode(f *fields) {
 	m.RoomChange.decode(f)
 	if c := m.RoomChange; c.Capacity == nil && c.Locked == nil && c.Presenter == nil && c.Properties == nil && c.Spotlight == nil {
 		f.fail(CodeBadRequest, "nothing to change")
+	}
+	if f.err == nil && m.Spotlight != nil && !f.isNull("spotlight") {
+		_, f.err = parseSpotlight(m.Spotlight)
 	}
 }
 

@@ -9,6 +9,7 @@ export { Signalbox } from './client.js';
 export { SignalboxError } from './errors.js';
 export { PeerConnection } from './peer-connection.js';
 export { Room } from './room.js';
+export { spotlightPeer } from './spotlight.js';
 
 /**
  * @typedef {import('./client.js').SignalboxOptions} SignalboxOptions
