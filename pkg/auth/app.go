@@ -12,31 +12,6 @@ import (
 // maxAppID is the greatest length of an app's id, that of a DNS label, in bytes.
 const maxAppID = 63
 
-// Policy is what an app lets its rooms be. It travels with each [Identity].
-type Policy struct {
-	// Capacity is the number of seats of a new room; 0 is the deployment's default.
-	Capacity int `koanf:"capacity" yaml:"capacity" json:"capacity,omitzero"`
-	// MaxCapacity is the greatest number of seats that a client may ask for; 0 is the deployment's limit.
-	MaxCapacity int `koanf:"max_capacity" yaml:"max_capacity" json:"max_capacity,omitzero"`
-	// Grace is how long a seat is kept when its connection is lost, for clients that can resume, 1h at most; 0 is the
-	// deployment's default, and below 0 no seat is kept.
-	Grace Duration `koanf:"grace" yaml:"grace" json:"grace,omitzero"`
-	// SameUser is what becomes of a user's seat in a room when the user takes another one there with a new session: allow
-	// keeps both, replace gives the earlier one up; "" is the deployment's default.
-	SameUser SameUser `koanf:"same_user" yaml:"same_user" json:"same_user,omitzero"`
-}
-
-// SameUser is a policy for several sessions of one user in a room.
-type SameUser string
-
-// The policies.
-const (
-	// SameUserAllow lets a user have several seats.
-	SameUserAllow SameUser = "allow"
-	// SameUserReplace gives up the user's earlier seat: a page that is loaded again takes its own place.
-	SameUserReplace SameUser = "replace"
-)
-
 // App is a tenant, as the configuration file or the server API names it.
 type App struct {
 	// ID is what the app claim of its tokens says: ^[a-z0-9][a-z0-9-]{0,62}$.
@@ -52,7 +27,10 @@ type App struct {
 	Disabled bool `koanf:"disabled" yaml:"disabled" json:"disabled,omitzero"`
 	// AnonymousGrants are what an anonymous user may do; if empty, publish in every room.
 	AnonymousGrants []Grant `koanf:"anonymous_grants" yaml:"anonymous_grants" json:"anonymous_grants,omitzero"`
-	Policy          Policy  `koanf:"policy" yaml:"policy" json:"policy,omitzero"`
+	// Policy is that of all rooms that Policies says nothing else of.
+	Policy Policy `koanf:"policy" yaml:"policy" json:"policy,omitzero"`
+	// Policies of rooms by their names: of the patterns that match, the first counts.
+	Policies []RoomPolicy `koanf:"policies" yaml:"policies,omitempty" json:"policies,omitzero"`
 	// Audience must be in the aud claim; "" does not look at aud.
 	Audience string `koanf:"audience" yaml:"audience" json:"audience,omitzero"`
 	// Issuer must be the iss claim; "" does not look at iss.
@@ -84,7 +62,7 @@ type app struct {
 	anonymous       bool
 	disabled        bool
 	anonymousGrants []Grant
-	policy          Policy
+	policies        policies
 	maxLifetime     time.Duration
 }
 
@@ -93,6 +71,10 @@ func (a *App) clone() App {
 	copied := *a
 	copied.Keys, copied.Origins = slices.Clone(a.Keys), slices.Clone(a.Origins)
 	copied.AnonymousGrants = slices.Clone(a.AnonymousGrants)
+	copied.Policy, copied.Policies = a.Policy.clone(), slices.Clone(a.Policies)
+	for i := range copied.Policies {
+		copied.Policies[i].Policy = copied.Policies[i].clone()
+	}
 	copied.Webhooks, copied.APIKeys = slices.Clone(a.Webhooks), slices.Clone(a.APIKeys)
 	for i := range copied.Webhooks {
 		w := &copied.Webhooks[i]
@@ -118,7 +100,6 @@ func (a *App) compile(opts *Options) (*app, error) {
 	if !validAppID(a.ID) {
 		fail(errors.New("an id is 1 to 63 characters of a-z, 0-9 and '-', and does not start with '-'"))
 	}
-	fail(a.Policy.validate())
 	if a.MaxLifetime < 0 {
 		fail(errors.New("max_lifetime is negative"))
 	}
@@ -134,7 +115,6 @@ func (a *App) compile(opts *Options) (*app, error) {
 		anonymous:       a.Anonymous,
 		disabled:        a.Disabled,
 		anonymousGrants: slices.Clone(a.AnonymousGrants),
-		policy:          a.Policy,
 		maxLifetime:     time.Duration(a.MaxLifetime),
 	}
 	if out.maxLifetime == 0 {
@@ -154,9 +134,8 @@ func (a *App) compile(opts *Options) (*app, error) {
 	var err error
 	out.origins, err = newOriginSet(slices.Concat(a.Origins, opts.Origins))
 	fail(err)
-	if opts.MaxCapacity > 0 && a.Policy.MaxCapacity > opts.MaxCapacity {
-		fail(fmt.Errorf("policy: max_capacity %d is more than a room can have, which is %d", a.Policy.MaxCapacity, opts.MaxCapacity))
-	}
+	out.policies, err = a.compilePolicies(opts.MaxCapacity)
+	fail(err)
 	fail(a.validateServices())
 	for i := range a.Keys {
 		key := &a.Keys[i]
@@ -200,6 +179,15 @@ func (a *App) validateServices() error {
 	return errors.Join(errs...)
 }
 
+// give hands an identity the app's policies.
+func (a *app) give(id *Identity) *Identity {
+	id.Policy = a.policies.common
+	if len(a.policies.byRoom) > 0 {
+		id.policies = &a.policies
+	}
+	return id
+}
+
 // key chooses the key by the token's kid, which is bound to the app: another app's key of the same id is never seen.
 func (a *app) key(kid string, named bool) (*verifyKey, bool) {
 	if named {
@@ -213,23 +201,6 @@ func (a *app) key(kid string, named bool) (*verifyKey, bool) {
 		return key, true
 	}
 	return nil, false
-}
-
-// maxGrace bounds how long a seat is kept for somebody who may not come back.
-const maxGrace = time.Hour
-
-func (p Policy) validate() error {
-	switch {
-	case p.Capacity < 0 || p.MaxCapacity < 0:
-		return errors.New("policy: a capacity is negative")
-	case p.MaxCapacity > 0 && p.Capacity > p.MaxCapacity:
-		return fmt.Errorf("policy: capacity %d is greater than max_capacity %d", p.Capacity, p.MaxCapacity)
-	case time.Duration(p.Grace) > maxGrace:
-		return fmt.Errorf("policy: a grace of %v is over %v", p.Grace, maxGrace)
-	case p.SameUser != "" && p.SameUser != SameUserAllow && p.SameUser != SameUserReplace:
-		return fmt.Errorf("policy: same_user is %q, not allow or replace", p.SameUser)
-	}
-	return nil
 }
 
 func validAppID(id string) bool {

@@ -199,6 +199,9 @@ apps:
         can: {publish: true, moderate: true, set_capacity: true}
       - room: stage
     policy: {capacity: 4, max_capacity: 30}
+    policies:
+      - {rooms: stage-*, create: api, keep: 90m, topics: [chat, cue]}
+      - {rooms: "*", moderated: "on"}
     audience: signalbox
     issuer: https://acme.example
     max_lifetime: 90m
@@ -221,7 +224,11 @@ apps:
 		Anonymous: true, Disabled: true,
 		AnonymousGrants: []auth.Grant{{Room: "open-*", Can: auth.Permissions{Publish: true, Moderate: true, SetCapacity: true}}, {Room: "stage"}},
 		Policy:          auth.Policy{Capacity: 4, MaxCapacity: 30},
-		Audience:        "signalbox", Issuer: "https://acme.example", MaxLifetime: auth.Duration(90 * time.Minute),
+		Policies: []auth.RoomPolicy{
+			{Rooms: "stage-*", Policy: auth.Policy{Create: auth.CreateAPI, Keep: auth.Duration(90 * time.Minute), Topics: []string{"chat", "cue"}}},
+			{Rooms: "*", Policy: auth.Policy{Moderated: auth.On}},
+		},
+		Audience: "signalbox", Issuer: "https://acme.example", MaxLifetime: auth.Duration(90 * time.Minute),
 	}}, config.Apps)
 }
 

@@ -28,7 +28,11 @@ func wholeApp() auth.App {
 	return auth.App{
 		ID: "whole", Keys: []auth.Key{pairs()[auth.HS256].public, pairs()[auth.ES256].public}, Origins: []string{"https://a.example"},
 		Anonymous: true, AnonymousGrants: []auth.Grant{{Room: "open-*", Can: auth.Permissions{Publish: true, SetCapacity: true}}},
-		Policy:   auth.Policy{Capacity: 3, MaxCapacity: 9, Grace: auth.Duration(90 * time.Second), SameUser: auth.SameUserReplace},
+		Policy: auth.Policy{Capacity: 3, MaxCapacity: 9, Grace: auth.Duration(90 * time.Second), SameUser: auth.SameUserReplace},
+		Policies: []auth.RoomPolicy{{Rooms: "stage-*", Policy: auth.Policy{
+			Create: auth.CreateModerators, Echo: auth.EchoOff, Topics: []string{"chat"}, MaxMessageBytes: 1000, Moderated: auth.On,
+			Succession: auth.SuccessionNext, Spotlight: auth.Off, History: 20, Keep: auth.Duration(time.Hour), Webhooks: auth.On, Waiting: 5,
+		}}},
 		Audience: "here", Issuer: "there", MaxLifetime: auth.Duration(2 * time.Hour),
 		Webhooks: []auth.Webhook{{ID: "w", URL: "https://a.example/hook", Secrets: []auth.Secret{webhookSecret}, Events: []string{"room.full"}, Rooms: "a*"}},
 		APIKeys:  []auth.APIKey{{ID: "backend", Hash: auth.HashAPIKey("s3cret"), Can: []string{auth.APIWrite}}},
@@ -174,7 +178,7 @@ func TestDirectoryGivesCopies(t *testing.T) {
 	app, ok := d.App("whole")
 	require.True(t, ok)
 	require.Equal(t, wholeApp(), *app)
-	app.Keys[0].ID, app.Webhooks[0].Secrets[0], app.APIKeys[0].Can[0] = "x", "x", "x"
+	app.Policies[0].Topics[0], app.Keys[0].ID, app.Webhooks[0].Secrets[0], app.APIKeys[0].Can[0] = "x", "x", "x", "x"
 	app.AnonymousGrants[0].Room = "x"
 	require.Equal(t, []auth.App{wholeApp()}, d.Apps())
 	_, ok = d.App("none")

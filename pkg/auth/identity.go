@@ -44,7 +44,17 @@ type Identity struct {
 	// Expires is the end of the identity, without leeway: a connection that lives on it ends then.
 	Expires   time.Time
 	Anonymous bool
-	Policy    Policy // the app's, when the identity was made
+	Policy    Policy // the app's, when the identity was made: that of rooms that have no other one
+
+	policies *policies // nil if no room has another one
+}
+
+// PolicyFor gives the policy of a room, as of when the identity was made.
+func (id *Identity) PolicyFor(room string) Policy {
+	if id.policies == nil {
+		return id.Policy
+	}
+	return *id.policies.of(room)
 }
 
 // Room gives the union of what all matching grants allow in the named room, and false if there is none: then the

@@ -123,10 +123,10 @@ func (r *ResumeTokens) Open(token string) (*Resumable, error) {
 	}
 	return &Resumable{
 		Session: content.Session, Generation: content.Generation,
-		Identity: &Identity{
+		Identity: a.give(&Identity{
 			App: content.App, User: content.User, Name: content.Name, Grants: openGrants(content.Grants), Expires: expires,
-			Anonymous: content.Anonymous, Policy: a.policy,
-		},
+			Anonymous: content.Anonymous,
+		}),
 	}, nil
 }
 

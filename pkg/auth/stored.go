@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"strings"
 )
@@ -59,6 +60,10 @@ func revealed(value reflect.Value) any {
 		for i := range value.NumField() {
 			field := value.Type().Field(i)
 			name, option, _ := strings.Cut(field.Tag.Get("json"), ",")
+			if field.Anonymous { // its members are the struct's own
+				maps.Copy(members, revealed(value.Field(i)).(map[string]any))
+				continue
+			}
 			if name == "" || name == "-" || option != "" && value.Field(i).IsZero() {
 				continue
 			}

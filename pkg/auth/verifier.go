@@ -161,15 +161,14 @@ func (v *Verifier) Anonymous(app, name string) (*Identity, error) {
 	if !validDisplayName(name) {
 		return nil, refuse(ReasonClaims, messageBadName)
 	}
-	return &Identity{
+	return a.give(&Identity{
 		App:       a.id,
 		User:      "anon-" + rand.Text(),
 		Name:      name,
 		Grants:    slices.Clone(a.anonymousGrants),
 		Expires:   v.now().Add(a.maxLifetime).UTC(),
 		Anonymous: true,
-		Policy:    a.policy,
-	}, nil
+	}), nil
 }
 
 // Origins gives an enabled app's allowed origins as they were configured; false if there is no such app.
@@ -232,7 +231,7 @@ func (v *Verifier) identity(a *app, c *claims) (*Identity, error) {
 	if expires.Sub(issued.Time) > a.maxLifetime {
 		return nil, refuse(ReasonLifetime, fmt.Sprintf("the token is valid for longer than %s", a.maxLifetime))
 	}
-	return &Identity{App: a.id, User: user, Name: name, Grants: grants, Expires: expires.Time, Policy: a.policy}, nil
+	return a.give(&Identity{App: a.id, User: user, Name: name, Grants: grants, Expires: expires.Time}), nil
 }
 
 // refusal names the reason behind the library's error, which may join several.

@@ -154,9 +154,9 @@ func (c *core) dispatch(request wire.Request) {
 	}
 	switch body := request.Body.(type) {
 	case *wire.Signal:
-		c.member.Signal(once, body, c.doneReply(c.begun(request)))
+		c.signal(once, request, body)
 	case *wire.Publish:
-		c.member.Publish(once, body, c.doneReply(c.begun(request)))
+		c.publish(once, request, body)
 	case *wire.SetState:
 		c.member.SetState(once, body, c.doneReply(c.begun(request)))
 	case *wire.Leave:

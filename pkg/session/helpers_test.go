@@ -88,6 +88,10 @@ func newGatewayOf(tb testing.TB, number string, opts session.Options, redis stor
 		{ID: "open", Anonymous: true, Origins: []string{"*"}},
 		{ID: "off", Anonymous: true, Disabled: true},
 		{ID: "brief", Anonymous: true, Policy: auth.Policy{Grace: auth.Duration(5 * time.Second)}},
+		{ID: "ruled", Anonymous: true, Policies: []auth.RoomPolicy{
+			{Rooms: "quiet", Policy: auth.Policy{Echo: auth.EchoOff}},
+			{Rooms: "strict", Policy: auth.Policy{Topics: []string{"chat"}, MaxMessageBytes: 10}},
+		}},
 		{ID: "fleeting", Anonymous: true, Policy: auth.Policy{Grace: -1}},
 	}})
 	require.NoError(tb, err)

@@ -3,6 +3,7 @@ package chart
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -178,7 +179,11 @@ func configSchema(t reflect.Type, prefix string) map[string]any {
 		f := t.Field(i)
 		name := f.Tag.Get("koanf")
 		key := prefix + name
-		if name == "" || ownedKeys[key] || f.Type == reflect.TypeFor[auth.Secret]() {
+		if name == "" || ownedKeys[key] || f.Type == reflect.TypeFor[auth.Secret]() || f.Type == reflect.TypeFor[[]auth.Secret]() {
+			continue
+		}
+		if name == ",squash" {
+			maps.Copy(properties, configSchema(f.Type, prefix)["properties"].(map[string]any))
 			continue
 		}
 		s := typeSchema(f.Type, key, f.Tag)
@@ -197,7 +202,7 @@ func configSchema(t reflect.Type, prefix string) map[string]any {
 }
 
 func typeSchema(t reflect.Type, key string, tag reflect.StructTag) map[string]any {
-	if t == reflect.TypeFor[time.Duration]() {
+	if t == reflect.TypeFor[time.Duration]() || t == reflect.TypeFor[auth.Duration]() {
 		return map[string]any{"type": "string", "pattern": `^-?([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`}
 	}
 	s := make(map[string]any)

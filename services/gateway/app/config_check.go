@@ -61,6 +61,9 @@ func (c *Config) graceWarnings() []string {
 	warn("rooms.grace", c.Rooms.Grace)
 	for i, app := range c.Apps {
 		warn(fmt.Sprintf("apps[%d].policy.grace", i), time.Duration(app.Policy.Grace))
+		for j, policy := range app.Policies {
+			warn(fmt.Sprintf("apps[%d].policies[%d].grace", i, j), time.Duration(policy.Grace))
+		}
 	}
 	return warnings
 }
@@ -276,6 +279,12 @@ func (k *checker) apps() {
 	for i, app := range c.Apps {
 		if app.ID == DemoApp && c.Demo.Enabled {
 			k.fail(fmt.Sprintf("apps[%d].id: %q is taken by demo.enabled", i, DemoApp), "apps", "demo.enabled")
+		}
+		for j, policy := range app.Policies {
+			if policy.MaxCapacity > c.Rooms.MaxCapacity {
+				k.fail(fmt.Sprintf("apps[%d].policies[%d].max_capacity: %d is more than rooms.max_capacity, which is %d",
+					i, j, policy.MaxCapacity, c.Rooms.MaxCapacity), "apps", "rooms.max_capacity")
+			}
 		}
 		if app.Policy.MaxCapacity > c.Rooms.MaxCapacity {
 			k.fail(fmt.Sprintf("apps[%d].policy.max_capacity: %d is more than rooms.max_capacity, which is %d",

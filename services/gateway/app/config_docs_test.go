@@ -247,7 +247,7 @@ func TestSchema(t *testing.T) {
 				if !f.IsExported() {
 					continue
 				}
-				require.NotEmpty(t, f.Tag.Get("koanf"), "%s.%s", typ.Name(), f.Name)
+				require.NotEmpty(t, f.Tag.Get("koanf"), "%s.%s", typ.Name(), f.Name) // squash included
 				switch {
 				case f.Type.Kind() == reflect.Struct:
 					walk(f.Type)

@@ -14,6 +14,9 @@ import (
 // envPrefix starts the name of every environment variable that is ours.
 const envPrefix = "SIGNALBOX_"
 
+// squash is the tag of a nested struct whose keys are those of the struct around it.
+const squash = ",squash"
+
 // hiddenValue stands where a secret is set and must not be shown.
 const hiddenValue = "(hidden)"
 
@@ -65,6 +68,10 @@ func (s *schema) add(t reflect.Type, prefix string, index []int) {
 		structField := t.Field(i)
 		tag := structField.Tag
 		name := tag.Get("koanf")
+		if name == squash {
+			s.add(structField.Type, prefix, append(slices.Clone(index), i))
+			continue
+		}
 		if name == "" || !structField.IsExported() {
 			continue
 		}

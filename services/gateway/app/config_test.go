@@ -197,6 +197,8 @@ apps:
       - room: lobby-*
         can: {publish: true}
     policy: {capacity: 4, max_capacity: 8}
+    policies:
+      - {rooms: stage-*, create: api, keep: 90m, topics: [chat, cue]}
     max_lifetime: 90m
 ice_servers:
   - urls: ["stun:stun.example:3478"]
@@ -212,7 +214,9 @@ ice_servers:
 			Anonymous:       true,
 			AnonymousGrants: []auth.Grant{{Room: "lobby-*", Can: auth.Permissions{Publish: true}}},
 			Policy:          auth.Policy{Capacity: 4, MaxCapacity: 8},
-			MaxLifetime:     auth.Duration(90 * time.Minute),
+			Policies: []auth.RoomPolicy{{Rooms: "stage-*", Policy: auth.Policy{
+				Create: auth.CreateAPI, Keep: auth.Duration(90 * time.Minute), Topics: []string{"chat", "cue"}}}},
+			MaxLifetime: auth.Duration(90 * time.Minute),
 		}}, c.Apps)
 		require.Equal(t, []app.ICEServer{
 			{URLs: []string{"stun:stun.example:3478"}},
@@ -349,6 +353,9 @@ func TestLoadRefuses(t *testing.T) {
 		{name: "HeartbeatTimeout", args: []string{"--session.heartbeat=10s"}, want: "session.heartbeat_timeout: 10s must be less than session.heartbeat, which is 10s"},
 		{name: "Origin", args: []string{"--origins.allowed=https://a.example/path"}, want: `origins.allowed: "https://a.example/path": an origin is `},
 		{name: "AppOverMost", file: "apps: [{id: a, anonymous: true, policy: {max_capacity: 501}}]", want: "apps[0].policy.max_capacity: 501 is more than rooms.max_capacity, which is 500"},
+		{name: "RoomsOverMost", file: "apps: [{id: a, anonymous: true, policies: [{rooms: a, max_capacity: 501}]}]", want: "apps[0].policies[0].max_capacity: 501 is more than rooms.max_capacity, which is 500"},
+		{name: "RoomsUnknownKey", file: "apps: [{id: a, anonymous: true, policies: [{room: a}]}]", want: "apps[0].policies[0].room: unknown; did you mean apps[0].policies[0].rooms?"},
+		{name: "RoomsNoPolicy", file: "apps: [{id: a, anonymous: true, policies: [{rooms: a, echo: never}]}]", want: "policies[0]: echo is"},
 		{name: "AppWithoutKeys", file: "apps: [{id: acme}]", want: `apps: app "acme": there is no key and anonymous is off`},
 		{name: "AppWithTwoBadOrigins", file: "apps: [{id: acme, anonymous: true, origins: [\"null\", x]}]", want: `apps: app "acme": origin "null": null is never allowed; origin "x": an origin is `},
 		{name: "AppTwice", file: "apps: [{id: a, anonymous: true}, {id: a, anonymous: true}]", want: `apps: app "a" is there twice`},

@@ -1,0 +1,43 @@
+package session
+
+import (
+	"github.com/signalbox-rtc/signalbox/pkg/auth"
+	"github.com/signalbox-rtc/signalbox/pkg/wire"
+)
+
+// publish hands on what the room's policy lets pass.
+func (c *core) publish(once int64, request wire.Request, body *wire.Publish) {
+	pending := c.begun(request)
+	policy := c.identity.PolicyFor(body.Room)
+	if !policy.AllowsTopic(body.Topic) {
+		c.answer(pending, nil, wire.Errorf(wire.CodeForbidden, "the room takes no messages under topic %q", body.Topic))
+		return
+	}
+	if refusal := tooLarge(&policy, len(body.Data)); refusal != nil {
+		c.answer(pending, nil, refusal)
+		return
+	}
+	if policy.Echo == auth.EchoOff {
+		body.Echo = false
+	}
+	c.member.Publish(once, body, c.doneReply(pending))
+}
+
+// signal hands on what the room's policy lets pass.
+func (c *core) signal(once int64, request wire.Request, body *wire.Signal) {
+	pending := c.begun(request)
+	policy := c.identity.PolicyFor(body.Room)
+	if refusal := tooLarge(&policy, len(body.Data)); refusal != nil {
+		c.answer(pending, nil, refusal)
+		return
+	}
+	c.member.Signal(once, body, c.doneReply(pending))
+}
+
+// tooLarge refuses data of so many bytes; nil lets it pass.
+func tooLarge(policy *auth.Policy, bytes int) error {
+	if policy.MaxMessageBytes > 0 && bytes > policy.MaxMessageBytes {
+		return wire.Errorf(wire.CodeTooLarge, "the room takes data of at most %d bytes", policy.MaxMessageBytes)
+	}
+	return nil
+}
