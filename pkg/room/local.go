@@ -143,6 +143,7 @@ type view struct {
 	spotlight  []byte
 	properties store.State
 	created    time.Time
+	hooks      string // see [store.Snapshot]
 }
 
 // pass moves to another state.
@@ -238,6 +239,7 @@ func (l *local) learn(snapshot *store.Snapshot) {
 		l.view = view{
 			capacity: snapshot.Capacity, version: snapshot.Version, locked: snapshot.Locked, presenter: snapshot.Presenter,
 			spotlight: snapshot.Spotlight, properties: snapshot.Properties, created: snapshot.Created,
+			hooks: snapshot.Hooks,
 		}
 	}
 }

@@ -3,6 +3,7 @@ package room
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -32,6 +33,7 @@ type Member struct {
 	detached   func(takenOver bool)
 	whole      bool
 	before     string
+	hooks      func(room string) bool // never nil
 
 	span trace.Span // owned by the goroutine that has the requests
 
@@ -64,6 +66,9 @@ type Identity struct {
 	Before string
 	// Whole has a resume bring all members of the rooms, for [Member.Returned].
 	Whole bool
+	// Hooks tells whether webhooks are to tell of a room, asked when this member makes it, and before it reports of its call. It
+	// may be nil: of none.
+	Hooks func(room string) bool
 	// Detached is called, from a goroutine of Run, when this connection holds its seats no more: because another one of the
 	// session has taken them over, or for another reason, upon which the client should come back. It may be nil.
 	Detached func(takenOver bool)
@@ -100,9 +105,13 @@ func (s *Service) NewMember(identity Identity, subscriber Subscriber) (*Member, 
 		}
 		sameUser = append([]byte(`{"user":`), user...)
 	}
+	hooks := identity.Hooks
+	if hooks == nil {
+		hooks = func(string) bool { return false }
+	}
 	return &Member{
 		generation: identity.Generation, grace: identity.Grace, sameUser: sameUser, detached: identity.Detached,
-		whole: identity.Whole, before: identity.Before,
+		whole: identity.Whole, before: identity.Before, hooks: hooks,
 		service: s, id: identity.ID, app: identity.App, user: identity.User, name: identity.Name, profile: encoded,
 		capacity: min(capacity, most), most: most, grant: identity.Grant, subscriber: subscriber,
 	}, nil
@@ -133,6 +142,7 @@ func (m *Member) Join(id int64, request *wire.Join, done func(*wire.Snapshot, er
 		Moderator: permissions.Moderate, EventHead: head, EventTail: tail, Grace: m.grace,
 		Back:     wire.AppendEventBody(nil, request.Room, &wire.BackPeer{Peer: m.id}),
 		SameUser: m.sameUser, Before: m.before, ReplacedHead: replacedHead, ReplacedTail: replacedTail,
+		Hooks: m.hooks(request.Room),
 	}, func(snapshot *store.Snapshot, err error) { m.joined(st, snapshot, err, done) })
 	m.service.displace(st)
 }
@@ -409,6 +419,38 @@ func (m *Member) closeRoom(room string, done func(wire.Controlled, error)) {
 		func(seq int64, closed int, err error) {
 			finish(done, wire.Controlled{Seq: seq, Affected: closed}, m.outcome(room, err))
 		})
+}
+
+// Outcome is what a peer tells of its call, as webhooks pass it on.
+type Outcome struct {
+	Peer string `json:"peer"`
+	User string `json:"user"`
+	Name string `json:"name,omitempty"`
+	// With is the other peer.
+	With         string `json:"with,omitempty"`
+	Outcome      string `json:"outcome"`
+	Milliseconds int64  `json:"milliseconds,omitempty"`
+	Local        string `json:"local,omitempty"`
+	Remote       string `json:"remote,omitempty"`
+	Protocol     string `json:"protocol,omitempty"`
+	Reason       string `json:"reason,omitempty"`
+}
+
+// Report has webhooks tell what the client says of its call, if they tell of the room. id is the request's number: sent again, the
+// report is told by the same id. It is not waited for, and what becomes of it does not concern the client.
+func (m *Member) Report(id int64, report *wire.Report) {
+	if m.find(report.Room) == nil || !m.hooks(report.Room) {
+		return
+	}
+	data, err := json.Marshal(Outcome{
+		Peer: m.id, User: m.user, Name: m.name, With: report.Peer, Outcome: report.Outcome, Milliseconds: report.Milliseconds,
+		Local: report.Local, Remote: report.Remote, Protocol: report.Protocol, Reason: report.Reason,
+	})
+	if err != nil {
+		return
+	}
+	m.service.opts.Store.Report(store.Report{Seat: m.asking(m.room(report.Room)), ID: fmt.Sprintf("%s-%d", m.id, id), Data: data},
+		func(error) {})
 }
 
 // Look reads a room: its head count, which every grant allows, or with members the whole, which takes a seat.

@@ -48,9 +48,10 @@ type seat struct {
 	epoch string
 	since int64
 	last  int64
-	// order and state are what the peer's seat has in Redis, for putting it back.
-	order int64
-	state store.State
+	// order, state and entered are what the peer's seat has in Redis, for putting it back.
+	order   int64
+	state   store.State
+	entered string
 	// request is the highest number of a request that had taken effect when the seat was resumed: owned by the session.
 	request int64
 	// resumed is what a resume was answered, until the client has been welcomed, and frames what it missed; position is
@@ -377,7 +378,7 @@ func (s *Service) follow(l *local, st *seat, snapshot *store.Snapshot) {
 func (st *seat) learn(snapshot *store.Snapshot) {
 	for i := range snapshot.Members {
 		if member := &snapshot.Members[i]; member.ID == st.member.id {
-			st.order, st.state = member.Order, member.State
+			st.order, st.state, st.entered = member.Order, member.State, member.Entered
 		}
 	}
 }

@@ -101,6 +101,7 @@ func (c *core) open(identity *auth.Identity, resumable bool) error {
 			return room.Permissions(permissions), ok
 		},
 		Generation: c.generation, Grace: grace, Replace: c.server.replaces(identity), Before: c.before, Whole: c.whole,
+		Hooks:    c.server.hooks(identity.App),
 		Detached: func(takenOver bool) { c.detached(opened, takenOver) },
 	}, c.sink)
 	if err != nil {
@@ -263,5 +264,6 @@ func (c *core) handleReport(id int64, report *wire.Report) {
 	if report.Outcome == "connected" && report.Milliseconds > 0 {
 		c.server.metrics.reportTime.Observe(float64(report.Milliseconds) / 1000)
 	}
+	c.member.Report(id, report)
 	c.sink.Reply(id, &wire.Nothing{})
 }

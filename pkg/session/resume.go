@@ -19,6 +19,14 @@ func (s *Server) grace(identity *auth.Identity) time.Duration {
 	return s.opts.Grace
 }
 
+// hooks gives what decides of which of an app's rooms webhooks tell; nil where of none.
+func (s *Server) hooks(app string) func(room string) bool {
+	if s.opts.Hooks == nil {
+		return nil
+	}
+	return func(room string) bool { return s.opts.Hooks(app, room) }
+}
+
 // replaces reports whether a user's new seat takes the place of the user's earlier one.
 func (s *Server) replaces(identity *auth.Identity) bool {
 	policy := identity.Policy.SameUser

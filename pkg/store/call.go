@@ -31,8 +31,8 @@ type call struct {
 	answer func(reply []any, err error)
 }
 
-// maxStrings is the most fixed arguments of a script: join's 6 and 8 keys, and 7 of its own.
-const maxStrings = 21
+// maxStrings is the most fixed arguments of a script: join's 6 and 8 keys, and 8 of its own.
+const maxStrings = 22
 
 // newCall makes a call with the keys and arguments that every script has. The seat's node and peer may be empty; request
 // is the number of the client's request, 0 for none. Of scripts with keys of their own these are further.

@@ -86,6 +86,8 @@ type Join struct {
 	Before string
 	// ReplacedHead and ReplacedTail are the left-peer event of such a seat, cut inside the quotes where the peer's id belongs.
 	ReplacedHead, ReplacedTail []byte
+	// Hooks has what happens in the room told to webhooks, if this call makes it: see outbox.go.
+	Hooks bool
 }
 
 // Leave gives a seat up.
@@ -242,6 +244,8 @@ type Member struct {
 	Profile []byte
 	// State is nil when the peer has none.
 	State State
+	// Entered is what webhooks tell the seat by, empty in a room of which they do not: when it was taken, and an id.
+	Entered string
 }
 
 // Snapshot is a room at one instant. The receiver of a snapshot owns it.
@@ -264,6 +268,8 @@ type Snapshot struct {
 	Spotlight  json.RawMessage
 	// Created is when the room was made, by Redis' clock, to the millisecond.
 	Created time.Time
+	// Hooks is the room's life by which webhooks tell of it, empty where they do not.
+	Hooks string
 	// Members is sorted by Order; nil when only counted.
 	Members []Member
 	// New is set by a join that took the seat, not by one that found it taken by the same node.

@@ -159,7 +159,7 @@ func ScriptTexts() (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	scripts, err := newScripts(scriptOptions{logLength: 1, resumeWindow: 1, metrics: metrics})
+	scripts, err := newScripts(scriptOptions{logLength: 1, outboxLength: 1, resumeWindow: 1, metrics: metrics})
 	if err != nil {
 		return nil, err
 	}
@@ -187,3 +187,6 @@ func NewSampler(most int64) *Sampler { return &Sampler{sampler{most: most}} }
 
 // Take tells whether a message is picked.
 func (s *Sampler) Take(now time.Time) bool { return s.sampler.take(now) }
+
+// ParseHookEvent reads an entry of an outbox.
+func ParseHookEvent(text string) (HookEvent, error) { return parseHookEvent(text) }

@@ -92,5 +92,8 @@ func (p *partition) holders() string { return p.prefix + holdersKey }
 // gate is the key that says that new seats may be taken in the partition: see join.lua.
 func (p *partition) gate() string { return p.prefix + "gate" }
 
+// outbox is the stream of what webhooks are to tell of the partition's rooms: see parts/outbox.lua.
+func (p *partition) outbox() string { return p.prefix + "outbox" }
+
 // canary is the key that a node's canaries leave behind: see canary.lua.
 func (p *partition) canary(node string) string { return p.prefix + "canary:" + node }

@@ -31,8 +31,9 @@ func (m *model) join(j store.Join) string {
 		return fmt.Sprintf("new=false order=%d %s", member.order, r.view())
 	}
 	if r == nil {
-		r = &modelRoom{room: j.Room, capacity: j.Capacity, version: 1, members: map[string]*modelMember{}, properties: map[string]string{}}
+		r = &modelRoom{room: j.Room, capacity: j.Capacity, version: 1, members: map[string]*modelMember{}, properties: map[string]string{}, hooks: j.Hooks}
 		m.rooms[j.Room] = r
+		m.hook(r, store.HookRoomCreated, fmt.Sprint(r.capacity))
 	} else if replaced := r.ofUser(j); replaced == nil {
 		switch {
 		case r.locked && !j.Moderator:
@@ -46,7 +47,8 @@ func (m *model) join(j store.Join) string {
 		id: j.Peer, node: noNode, order: r.order, generation: j.Generation, grace: j.Grace > 0, user: userOf(j.Profile), state: map[string]string{},
 	}
 	mergeInto(member.state, j.State)
-	if replaced := r.ofUser(j); replaced != nil {
+	replaced := r.ofUser(j)
+	if replaced != nil {
 		r.members[j.Peer] = member // no event finds it before it has a node
 		body := string(j.ReplacedHead) + replaced.id + string(j.ReplacedTail)
 		m.unseat(r, replaced.id, told{kind: "left-peer", body: body, by: j.Peer, request: j.Request})
@@ -56,6 +58,10 @@ func (m *model) join(j store.Join) string {
 		kind: "joined-peer", except: j.Peer, body: string(j.EventHead) + strconv.FormatInt(r.order, 10) + string(j.EventTail), caller: j.Node,
 		by: j.Peer, request: j.Request,
 	})
+	m.hook(r, store.HookPeerJoined, j.Peer)
+	if replaced == nil && len(r.members) >= r.capacity {
+		m.hook(r, store.HookRoomFull, fmt.Sprint(r.capacity))
+	}
 	member.tookEffect(j.Request, seq, "")
 	return fmt.Sprintf("new=true order=%d %s", r.order, r.view())
 }

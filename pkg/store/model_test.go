@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -17,8 +18,9 @@ import (
 // adds to each node the events that it must receive.
 type model struct {
 	rooms  map[store.Room]*modelRoom
-	events map[string][]string // "<node> <room>" to the events
-	lapsed map[string]bool     // "<node> <partition>" with a tombstone
+	events map[string][]string     // "<node> <room>" to the events
+	lapsed map[string]bool         // "<node> <partition>" with a tombstone
+	hooks  map[store.Room][]string // what webhooks are to tell
 
 	partition func(store.Room) int
 }
@@ -34,6 +36,7 @@ type modelRoom struct {
 	properties map[string]string
 	members    map[string]*modelMember
 	log        []modelEntry
+	hooks      bool
 }
 
 // modelMember is a seat; its node is "-" while it is away.
@@ -63,7 +66,7 @@ type modelEntry struct {
 }
 
 func newModel(partition func(store.Room) int) *model {
-	return &model{rooms: map[store.Room]*modelRoom{}, events: map[string][]string{}, lapsed: map[string]bool{}, partition: partition}
+	return &model{rooms: map[store.Room]*modelRoom{}, events: map[string][]string{}, lapsed: map[string]bool{}, hooks: map[store.Room][]string{}, partition: partition}
 }
 
 // replyLine is how a reply is compared: what it says, or why it was refused.
@@ -116,6 +119,22 @@ func (m *model) emit(r *modelRoom, e told) int64 {
 func (m *model) deliver(node string, r *modelRoom, line string) {
 	inbox := node + " " + r.room.Name
 	m.events[inbox] = append(m.events[inbox], line)
+}
+
+// hook notes what webhooks are to tell.
+func (m *model) hook(r *modelRoom, kind, what string) {
+	if r.hooks {
+		m.hooks[r.room] = append(m.hooks[r.room], fmt.Sprintf("%d %s %s", r.seq, kind, what))
+	}
+}
+
+// reasonOf reads why a left-peer event says that a peer has left.
+func reasonOf(body string) string {
+	var left struct{ Reason string }
+	if err := json.Unmarshal([]byte(body), &left); err != nil {
+		panic(err)
+	}
+	return left.Reason
 }
 
 // counts are the seats of each node.
@@ -187,7 +206,9 @@ func (m *model) unseat(r *modelRoom, peer string, left told) int64 {
 		m.emit(r, left)
 	}
 	delete(r.members, peer)
+	m.hook(r, store.HookPeerLeft, peer+" "+reasonOf(left.body))
 	if len(r.members) == 0 {
+		m.hook(r, store.HookRoomClosed, "empty")
 		delete(m.rooms, r.room)
 		return r.seq
 	}

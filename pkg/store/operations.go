@@ -17,6 +17,7 @@ func (s *Store) Join(j Join, done func(*Snapshot, error)) {
 		done(nil, err)
 		return
 	}
+	epoch := newEpoch()
 	c := s.newCall(s.scripts.join, j.Seat, j.Request, func(reply []any, err error) {
 		if err != nil {
 			done(nil, err)
@@ -25,11 +26,11 @@ func (s *Store) Join(j Join, done func(*Snapshot, error)) {
 		done(decodeSnapshot(j.Room, j.Peer, reply))
 	})
 	c.addBytes(j.Profile)
-	c.add(j.State.encode(), strconv.Itoa(j.Capacity), flag(j.Moderator), newEpoch())
+	c.add(j.State.encode(), strconv.Itoa(j.Capacity), flag(j.Moderator), epoch)
 	c.addBytes(j.EventHead, j.EventTail)
 	c.add(milliseconds(j.Grace))
 	c.addBytes(j.Back)
-	c.add(milliseconds(s.opts.RecoveryTime))
+	c.add(milliseconds(s.opts.RecoveryTime), lifeOf(epoch, j.Hooks))
 	if len(j.SameUser) > 0 || j.Before != "" {
 		c.addBytes(j.SameUser, j.ReplacedHead, j.ReplacedTail)
 		c.add(j.Before)
@@ -283,6 +284,14 @@ func (s *Store) Snapshot(l Look, done func(*Snapshot, error)) {
 	})
 	c.add(flag(l.Members))
 	s.router.submit(c)
+}
+
+// lifeOf names a room's life by its first epoch where webhooks are to tell of it.
+func lifeOf(epoch string, hooks bool) string {
+	if hooks {
+		return epoch
+	}
+	return ""
 }
 
 // newEpoch names a room's life at random, so that nobody takes a new life for the old one.

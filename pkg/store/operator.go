@@ -41,6 +41,8 @@ type CreateRoom struct {
 	Properties State
 	// MaxKeys and MaxBytes bound the properties, as in [SetState].
 	MaxKeys, MaxBytes int
+	// Hooks is as in [Join].
+	Hooks bool
 }
 
 // CreateRoom makes a room. Refusals: [ErrRoomExists], with the room as it is, too_large, and unavailable while seats that were
@@ -62,7 +64,8 @@ func (s *Store) CreateRoom(r CreateRoom, done func(*Snapshot, error)) {
 		}
 		done(snapshot, err)
 	})
-	c.add(newEpoch(), strconv.Itoa(r.Capacity), flag(r.Locked), properties.encode(), milliseconds(s.opts.RecoveryTime))
+	epoch := newEpoch()
+	c.add(epoch, strconv.Itoa(r.Capacity), flag(r.Locked), properties.encode(), milliseconds(s.opts.RecoveryTime), lifeOf(epoch, r.Hooks))
 	s.router.submit(c)
 }
 

@@ -37,6 +37,11 @@ func TestAgainstModel(t *testing.T) {
 				}
 			}
 			require.Equal(rt, run.model.keys(), d.contents(rt))
+			for _, room := range rooms {
+				told := d.hooked(rt, nodes[0].store, room)
+				require.Equal(rt, run.model.hooks[room], briefHooks(told))
+				requirePaired(rt, told, run.model.rooms[room])
+			}
 		})
 	})
 }
@@ -153,7 +158,7 @@ func (r *modelRun) join() {
 	j := joinOf(seat)
 	j.Request = r.request(seat)
 	j.Capacity = rapid.IntRange(1, 4).Draw(r.t, "capacity")
-	j.Moderator = r.bool("moderator")
+	j.Moderator, j.Hooks = r.bool("moderator"), r.bool("hooks")
 	j.State = r.state()
 	delete(j.State, store.StateMutedVideo)
 	if r.bool("kept") {

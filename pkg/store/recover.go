@@ -109,6 +109,8 @@ type Restore struct {
 	Properties State
 	Created    time.Time
 	Version    int64
+	// Hooks is that of the room's [Snapshot].
+	Hooks string
 	// Seats are all that the node has, those included that it is asking for.
 	Seats []RestoreSeat
 	// LeftHead and LeftTail are the left-peer event of a seat that the node does not have, cut inside the quotes where the
@@ -128,6 +130,8 @@ type RestoreSeat struct {
 	State      State
 	// Joined and Back are the joined-peer and back-peer event's JSON objects without seq.
 	Joined, Back []byte
+	// Entered is that of the seat's [Member].
+	Entered string
 }
 
 // SeatStatus is what a [Restore] found, or did, about a seat.
@@ -190,16 +194,17 @@ func (s *Store) Restore(r Restore, done func(*Restored, error)) {
 		compact(r.Spotlight), r.Properties.encode(), strconv.FormatInt(created.UnixMilli(), 10),
 		strconv.FormatInt(r.Version, 10), milliseconds(s.opts.RecoveryTime))
 	c.addBytes(r.LeftHead, r.LeftTail)
-	c.add(flag(r.Lost))
+	c.add(flag(r.Lost), r.Hooks)
 	for _, seat := range r.Seats {
 		if seat.Asked {
-			c.add(seat.Peer, "", "", "", "", "", "", "")
+			c.add(seat.Peer, "", "", "", "", "", "", "", "")
 			continue
 		}
 		c.add(seat.Peer, strconv.FormatInt(seat.Generation, 10), strconv.FormatInt(seat.Order, 10), milliseconds(seat.Grace))
 		c.addBytes(seat.Profile)
 		c.add(seat.State.encode())
 		c.addBytes(seat.Joined, seat.Back)
+		c.add(seat.Entered)
 	}
 	s.router.submit(c)
 }
@@ -213,6 +218,9 @@ func (r *Restore) check() error {
 	}
 	if r.Capacity < 1 || !validID(r.Epoch) || r.Seq < 0 {
 		return wire.Errorf(wire.CodeInternal, "not a room to restore")
+	}
+	if r.Hooks != "" && !validID(r.Hooks) {
+		return wire.Errorf(wire.CodeInternal, "not a room's life")
 	}
 	if err := checkEvent(r.LeftHead, r.LeftTail); err != nil {
 		return err
@@ -230,6 +238,9 @@ func (r *Restore) check() error {
 		}
 		if err := checkEvent(seat.Back, nil); err != nil {
 			return err
+		}
+		if !validEntered(seat.Entered, seat.Peer) {
+			return wire.Errorf(wire.CodeInternal, "not when a peer has joined")
 		}
 	}
 	return nil

@@ -29,6 +29,7 @@ type script struct {
 type scripts struct {
 	join, leave, lose, resume, send, state, room, control, snapshot *script // for a session
 	keep, erase, history                                            *script // for what is kept of a topic
+	report                                                          *script // for a session, see outbox.go
 	create, close                                                   *script // for the operator
 	replay, rebirth, restore, reap, expire, holders, held           *script // for a node
 	canary                                                          *script // for an inbox
@@ -40,6 +41,7 @@ type scripts struct {
 type scriptOptions struct {
 	sharded      bool // publish with SPUBLISH
 	logLength    int
+	outboxLength int
 	resumeWindow time.Duration
 	metrics      *metrics
 }
@@ -75,6 +77,7 @@ func newScripts(opts scriptOptions) (*scripts, error) {
 		{&s.keep, "keep", keptKeyCount},
 		{&s.erase, "erase", keptKeyCount},
 		{&s.history, "history", keptKeyCount},
+		{&s.report, "report", roomKeyCount},
 		{&s.create, "create", joinKeyCount},
 		{&s.close, "close", seatKeyCount},
 		{&s.replay, "replay", roomKeyCount},
@@ -124,6 +127,7 @@ func (o scriptOptions) render(name string) (string, error) {
 	return strings.NewReplacer(
 		"@PUBLISH@", publish,
 		"@LOG_LENGTH@", strconv.Itoa(o.logLength),
+		"@OUTBOX_LENGTH@", strconv.Itoa(o.outboxLength),
 		"@WINDOWS@", strconv.FormatInt(2*o.resumeWindow.Milliseconds(), 10),
 		"@WINDOW@", strconv.FormatInt(o.resumeWindow.Milliseconds(), 10),
 	).Replace(withArguments(b.String())), nil

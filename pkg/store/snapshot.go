@@ -17,6 +17,8 @@ import (
 const (
 	seatField  = "p:"
 	stateField = "s:"
+	// enteredField is of rooms of which webhooks tell.
+	enteredField = "j:"
 )
 
 // statusAway is the status of a seat whose connection is lost; "c" is connected.
@@ -53,6 +55,7 @@ type roomReader struct {
 	snapshot *Snapshot
 	numbers  int      // fields that every room has, and that were read
 	states   []string // pairs of peer and state
+	entered  []string // pairs of peer and when it has joined, for webhooks
 	err      error
 }
 
@@ -70,6 +73,8 @@ func (d *roomReader) read(field, value string) {
 			if value != "" {
 				d.states = append(d.states, field[len(stateField):], value)
 			}
+		case enteredField:
+			d.entered = append(d.entered, field[len(enteredField):], value)
 		}
 		return
 	}
@@ -93,6 +98,8 @@ func (d *roomReader) read(field, value string) {
 		s.Presenter = value
 	case "spotlight":
 		s.Spotlight = json.RawMessage(value)
+	case "hooks":
+		s.Hooks = value
 	case "properties":
 		var err error
 		s.Properties, err = decodeState(value)
@@ -106,7 +113,7 @@ func (d *roomReader) finish() error {
 		d.err = errors.New("a room that lacks a field")
 	}
 	members := d.snapshot.Members
-	if len(d.states) > 0 {
+	if len(d.states)+len(d.entered) > 0 {
 		of := make(map[string]int, len(members))
 		for i := range members {
 			of[members[i].ID] = i
@@ -116,6 +123,11 @@ func (d *roomReader) finish() error {
 			d.note(err)
 			if m, known := of[d.states[i]]; known {
 				members[m].State = state
+			}
+		}
+		for i := 0; i < len(d.entered); i += 2 {
+			if m, known := of[d.entered[i]]; known {
+				members[m].Entered = d.entered[i+1]
 			}
 		}
 	}

@@ -15,6 +15,7 @@ for i = 1, #all, 2 do
     unseat(peer, all[i + 1], '-', ARGV[7] .. peer .. ARGV[8], true)
   end
 end
+R.closing = 'closed'
 --@ dissolve
 commit()
 return {'ok', R.seq, closed}

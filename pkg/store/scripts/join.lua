@@ -7,9 +7,9 @@
 --        put back
 -- ARGV:  7 profile, 8 state, 9 capacity of a new room, 10 moderator (0/1), 11 epoch of a new room,
 --        12 and 13 the joined-peer event, cut where the order belongs, 14 grace in ms, 15 the back-peer event,
---        16 how long the gate stays shut in ms; only where seats are to be replaced 17 how the profile of the same user begins,
---        or '' to let a user have several seats, 18 and 19 the left-peer event of a seat that is replaced, cut where the
---        peer's id belongs, 20 a peer whose seat is replaced, or ''
+--        16 how long the gate stays shut in ms, 17 a new room's life where webhooks are to tell of it, else ''; only where seats
+--        are to be replaced 18 how the profile of the same user begins, or '' to let a user have several seats, 19 and 20 the
+--        left-peer event of a seat that is replaced, cut where the peer's id belongs, 21 a peer whose seat is replaced, or ''
 -- Returns {'ok', 1 if the seat is new else 0, {the room}}; {'superseded'}, {'lapsed'}, {'recovering'},
 --         {'room_locked'}, {'room_full'}
 -- Caller: Store.Join
@@ -32,8 +32,8 @@ if node[2] ~= '0' then
 end
 
 local replaced, found = {}, R.epoch
-if #ARGV > 16 and found then
-  local same_user, before, all = ARGV[17], ARGV[20], call('HGETALL', ROOM)
+if #ARGV > 17 and found then
+  local same_user, before, all = ARGV[18], ARGV[21], call('HGETALL', ROOM)
   for i = 1, #all, 2 do
     local peer = all[i]:match('^p:(.*)')
     local profile_of = peer and all[i + 1]:match('^%S+ %S+ %S+ %S+ %S+ (.*)$')
@@ -44,7 +44,7 @@ if #ARGV > 16 and found then
 end
 if not found then
   --@ time make
-  make(new_epoch, 0, ARGV[9], ('%d'):format(now_ms()), '1', '0')
+  make(new_epoch, 0, ARGV[9], ('%d'):format(now_ms()), '1', '0', ARGV[17])
 elseif not replaced[1] then -- neither keeps a user from the own seat
   if got[10] == '1' and moderator ~= '1' then return {'room_locked'} end
   if R.count >= tonumber(got[9]) then return {'room_full'} end
@@ -55,9 +55,15 @@ R.count = R.count + 1 -- first: what is replaced must not take the room along
 if replaced[1] then
   --@ let_go unseat
   call('HSET', ROOM, 'order', order) -- at maxmemory it is refused before anything is removed
-  for _, r in ipairs(replaced) do unseat(r[1], r[2], '-', ARGV[18] .. r[1] .. ARGV[19]) end
+  for _, r in ipairs(replaced) do unseat(r[1], r[2], '-', ARGV[19] .. r[1] .. ARGV[20]) end
 end
 sit(PEER, order, order, GENERATION, grace, profile, state, ARGV[12] .. order .. ARGV[13])
+if R.out and not replaced[1] then -- its last seat?
+  local most = got[9] or ARGV[9]
+  if R.count >= tonumber(most) then
+    R.out[#R.out + 1] = {'room.full', R.epoch .. '-' .. R.seq, '{"capacity":' .. most .. '}', R.seq}
+  end
+end
 took_effect()
 commit()
 if found then return {'ok', 1, call('HGETALL', ROOM)} end

@@ -27,7 +27,7 @@ if not records or ARGV[11] == '1' then
 else
   --@ look
   room = look()
-  for _, field in ipairs({'p:' .. PEER, 's:' .. PEER}) do
+  for _, field in ipairs({'p:' .. PEER, 's:' .. PEER, R.out and 'j:' .. PEER or nil}) do
     table.insert(room, field)
     table.insert(room, call('HGET', ROOM, field) or '')
   end

@@ -22,5 +22,8 @@ local function commit()
   elseif R.set[1] then
     call('HSET', ROOM, 'nodes', R.nodes, unpack(R.set))
   end
+  if R.out and R.out[1] then
+    --@ outbox
+  end
   for node, records in pairs(R.posts) do call('@PUBLISH@', PREFIX .. 'inbox:' .. node, one_text(records)) end
 end

@@ -1,8 +1,12 @@
 -- Part of join and restore, after open.
 
--- Makes the room, without a seat yet.
-local function make(epoch, number, capacity, created, version, locked)
+-- Makes the room, without a seat yet. `life` is the epoch that it was first made with, '' where webhooks are not to tell of it.
+local function make(epoch, number, capacity, created, version, locked, life)
   R.epoch, R.seq = epoch, tonumber(number)
   R.set = {'epoch', epoch, 'capacity', capacity, 'created', created, 'version', version, 'locked', locked}
+  if life ~= '' then
+    R.set[11], R.set[12], R.life = 'hooks', life, life
+    R.out = {{'room.created', life, '{"capacity":' .. capacity .. '}', R.seq}}
+  end
   call('ZADD', ROOMS, created, NAME:match('/(.*)'))
 end

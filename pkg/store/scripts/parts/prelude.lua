@@ -7,5 +7,6 @@
 -- ARGV:  1 NAME (<app>/<room>), 2 PREFIX (of the partition's keys), 3 NODE and 4 PEER that call, 5 GENERATION of the seat,
 --        6 REQUEST (number of the client's request, 0 for none); then the script's own
 -- A seat record, field p:<peer> of the room, is "<node> <order> <status> <generation> <grace in ms> <profile>"; the node of an
--- away seat is '-'. s:<peer> is the peer's state, r:<peer> the last request that took effect: "<request> <seq> <result>".
+-- away seat is '-'. s:<peer> is the peer's state, r:<peer> the last request that took effect: "<request> <seq> <result>", and j:<peer>
+-- what webhooks tell the seat by, see entered.
 local call = redis.call

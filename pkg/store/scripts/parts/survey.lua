@@ -1,11 +1,11 @@
 -- Part of restore.
 
--- Compares the seats that Redis has with those of ARGV from `first` on, eight arguments each. Returns whether one of these
+-- Compares the seats that Redis has with those of ARGV from `first` on, nine arguments each. Returns whether one of these
 -- is to be put back (0/1), the seats of the calling node that it does not name as a list of {peer, seat}, and the set of
 -- all other seats' orders.
 local function survey(first)
   local named, to_put, ghosts, orders = {}, 0, {}, {}
-  for i = first, #ARGV, 8 do
+  for i = first, #ARGV, 9 do
     named[ARGV[i]] = true
     if ARGV[i + 1] ~= '' then to_put = 1 end
   end

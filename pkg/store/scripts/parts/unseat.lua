@@ -13,6 +13,11 @@ local function unseat(peer, seat, except, body, keep)
   end
   R.count = R.count - 1
   if R.count > 0 or except ~= peer then tell('left-peer', except, body) end
+  if R.out then
+    local entered = call('HGET', ROOM, 'j:' .. peer)
+    call('HDEL', ROOM, 'j:' .. peer)
+    --@ exited
+  end
   if R.count == 0 and not keep then
     --@ dissolve
     return

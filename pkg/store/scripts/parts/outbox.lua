@@ -1,0 +1,13 @@
+-- A piece of commit: puts what webhooks are to tell into the partition's outbox, whose key carries the same hash tag. What is in it
+-- was not delivered: what is trimmed is counted.
+local outbox, time = PREFIX .. 'outbox', call('TIME')
+local now = ('%d'):format(time[1] * 1000 + math.floor(time[2] / 1000))
+for _, e in ipairs(R.out) do
+  call('XADD', outbox, '*', 'e', '1 ' .. e[2] .. '-' .. e[1] .. ' ' .. NAME .. ' ' .. R.epoch .. ' ' .. ('%d'):format(e[4]) .. ' '
+    .. e[1] .. ' ' .. now .. ' ' .. e[3])
+end
+local over = call('XLEN', outbox) - @OUTBOX_LENGTH@
+if over > 0 then
+  call('XTRIM', outbox, 'MAXLEN', '@OUTBOX_LENGTH@')
+  call('INCRBY', outbox .. ':trimmed', over)
+end
