@@ -95,5 +95,16 @@ func (p *partition) gate() string { return p.prefix + "gate" }
 // outbox is the stream of what webhooks are to tell of the partition's rooms: see parts/outbox.lua.
 func (p *partition) outbox() string { return p.prefix + "outbox" }
 
+// outboxClaim is which gateway takes what is in the outbox, and outboxTrimmed counts what was dropped from it and from the queues.
+func (p *partition) outboxClaim() string   { return p.prefix + "outbox:claim" }
+func (p *partition) outboxTrimmed() string { return p.prefix + "outbox:trimmed" }
+
+// queues is the set of the queues that are not empty.
+func (p *partition) queues() string { return p.prefix + "queues" }
+
+// queue is the stream of what an endpoint is still to be told, and letters what an app's endpoints were not.
+func (p *partition) queue(q Queue) string      { return p.prefix + "queue:" + q.App + "/" + q.Endpoint }
+func (p *partition) letters(app string) string { return p.prefix + "letters:" + app }
+
 // canary is the key that a node's canaries leave behind: see canary.lua.
 func (p *partition) canary(node string) string { return p.prefix + "canary:" + node }

@@ -33,6 +33,7 @@ type scripts struct {
 	create, close                                                   *script // for the operator
 	replay, rebirth, restore, reap, expire, holders, held           *script // for a node
 	canary                                                          *script // for an inbox
+	collect, forward, queue, delivered, release                     *script // for webhooks
 
 	all []*script
 }
@@ -88,6 +89,11 @@ func newScripts(opts scriptOptions) (*scripts, error) {
 		{&s.holders, "holders", oneKeyCount},
 		{&s.held, "held", oneKeyCount},
 		{&s.canary, "canary", oneKeyCount},
+		{&s.collect, "collect", 3},
+		{&s.forward, "forward", 0}, // as many as the call has
+		{&s.queue, "queue", oneKeyCount},
+		{&s.delivered, "delivered", 3},
+		{&s.release, "release", oneKeyCount},
 	} {
 		text, err := opts.render(d.name)
 		if err != nil {

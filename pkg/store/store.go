@@ -56,6 +56,8 @@ type Options struct {
 	LogLength int
 	// OutboxLength is how many events for webhooks a partition keeps that were not delivered, and as many for each endpoint (10000).
 	OutboxLength int
+	// DeadLetters is how many events that could not be delivered are kept of an app in each partition (1000).
+	DeadLetters int
 	// ResumeWindow is for how long after its last event a room's log is kept, at least (2 min).
 	ResumeWindow time.Duration
 	// RecoveryTime is for how long nobody gets a new seat in a partition whose data Redis has lost (4 s): the nodes put the
@@ -97,6 +99,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.Partitions, defaultPartitions)
 	setDefault(&o.LogLength, 256)
 	setDefault(&o.OutboxLength, 10000)
+	setDefault(&o.DeadLetters, 1000)
 	setDefault(&o.ResumeWindow, 2*time.Minute)
 	setDefault(&o.RecoveryTime, 4*time.Second)
 	setDefault(&o.CanaryPeriod, defaultCanaryPeriod)
@@ -139,7 +142,7 @@ func (o Options) validate() error {
 	case o.DialTimeout < 0 || o.ReadTimeout < 0 || o.WriteTimeout < 0 || o.TopologyReload < 0 || o.RecoveryTime < 0,
 		o.CanaryPeriod < 0 || o.CanaryTimeout < 0:
 		return errors.New("a negative time")
-	case o.LatencySamples < 0 || o.PoolSize < 0 || o.LogLength < 0 || o.OutboxLength < 0 || o.QueueCalls < 0 || o.BatchCalls < 0:
+	case o.LatencySamples < 0 || o.PoolSize < 0 || o.LogLength < 0 || o.OutboxLength < 0 || o.DeadLetters < 0 || o.QueueCalls < 0 || o.BatchCalls < 0:
 		return errors.New("a negative number")
 	case o.ResumeWindow < time.Millisecond:
 		return fmt.Errorf("a resume window of %v", o.ResumeWindow)
