@@ -32,13 +32,18 @@ func newClient(o Options, dialer *dialer) redis.UniversalClient {
 			DisableIdentity: true, MaintNotificationsConfig: quiet,
 		})
 	}
-	return redis.NewClient(&redis.Options{
+	return redis.NewClient(singleOptions(o, dialer))
+}
+
+// singleOptions are those of a client of one server: a single Redis, or what the Sentinels name.
+func singleOptions(o Options, dialer *dialer) *redis.Options {
+	return &redis.Options{
 		Addr: o.Addresses[0], Username: o.Username, Password: o.Password, DB: o.Database, Dialer: dialer.DialContext,
 		DialTimeout: o.DialTimeout, ReadTimeout: o.ReadTimeout, WriteTimeout: o.WriteTimeout,
 		ContextTimeoutEnabled: true, MaxRetries: noRetries, DialerRetries: 1, Protocol: resp2,
 		PoolSize: o.PoolSize, PoolTimeout: o.ReadTimeout,
-		DisableIdentity: true, MaintNotificationsConfig: quiet,
-	})
+		DisableIdentity: true, MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}
 }
 
 // primaries finds the primary of every partition. For a cluster it reads the topology anew. The one client of a single

@@ -51,6 +51,8 @@ func TestSentinelFailover(t *testing.T) {
 	}
 	n, h := hookedNode(t, opts, "n")
 	signals(t, n, h, lobby)
+	f := follow(t, n.store)
+	f.await(t, "reload")
 	first := s.Primary()
 	require.EqualValues(t, 1, subscribers(t, first, n, false))
 
@@ -62,6 +64,7 @@ func TestSentinelFailover(t *testing.T) {
 	await(t, func() bool { return subscribers(t, second, n, false) == 1 })
 	require.Zero(t, subscribers(t, first, n, false), "it is left, though it lives")
 	signals(t, n, h, lobby)
+	f.followsOn(t, n.store, "planned")
 	require.Positive(t, metric(t, registry, "signalbox_redis_inbox_reconnects_total", "moved"))
 
 	// The Sentinel that was configured hangs as well: the others were found through it.
@@ -74,6 +77,7 @@ func TestSentinelFailover(t *testing.T) {
 	signals(t, n, h, lobby)
 	third := s.AwaitPrimary(second)
 	require.EqualValues(t, 1, subscribers(t, third, n, false))
+	f.followsOn(t, n.store, "frozen")
 	second.Cont()
 	await(t, func() bool { return second.Info("role") != "" })
 	signals(t, n, h, lobby)
@@ -113,6 +117,8 @@ func TestClusterFailover(t *testing.T) {
 	n, h := hookedNode(t, opts, "n")
 	room := roomOf(t, n, 0)
 	signals(t, n, h, room)
+	f := follow(t, n.store)
+	f.await(t, "reload")
 	slot := int(store.CRC16(store.PartitionTags(6)[0])) % slots
 	first := c.Owner(slot)
 	second := c.ReplicaOf(first)
@@ -138,6 +144,7 @@ func TestClusterFailover(t *testing.T) {
 		time.Since(promoted).Round(10*time.Millisecond))
 	require.Less(t, carried, 5*time.Second)
 	signals(t, n, h, room)
+	f.followsOn(t, n.store, "frozen")
 	second.Cont()
 	await(t, func() bool { return second.Info("role") != "" })
 	signals(t, n, h, room)

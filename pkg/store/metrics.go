@@ -34,6 +34,8 @@ type metrics struct {
 	lag          prometheus.Histogram
 	canary       prometheus.Histogram
 	canariesLost prometheus.Counter
+
+	announcements, bulletinReloads prometheus.Counter
 }
 
 // newMetrics makes the metrics and registers them, if there is a registerer.
@@ -71,6 +73,10 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 			metric.Latency),
 		canariesLost: metric.Counter("signalbox_inbox_canaries_lost_total",
 			"Messages of the gateway to itself that Redis has published and that did not come back in time."),
+		announcements: metric.Counter("signalbox_redis_bulletin_announcements_total",
+			"Announcements to all gateways that this one has heard: an app was changed, a user revoked."),
+		bulletinReloads: metric.Counter("signalbox_redis_bulletin_reloads_total",
+			"Times that all of what announcements tell of was read anew: at the start, and when some may have been missed."),
 	}
 	for _, c := range classes {
 		m.errors.WithLabelValues(string(c))
@@ -83,7 +89,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	}
 	for _, c := range []prometheus.Collector{
 		m.duration, m.errors, m.batch, m.group, m.waiting, m.ready, m.events, m.reconnects, m.malformed,
-		m.relay, m.lag, m.canary, m.canariesLost,
+		m.relay, m.lag, m.canary, m.canariesLost, m.announcements, m.bulletinReloads,
 	} {
 		if err := registerer.Register(c); err != nil {
 			return nil, err

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -102,19 +103,23 @@ func (s *Store) ClusterKey(ctx context.Context) ([]byte, error) {
 }
 
 // rosterScripts are not part of a room's pipeline: they come once in seconds, and nobody waits behind them.
-type rosterScripts struct{ beat, list, condemn, find *redis.Script }
+type rosterScripts struct {
+	beat, list, condemn, find          *redis.Script
+	announce, app, putBackApps, revoke *redis.Script // see bulletin.go
+}
 
 func newRosterScripts() (*rosterScripts, error) {
 	var s rosterScripts
 	for _, d := range []struct {
 		into **redis.Script
 		name string
-	}{{&s.beat, "beat"}, {&s.list, "roster"}, {&s.condemn, "condemn"}, {&s.find, "find"}} {
-		text, err := scriptFiles.ReadFile("scripts/" + d.name + ".lua")
-		if err != nil {
+	}{{&s.beat, "beat"}, {&s.list, "roster"}, {&s.condemn, "condemn"}, {&s.find, "find"},
+		{&s.announce, "announce"}, {&s.app, "app"}, {&s.putBackApps, "put_back_apps"}, {&s.revoke, "revoke"}} {
+		var text strings.Builder
+		if err := include(&text, d.name); err != nil {
 			return nil, err
 		}
-		*d.into = redis.NewScript(string(text))
+		*d.into = redis.NewScript(text.String())
 	}
 	return &s, nil
 }
