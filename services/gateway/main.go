@@ -53,6 +53,9 @@ func run(config *app.Config) error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
 	defer signal.Stop(signals)
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 
@@ -81,7 +84,7 @@ func run(config *app.Config) error {
 	}
 	newRegistry := func() *prometheus.Registry { return newRegistry(log, memory) }
 	gateway, err := app.OpenPatiently(ctx, app.Options{
-		Config: config, Logger: logger, Level: app.NewLogLevel(level, logger), Registry: newRegistry(),
+		Config: config, Logger: logger, Level: app.NewLogLevel(level, logger), Registry: newRegistry(), Hangup: hangup,
 	}, newRegistry)
 	if err != nil && ctx.Err() != nil {
 		return nil // told to end before Redis was there

@@ -63,7 +63,7 @@ var metricSections = []struct {
 	{"Between gateways", []string{"cluster_", "reap", "hop_"}},
 	{"socket.io clients", []string{"socketio_", "classic_"}},
 	{"What calls came to", []string{"ice_"}},
-	{"The gateway itself", []string{"build_", "certificate_", "drain_", "log_", "memory_", "panics_", "readiness_", "trace_"}},
+	{"The gateway itself", []string{"build_", "certificate_", "config_", "drain_", "log_", "memory_", "panics_", "readiness_", "trace_"}},
 }
 
 // described is a metric as its collector describes it.

@@ -50,7 +50,7 @@ func (g *Gateway) again(registry *prometheus.Registry) Options {
 		config.Listen.Cluster = g.internal.Addr().String()
 	}
 	return Options{
-		Config: &config, Logger: g.options.Logger, Level: g.options.Level, Registry: registry, RedisDialer: g.options.RedisDialer,
+		Config: &config, Logger: g.options.Logger, Level: g.options.Level, Registry: registry, RedisDialer: g.options.RedisDialer, Hangup: g.options.Hangup,
 		lapses: g.options.lapses + 1,
 	}
 }

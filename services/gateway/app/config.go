@@ -39,8 +39,11 @@ type Config struct {
 	Readiness  ReadyConfig    `koanf:"readiness" doc:"When /readyz says that this gateway wants new clients. See [operations.md](operations.md)."`
 	Shutdown   ShutdownConfig `koanf:"shutdown" doc:"The end of the process. See [operations.md](operations.md)."`
 	ICEServers []ICEServer    `koanf:"ice_servers" max:"16" doc:"STUN and TURN servers that every client is told about."`
-	Apps       []auth.App     `koanf:"apps" doc:"The apps (tenants) whose users may connect."`
+	Apps       []auth.App     `koanf:"apps" doc:"The apps (tenants) whose users may connect. Changes of the file are taken while the gateway runs."`
+	AppsReload ReloadConfig   `koanf:"apps_reload" doc:"How changes of apps in the configuration's files are taken while the gateway runs. No connection is dropped for them."`
 
+	// origin is where it came from; nil when made in code.
+	origin *origin
 	// sources says where each key's value came from, for --print-config; nil when made in code.
 	sources map[string]source
 }
@@ -237,6 +240,11 @@ func (c LogConfig) SlogLevel() slog.Level {
 		return slog.LevelInfo
 	}
 	return level
+}
+
+// ReloadConfig is about changes of the configuration's files.
+type ReloadConfig struct {
+	Interval time.Duration `koanf:"interval" default:"10s" min:"0s" max:"24h" doc:"How often the files are looked at. Files that are wrong are refused, logged and counted (signalbox_config_reloads_total), and the apps stay as they were. Other keys count from the next start on. SIGHUP has the files looked at at once. 0s: they are looked at then alone."`
 }
 
 // ReadyConfig is about /readyz.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"reflect"
 	"strconv"
 	"strings"
@@ -41,17 +40,9 @@ type fileReader struct {
 
 // read returns the node of the file's one document, and nil if there is none.
 func (r *fileReader) read() (*yaml.Node, error) {
-	file, err := os.Open(r.path)
+	text, err := readConfigFile(r.path)
 	if err != nil {
-		return nil, fmt.Errorf("cannot be read: %w", err)
-	}
-	defer func() { _ = file.Close() }() // nothing was written
-	text, err := io.ReadAll(io.LimitReader(file, maxConfigBytes+1))
-	if err != nil {
-		return nil, fmt.Errorf("cannot be read: %w", err)
-	}
-	if len(text) > maxConfigBytes {
-		return nil, fmt.Errorf("is larger than %d bytes", maxConfigBytes)
+		return nil, err
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	var document, second yaml.Node

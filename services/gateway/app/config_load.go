@@ -54,7 +54,9 @@ func Load(args, env []string, out io.Writer) (*Config, error) {
 		return nil, answer(out, "signalbox gateway "+telemetry.ReadBuild().String()+"\n")
 	}
 	variables := l.environment(env)
-	for _, file := range fileNames(cmp.Or(flags.file, variables.file)) {
+	from := &origin{args: args, env: env, files: fileNames(cmp.Or(flags.file, variables.file))}
+	from.seen = from.look()
+	for _, file := range from.files {
 		l.merge(l.file(file))
 	}
 	l.merge(variables.layer)
@@ -65,6 +67,7 @@ func Load(args, env []string, out io.Writer) (*Config, error) {
 		return nil, err
 	}
 	l.derive(c)
+	c.origin = from
 	l.problems = append(l.problems, c.problems()...)
 	if err := l.err(); err != nil {
 		return nil, err

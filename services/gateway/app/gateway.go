@@ -44,6 +44,9 @@ type Options struct {
 	// RedisDialer takes the place of the network on the way to Redis, for tests in memory.
 	RedisDialer func(ctx context.Context, network, addr string) (net.Conn, error)
 
+	// Hangup has the configuration's files looked at; it may be nil.
+	Hangup <-chan os.Signal
+
 	lapses int // how often RunAnew has begun anew
 }
 
@@ -63,6 +66,8 @@ type Gateway struct {
 	logger      *slog.Logger
 	calm        *slog.Logger // logger for what clients, or an outage, can cause any number of times
 	directory   *auth.Directory
+	tenants     *tenants
+	reloader    *reloader
 	store       *store.Store
 	inbox       *store.Inbox
 	rooms       *room.Service
@@ -161,6 +166,8 @@ func (g *Gateway) open(ctx context.Context, opts Options) (err error) {
 	if g.store, err = g.openStore(ctx, opts); err != nil {
 		return err
 	}
+	g.tenants = newTenants(g.store, g.directory)
+	g.reloader = newReloader(g.config, g.directory, opts.Hangup, g.logger, opts.Registry)
 	if err = g.openKey(ctx); err != nil {
 		return err
 	}
@@ -326,6 +333,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 	// Each part lives as long as what stands on it: ended in the opposite order.
 	storeLife := parts.start(life, func(ctx context.Context) error { return g.store.Run(ctx) })
 	inboxLife := parts.start(life, func(ctx context.Context) error { return g.inbox.Run(ctx) })
+	tenantsLife := parts.start(life, g.tenants.run)
+	reloaderLife := parts.start(life, g.reloader.run)
 	roomsLife := parts.start(life, func(ctx context.Context) error { return g.rooms.Run(ctx) })
 	lotLife := parts.start(life, g.lot.Run)
 	certLife := parts.start(life, func(ctx context.Context) error {
@@ -347,6 +356,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 			return nil // ended before it was ready
 		}
 		if err := g.cluster.WaitReady(life); err != nil {
+			return nil
+		}
+		if !g.tenants.waitLoaded(life) { // whom they let in is not known before
 			return nil
 		}
 		close(g.ready)
@@ -378,6 +390,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 	clusterLife()
 	g.endHops()
 	roomsLife()
+	reloaderLife()
+	tenantsLife()
 	inboxLife()
 	storeLife()
 	certLife()

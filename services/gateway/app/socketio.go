@@ -102,7 +102,7 @@ func (g *Gateway) putBack(ctx context.Context) error {
 	for partition := range g.store.Partitions() {
 		g.rooms.Emptied(partition)
 	}
-	return nil
+	return g.tenants.putBack(ctx)
 }
 
 // openHop makes what this gateway and the others need to trust each other.
