@@ -27,11 +27,12 @@ type Directory struct {
 	metrics *directoryMetrics
 
 	current atomic.Pointer[Verifier] // never nil
+	revoked revocations
 
 	mu         sync.Mutex
 	configured map[string]*app
 	managed    map[string]*managedApp
-	changed    []func()
+	onGone     []func(apps map[string]bool)
 }
 
 // managedApp is one app as it is stored.
@@ -103,16 +104,22 @@ func (d *Directory) ManageOne(id string, data []byte) {
 	d.swap()
 }
 
-// OnChange has a function called after each change that follows. It is called with a lock held that keeps other changes
-// waiting, and must not change the directory.
-func (d *Directory) OnChange(changed func()) {
+// OnGone has a function called after each change that follows by which apps went, or were switched off. It is called with a lock held
+// that keeps other changes waiting, and must not change the directory.
+func (d *Directory) OnGone(gone func(apps map[string]bool)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.changed = append(d.changed, changed)
+	d.onGone = append(d.onGone, gone)
 }
 
-// Verify gives the identity that a token vouches for: see [Verifier.Verify].
-func (d *Directory) Verify(token string) (*Identity, error) { return d.current.Load().Verify(token) }
+// Verify gives the identity that a token vouches for: see [Verifier.Verify]. It was not revoked.
+func (d *Directory) Verify(token string) (*Identity, error) {
+	id, err := d.current.Load().Verify(token)
+	if err == nil && d.Revoked(id, "") {
+		return nil, errRevoked()
+	}
+	return id, err
+}
 
 // Anonymous gives a new identity to a user without a token: see [Verifier.Anonymous].
 func (d *Directory) Anonymous(app, name string) (*Identity, error) {
@@ -244,12 +251,14 @@ func (d *Directory) swap() {
 			d.opts.Logger.Error("a managed app is left out", "app", id, "error", strings.ReplaceAll(m.reason.Error(), "\n", "; "))
 		}
 	}
-	d.current.Store(newVerifier(&d.opts, apps))
+	before := d.current.Swap(newVerifier(&d.opts, apps))
 	d.metrics.configured.Set(float64(len(d.configured)))
 	d.metrics.managed.Set(float64(taken))
 	d.metrics.refused.Set(float64(refused))
-	for _, changed := range d.changed {
-		changed()
+	if gone := before.without(apps); len(gone) > 0 {
+		for _, tell := range d.onGone {
+			tell(gone)
+		}
 	}
 }
 

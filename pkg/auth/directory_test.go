@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -118,8 +120,8 @@ func TestDirectoryChanges(t *testing.T) {
 		Apps: []auth.App{anonymousApp("one"), {ID: "off", Anonymous: true, Disabled: true}}, Origins: []string{"https://all.example"},
 		MaxCapacity: 100, Logger: slog.New(slog.NewTextHandler(&log, nil)), Registerer: registry,
 	})
-	changes := 0
-	d.OnChange(func() { changes++ })
+	var gone []string
+	d.OnGone(func(apps map[string]bool) { gone = slices.AppendSeq(gone, maps.Keys(apps)) })
 	require.True(t, d.AppOriginAllowed("one", "https://all.example"))
 	require.False(t, d.Enabled("off"))
 	requireIn(t, d, "one")
@@ -162,7 +164,11 @@ signalbox_apps{source="refused"} 4
 	requireIn(t, d, "four", "one", "three")
 	one, _ = d.App("one")
 	require.Equal(t, "another", one.Audience, "the managed one takes its place")
-	require.Equal(t, 5, changes)
+	require.Equal(t, []string{"two"}, gone)
+	d.ManageOne("three", mustEncode(t, auth.App{ID: "three", Anonymous: true, Disabled: true}))
+	require.Equal(t, []string{"two", "three"}, gone)
+	d.ManageOne("three", nil)
+	require.Len(t, gone, 2, "it was off already")
 
 	// Its first key may be added later.
 	d.ManageOne("keyless", mustEncode(t, auth.App{ID: "keyless"}))

@@ -37,13 +37,15 @@ const (
 	ReasonClaims Reason = "claims"
 	// ReasonAnonymous: the app does not take users without a token.
 	ReasonAnonymous Reason = "anonymous_refused"
+	// ReasonRevoked: the user or the session was revoked after this was issued.
+	ReasonRevoked Reason = "revoked"
 )
 
 // Reasons lists every reason, for metrics, tests and documentation.
 var Reasons = []Reason{
 	ReasonTooLarge, ReasonMalformed, ReasonAlgorithm, ReasonUnknownApp, ReasonAppDisabled, ReasonUnknownKey,
 	ReasonSignature, ReasonNoExpiry, ReasonExpired, ReasonNotYetValid, ReasonAudience, ReasonIssuer, ReasonLifetime,
-	ReasonClaims, ReasonAnonymous,
+	ReasonClaims, ReasonAnonymous, ReasonRevoked,
 }
 
 // Error is what [Verifier.Verify] and [Verifier.Anonymous] return. Its text is fit for the client: it is made of our

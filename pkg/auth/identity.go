@@ -42,7 +42,9 @@ type Identity struct {
 	// Grants are the rooms that the user may enter, with valid patterns.
 	Grants []Grant
 	// Expires is the end of the identity, without leeway: a connection that lives on it ends then.
-	Expires   time.Time
+	Expires time.Time
+	// Issued is when it was vouched for: the token's iat, zero if it has none.
+	Issued    time.Time
 	Anonymous bool
 	Policy    Policy // the app's, when the identity was made: that of rooms that have no other one
 

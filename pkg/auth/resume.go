@@ -39,6 +39,7 @@ type sealed struct {
 	Grants     []sealedGrant `json:"r,omitempty"`
 	Anonymous  bool          `json:"x,omitempty"`
 	Expires    int64         `json:"e"` // Unix seconds
+	Issued     int64         `json:"i"` // likewise, 0 if it is not known
 }
 
 // sealedGrant is a [Grant] in few bytes.
@@ -86,7 +87,7 @@ func (r *ResumeTokens) Seal(session Resumable) (string, error) {
 	id := session.Identity
 	plain, err := json.Marshal(sealed{
 		Session: session.Session, Generation: session.Generation, App: id.App, User: id.User, Name: id.Name,
-		Grants: sealGrants(id.Grants), Anonymous: id.Anonymous, Expires: id.Expires.Unix(),
+		Grants: sealGrants(id.Grants), Anonymous: id.Anonymous, Expires: id.Expires.Unix(), Issued: issuedSeconds(id),
 	})
 	if err != nil {
 		return "", fmt.Errorf("auth: seal a resume token: %w", err)
@@ -121,13 +122,27 @@ func (r *ResumeTokens) Open(token string) (*Resumable, error) {
 	if !verifier.now().Before(expires) {
 		return nil, refuse(ReasonExpired, "the session has expired")
 	}
-	return &Resumable{
+	resumable := &Resumable{
 		Session: content.Session, Generation: content.Generation,
 		Identity: a.give(&Identity{
 			App: content.App, User: content.User, Name: content.Name, Grants: openGrants(content.Grants), Expires: expires,
 			Anonymous: content.Anonymous,
 		}),
-	}, nil
+	}
+	if content.Issued != 0 {
+		resumable.Identity.Issued = time.Unix(content.Issued, 0).UTC()
+	}
+	if r.directory.Revoked(resumable.Identity, content.Session) {
+		return nil, errRevoked()
+	}
+	return resumable, nil
+}
+
+func issuedSeconds(id *Identity) int64 {
+	if id.Issued.IsZero() {
+		return 0
+	}
+	return id.Issued.Unix()
 }
 
 func sealGrants(grants []Grant) []sealedGrant {

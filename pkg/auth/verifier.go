@@ -114,6 +114,24 @@ func newVerifier(opts *Options, apps map[string]*app) *Verifier {
 	return v
 }
 
+// without gives the enabled apps of the verifier, which may be nil, that are not among others.
+func (v *Verifier) without(others map[string]*app) map[string]bool {
+	if v == nil {
+		return nil
+	}
+	var gone map[string]bool
+	for id, a := range v.apps {
+		if other, ok := others[id]; a.disabled || ok && !other.disabled {
+			continue
+		}
+		if gone == nil {
+			gone = make(map[string]bool)
+		}
+		gone[id] = true
+	}
+	return gone
+}
+
 // Verify gives the identity that a token vouches for. Every error is an [*Error] with its reason.
 //
 // What the token says of itself only chooses the app and, within the app, the key. The key then decides which
@@ -167,6 +185,7 @@ func (v *Verifier) Anonymous(app, name string) (*Identity, error) {
 		Name:      name,
 		Grants:    slices.Clone(a.anonymousGrants),
 		Expires:   v.now().Add(a.maxLifetime).UTC(),
+		Issued:    v.now().UTC(),
 		Anonymous: true,
 	}), nil
 }
@@ -224,14 +243,17 @@ func (v *Verifier) identity(a *app, c *claims) (*Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	if issued == nil {
+	var said time.Time
+	if issued != nil {
+		said = issued.Time
+	} else {
 		// Without iat the lifetime counts from our clock, and the minter's may be ahead of it.
 		issued = &jwt.NumericDate{Time: v.now().Add(v.leeway)}
 	}
 	if expires.Sub(issued.Time) > a.maxLifetime {
 		return nil, refuse(ReasonLifetime, fmt.Sprintf("the token is valid for longer than %s", a.maxLifetime))
 	}
-	return a.give(&Identity{App: a.id, User: user, Name: name, Grants: grants, Expires: expires.Time}), nil
+	return a.give(&Identity{App: a.id, User: user, Name: name, Grants: grants, Expires: expires.Time, Issued: said}), nil
 }
 
 // refusal names the reason behind the library's error, which may join several.

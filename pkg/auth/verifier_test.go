@@ -84,8 +84,8 @@ func TestVerifyAcceptsEachAlgorithm(t *testing.T) {
 			require.Equal(t, &auth.Identity{
 				App: acme, User: "u-1", Name: "Ada 👩‍🚀",
 				Grants:  []auth.Grant{{Room: "team-*", Can: auth.Permissions{Publish: true, SetCapacity: true}}, {Room: "lobby"}},
-				Expires: noon.Add(time.Hour),
-				Policy:  auth.Policy{Capacity: 4, MaxCapacity: 30},
+				Expires: noon.Add(time.Hour), Issued: noon,
+				Policy: auth.Policy{Capacity: 4, MaxCapacity: 30},
 			}, id)
 		})
 	}

@@ -57,6 +57,8 @@ type core struct {
 	app        *appMetrics
 	throttled  time.Time // since when the session is over its rate; zero if it is not
 
+	presence presence
+
 	mu       sync.Mutex
 	changed  sync.Cond // signalled when who waits may go on: inFlight has fallen, a request's time has come, or over
 	inFlight int
@@ -93,6 +95,7 @@ func final(code wire.CloseCode) bool { return !code.Retryable() && code != wire.
 // finish gives up the seats, or keeps them for a client that may come back. Nothing is delivered after it has returned.
 func (c *core) finish(end cause) {
 	c.cancelExpiry()
+	c.server.present.remove(c)
 	if c.member == nil {
 		return
 	}

@@ -92,6 +92,11 @@ func (c *core) open(identity *auth.Identity, resumable bool) error {
 	if resumable {
 		grace = c.server.grace(identity)
 	}
+	if !c.enters(identity) {
+		c.server.present.remove(c)
+		c.server.metrics.hellos.WithLabelValues(string(auth.ReasonRevoked)).Inc()
+		return wire.Errorf(wire.CodeUnauthorized, "%s: this was revoked", auth.ReasonRevoked)
+	}
 	opened := c.opens()
 	member, err := c.server.opts.Rooms.NewMember(room.Identity{
 		ID: c.client.ID, App: identity.App, User: identity.User, Name: identity.Name,

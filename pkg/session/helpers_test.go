@@ -26,6 +26,7 @@ type gateway struct {
 	sessions *session.Server
 	rooms    *room.Service
 	registry *prometheus.Registry
+	apps     *auth.Directory
 	key      auth.SigningKey
 	prompt   bool            // the connections to come can be written to without waiting
 	life     context.Context // of the sessions
@@ -95,6 +96,7 @@ func newGatewayOf(tb testing.TB, number string, opts session.Options, redis stor
 		{ID: "fleeting", Anonymous: true, Policy: auth.Policy{Grace: -1}},
 	}})
 	require.NoError(tb, err)
+	g.apps = opts.Auth
 	if opts.Grace > 0 {
 		opts.Tokens, err = auth.NewResumeTokens(opts.Auth, []byte("the key of a cluster of tests"))
 		require.NoError(tb, err)

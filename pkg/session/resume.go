@@ -132,6 +132,7 @@ func (c *core) abandon() {
 
 // forget leaves the connection without a session.
 func (c *core) forget() {
+	c.server.present.remove(c)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.member, c.identity, c.resumable = nil, nil, false

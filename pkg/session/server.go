@@ -169,6 +169,7 @@ type Server struct {
 	opts    Options
 	metrics *metrics
 	roster  *roster
+	present *present
 	writers *writers
 }
 
@@ -177,7 +178,7 @@ func NewServer(opts Options) (*Server, error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
-	return &Server{opts: opts, metrics: newMetrics(opts.Registerer, opts.Transports, opts.Apps), roster: newRoster(), writers: newWriters()}, nil
+	return &Server{opts: opts, metrics: newMetrics(opts.Registerer, opts.Transports, opts.Apps), roster: newRoster(), present: newPresent(), writers: newWriters()}, nil
 }
 
 // Serve runs one session on a connection, and calls ended when both have ended. It may return long before, when the session

@@ -110,6 +110,8 @@ const (
 	CloseExpired CloseCode = 4005
 	// CloseTakenOver: 4006, a later connection of the same client has the session.
 	CloseTakenOver CloseCode = 4006
+	// CloseRevoked: 4007, the user or the session was revoked, or the app switched off.
+	CloseRevoked CloseCode = 4007
 
 	// CloseMoved: 4100, the gateway drains; come back, on another one.
 	CloseMoved CloseCode = 4100
@@ -126,7 +128,7 @@ var CloseCodes = map[CloseCode]string{
 	CloseGoingAway: "going_away", CloseProtocolError: "protocol_error", CloseUnsupportedData: "unsupported_data",
 	CloseInvalidUTF8: "invalid_utf8", ClosePolicy: "policy", CloseTooLarge: "too_large",
 	CloseUnauthorized: "unauthorized", CloseHelloTimeout: "hello_timeout", CloseBadMessages: "bad_messages",
-	CloseRateLimited: "rate_limited", CloseExpired: "expired", CloseTakenOver: "taken_over", CloseMoved: "moved",
+	CloseRateLimited: "rate_limited", CloseExpired: "expired", CloseTakenOver: "taken_over", CloseRevoked: "revoked", CloseMoved: "moved",
 	CloseSlowReceiver: "slow_receiver", CloseHeartbeat: "heartbeat", CloseInternal: "internal",
 }
 

@@ -7,10 +7,12 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/signalbox-rtc/signalbox/pkg/auth"
+	"github.com/signalbox-rtc/signalbox/pkg/session"
 	"github.com/signalbox-rtc/signalbox/pkg/store"
 )
 
@@ -21,11 +23,13 @@ func (c *Config) directory(logger *slog.Logger, registerer prometheus.Registerer
 	})
 }
 
-// tenants keeps the directory in line with the apps that Redis has.
+// tenants keeps the directory in line with the apps and the revocations that Redis has.
 type tenants struct {
-	// immutable
+	// immutable once it runs
 	store     *store.Store
 	directory *auth.Directory
+	sessions  *session.Server
+	logger    *slog.Logger
 	loaded    chan struct{} // closed once they were read
 	once      sync.Once
 
@@ -33,8 +37,16 @@ type tenants struct {
 	stored map[string]store.StoredApp
 }
 
-func newTenants(s *store.Store, directory *auth.Directory) *tenants {
-	return &tenants{store: s, directory: directory, loaded: make(chan struct{}), stored: make(map[string]store.StoredApp)}
+func newTenants(s *store.Store, directory *auth.Directory, logger *slog.Logger) *tenants {
+	return &tenants{store: s, directory: directory, logger: logger, loaded: make(chan struct{}), stored: make(map[string]store.StoredApp)}
+}
+
+// closesFor has the sessions closed of apps that go, and of those who are revoked.
+func (t *tenants) closesFor(sessions *session.Server) {
+	t.sessions = sessions
+	t.directory.OnGone(func(apps map[string]bool) {
+		t.logger.Info("apps are gone or switched off", "apps", len(apps), "closed", sessions.CloseApps(apps))
+	})
 }
 
 // run follows what other gateways, or this one, announce, until ctx ends.
@@ -52,10 +64,17 @@ func (t *tenants) waitLoaded(ctx context.Context) bool {
 	}
 }
 
-// reload reads all apps. Those that Redis has lost are put back: the gateways know them.
+// reload reads all apps and revocations. Those that Redis has lost are put back: the gateways know them.
 func (t *tenants) reload(ctx context.Context) error {
 	if err := t.putBack(ctx); err != nil {
 		return err
+	}
+	revocations, err := t.store.Revocations(ctx)
+	if err != nil {
+		return fmt.Errorf("app: read the revocations: %w", err)
+	}
+	for _, r := range revocations {
+		t.revoke(r)
 	}
 	apps, _, err := t.store.Apps(ctx)
 	if err != nil {
@@ -73,8 +92,11 @@ func (t *tenants) reload(ctx context.Context) error {
 	return nil
 }
 
-// putBack writes the apps again if Redis has lost them.
+// putBack writes the apps and revocations again that Redis has lost.
 func (t *tenants) putBack(ctx context.Context) error {
+	if err := t.store.PutBackRevocations(ctx, t.revocations()); err != nil {
+		return fmt.Errorf("app: put the revocations back: %w", err)
+	}
 	t.mu.Lock()
 	apps := make([]store.StoredApp, 0, len(t.stored))
 	for _, app := range t.stored {
@@ -92,10 +114,37 @@ func (t *tenants) putBack(ctx context.Context) error {
 
 // announced takes what was announced to all gateways.
 func (t *tenants) announced(ctx context.Context, kind string, body []byte) error {
-	if kind == store.AnnounceApp {
+	switch kind {
+	case store.AnnounceApp:
 		return t.read(ctx, string(body))
+	case store.AnnounceRevoked:
+		r, err := store.ParseRevocation(body)
+		if err != nil {
+			return fmt.Errorf("app: read a revocation: %w", err)
+		}
+		t.revoke(*r)
 	}
 	return nil
+}
+
+// revoke lets nobody in any more on what was revoked, and closes what there is of it.
+func (t *tenants) revoke(r store.Revocation) {
+	revocation := auth.Revocation{
+		App: r.App, User: r.User, Session: r.Session, At: time.UnixMilli(r.At), Until: time.UnixMilli(r.Until)}
+	t.directory.Revoke(revocation)
+	if closed := t.sessions.Revoke(revocation); closed > 0 {
+		t.logger.Info("sessions were revoked", "app", r.App, "closed", closed)
+	}
+}
+
+// revocations are those that this gateway knows, as they are stored.
+func (t *tenants) revocations() []store.Revocation {
+	known := t.directory.Revocations()
+	list := make([]store.Revocation, len(known))
+	for i, r := range known {
+		list[i] = store.Revocation{App: r.App, User: r.User, Session: r.Session, At: r.At.UnixMilli(), Until: r.Until.UnixMilli()}
+	}
+	return list
 }
 
 // read reads one app.

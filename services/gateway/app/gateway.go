@@ -166,7 +166,7 @@ func (g *Gateway) open(ctx context.Context, opts Options) (err error) {
 	if g.store, err = g.openStore(ctx, opts); err != nil {
 		return err
 	}
-	g.tenants = newTenants(g.store, g.directory)
+	g.tenants = newTenants(g.store, g.directory, g.logger)
 	g.reloader = newReloader(g.config, g.directory, opts.Hangup, g.logger, opts.Registry)
 	if err = g.openKey(ctx); err != nil {
 		return err
@@ -256,6 +256,7 @@ func (g *Gateway) openRooms(registry *prometheus.Registry) (err error) {
 	}); err != nil {
 		return err
 	}
+	g.tenants.closesFor(g.sessions)
 	if g.lot, err = ws.NewLot(ws.LotOptions{
 		After: c.Listen.ParkAfter, Logger: g.logger, Registerer: registry,
 	}); err != nil {
