@@ -279,6 +279,8 @@ func (c *Client) happened(event *wire.Event) {
 		body.Data = bytes.Clone(body.Data)
 	case *wire.GoAway:
 		c.move(body)
+	case *wire.Expiring:
+		c.expiring()
 	}
 	if waiting, ok := c.held[event.Room]; ok {
 		c.held[event.Room] = append(waiting, *event)

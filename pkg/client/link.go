@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -29,6 +30,8 @@ var errSilent = errors.New("no sign of life from the gateway")
 // link is one connection.
 type link struct {
 	// Immutable once serve is called.
+	life     context.Context // of what the timers start; ends with the connection
+	end      context.CancelFunc
 	conn     *websocket.Conn
 	silence  time.Duration // how long the gateway may be silent; 0 is for ever
 	happened func(*wire.Event)
@@ -47,6 +50,7 @@ type link struct {
 
 func newLink(conn *websocket.Conn) *link {
 	l := &link{conn: conn, writing: make(chan struct{}, 1)}
+	l.life, l.end = context.WithCancel(context.Background())
 	conn.SetReadLimit(readLimit)
 	conn.SetPingHandler(func(payload string) error {
 		l.alive()
@@ -163,6 +167,7 @@ func (l *link) after(d time.Duration, f func()) {
 func (l *link) finish() {
 	l.mu.Lock()
 	l.ended = true
+	l.end()
 	timers := l.timers
 	l.timers = nil
 	l.mu.Unlock()

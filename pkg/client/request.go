@@ -73,6 +73,16 @@ func (c *Client) Ping(ctx context.Context) (*wire.Pong, error) {
 	return ask[wire.Pong](ctx, c, new(wire.Ping))
 }
 
+// Refresh goes on with the session under a new token of the same user. A client with a TokenSource does so by itself when it is told
+// that the token is about to expire.
+func (c *Client) Refresh(ctx context.Context, token string) (*wire.Refreshed, error) {
+	refreshed, err := ask[wire.Refreshed](ctx, c, &wire.Refresh{Token: token})
+	if err == nil {
+		c.renewed(refreshed)
+	}
+	return refreshed, err
+}
+
 // Go sends a request without waiting for its reply, nor for a connection. done is called exactly once: by the
 // goroutine that reads, with a reply that is valid until done returns, or a loss; or from within Go, when there is no
 // connection. The body must not be changed until then. The request is written when Go returns, so that the network's

@@ -44,6 +44,52 @@ func (c *Client) resumption() *wire.Hello {
 	return hello
 }
 
+// renewed takes the resume token of a session that was refreshed: the one before is good until the token before expires.
+func (c *Client) renewed(refreshed *wire.Refreshed) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.session.token != "" && refreshed.Resume != "" {
+		c.session.token = refreshed.Resume
+	}
+}
+
+// expiring has the session refreshed, if there is a source of tokens.
+func (c *Client) expiring() {
+	c.mu.Lock()
+	l := c.link
+	c.mu.Unlock()
+	if l != nil && c.opts.TokenSource != nil {
+		l.after(0, func() { c.renew(l) })
+	}
+}
+
+// renew fetches a token and goes on with it, before the one before expires. Where that fails, the connection is closed then, and the
+// client comes back with a token that it fetches anew.
+func (c *Client) renew(l *link) {
+	ctx, cancel := context.WithTimeout(c.ctx, c.opts.OpenTimeout)
+	defer cancel()
+	defer context.AfterFunc(l.life, cancel)() // coming back does not wait for it
+	token, err := c.opts.TokenSource(ctx)
+	if err != nil {
+		c.opts.Logger.Warn("no token to refresh the session with", "error", err)
+		return
+	}
+	c.Go(&wire.Refresh{Token: token}, func(reply *wire.Reply, err error) {
+		refreshed := new(wire.Refreshed)
+		if err == nil && reply.Err != nil {
+			err = reply.Err
+		}
+		if err == nil {
+			err = reply.Decode(refreshed)
+		}
+		if err != nil {
+			c.opts.Logger.Warn("the session was not refreshed", "error", err)
+			return
+		}
+		c.renewed(refreshed)
+	})
+}
+
 // resumable reports whether the session outlives its connection.
 func (c *Client) resumable() bool {
 	c.mu.Lock()

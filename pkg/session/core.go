@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -58,6 +59,7 @@ type core struct {
 	throttled  time.Time // since when the session is over its rate; zero if it is not
 
 	presence presence
+	granted  atomic.Pointer[auth.Identity] // the identity, for rooms, which ask on any goroutine
 
 	mu       sync.Mutex
 	changed  sync.Cond // signalled when who waits may go on: inFlight has fallen, a request's time has come, or over
@@ -117,6 +119,7 @@ func (c *core) cancelExpiry() {
 	defer c.mu.Unlock()
 	if c.expiry != nil {
 		c.expiry.Stop()
+		c.expiry = nil
 	}
 }
 

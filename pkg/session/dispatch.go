@@ -97,12 +97,13 @@ func (c *core) open(identity *auth.Identity, resumable bool) error {
 		c.server.metrics.hellos.WithLabelValues(string(auth.ReasonRevoked)).Inc()
 		return wire.Errorf(wire.CodeUnauthorized, "%s: this was revoked", auth.ReasonRevoked)
 	}
+	c.granted.Store(identity)
 	opened := c.opens()
 	member, err := c.server.opts.Rooms.NewMember(room.Identity{
 		ID: c.client.ID, App: identity.App, User: identity.User, Name: identity.Name,
 		Capacity: capacity, MaxCapacity: identity.Policy.MaxCapacity,
 		Grant: func(name string) (room.Permissions, bool) {
-			permissions, ok := identity.Room(name)
+			permissions, ok := c.granted.Load().Room(name)
 			return room.Permissions(permissions), ok
 		},
 		Generation: c.generation, Grace: grace, Replace: c.server.replaces(identity), Before: c.before, Whole: c.whole,
@@ -116,14 +117,7 @@ func (c *core) open(identity *auth.Identity, resumable bool) error {
 		member.Trace(c.tracing.connect) // what a resume asks of the store
 	}
 	c.member, c.resumable = member, grace > 0
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.identity = identity
-	if !identity.Expires.IsZero() {
-		c.expiry = time.AfterFunc(time.Until(identity.Expires), func() {
-			c.sink.Close(wire.CloseExpired, "the token has expired")
-		})
-	}
+	c.assume(identity)
 	return nil
 }
 
@@ -189,6 +183,8 @@ func (c *core) dispatch(request wire.Request) {
 		c.handleReport(id, body)
 	case *wire.Ping:
 		c.sink.Reply(id, &wire.Pong{Time: time.Now().UnixMilli()})
+	case *wire.Refresh:
+		c.handleRefresh(id, body)
 	case *wire.Hello:
 		c.refuse(id, wire.Errorf(wire.CodeBadRequest, "hello was said already"))
 	}

@@ -23,6 +23,7 @@ type metrics struct {
 	batches     prometheus.Histogram
 	dropped     *prometheus.CounterVec
 	hellos      *prometheus.CounterVec
+	refreshes   *prometheus.CounterVec
 	throttled   prometheus.Counter
 	inFlight    prometheus.Counter
 	reports     *prometheus.CounterVec
@@ -47,6 +48,8 @@ func newMetrics(reg prometheus.Registerer, transports, apps []string) *metrics {
 		dropped: metric.Counters("signalbox_messages_dropped_total",
 			"Messages that were not written: queue_full (the session is closed with it), write (a write failed, which ends it, too) or ended (the session was over).", "reason"),
 		hellos: metric.Counters("signalbox_hellos_total", "Hellos by result: ok, or why they, or the resume in them, were refused.", "result"),
+		refreshes: metric.Counters("signalbox_session_refreshes_total",
+			"Tokens that clients brought to go on with, by result: ok, or why they were refused.", "result"),
 		throttled: metric.Counter("signalbox_requests_throttled_total",
 			"Requests that were delayed because their session was over its rate."),
 		inFlight: metric.Counter("signalbox_requests_in_flight_limited_total",
@@ -82,11 +85,15 @@ func newMetrics(reg prometheus.Registerer, transports, apps []string) *metrics {
 	}
 	for _, reason := range auth.Reasons {
 		m.hellos.WithLabelValues(string(reason))
+		m.refreshes.WithLabelValues(string(reason))
+	}
+	for _, result := range []string{refreshOK, refreshAnonymous, refreshOther} {
+		m.refreshes.WithLabelValues(result)
 	}
 	m.closed.WithLabelValues("normal", "client")
 	m.closed.WithLabelValues("lost", "network")
 	reg.MustRegister(m.connections, m.sessions, m.closed, m.durations, received, answered, m.refused, sent, m.frameBytes, m.batches,
-		m.dropped, m.hellos, m.throttled, m.inFlight, m.reports, m.reportTime, m.panics)
+		m.dropped, m.hellos, m.refreshes, m.throttled, m.inFlight, m.reports, m.reportTime, m.panics)
 	return m
 }
 

@@ -86,6 +86,8 @@ type Options struct {
 	Grace time.Duration
 	// SameUser is what becomes of a user's earlier seats, where the app's policy does not say; they are allowed if "".
 	SameUser auth.SameUser
+	// ExpiryNotice is how long before its token expires a client is told; nobody is if 0.
+	ExpiryNotice time.Duration
 	// ResumeTimeout is how long a resume may wait for Redis; 5 s if 0.
 	ResumeTimeout time.Duration
 	// Heartbeat is the transport's ping period, as told to clients; 25 s if 0.
@@ -151,6 +153,9 @@ func (o *Options) validate() error {
 		if *d.field < 0 {
 			return fmt.Errorf("session: a limit is negative: %d", *d.field)
 		}
+	}
+	if o.ExpiryNotice < 0 {
+		return fmt.Errorf("session: a notice of %v before a token expires", o.ExpiryNotice)
 	}
 	if o.Grace < 0 {
 		return fmt.Errorf("session: a grace of %v", o.Grace)

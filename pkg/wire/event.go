@@ -153,6 +153,8 @@ func newEventBody(t Type) EventBody {
 		return new(ICE)
 	case TypeGoAway:
 		return new(GoAway)
+	case TypeExpiring:
+		return new(Expiring)
 	}
 	return nil
 }

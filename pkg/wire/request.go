@@ -239,6 +239,8 @@ func newRequestBody(t Type) RequestBody {
 		return new(Undo)
 	case TypeClear:
 		return new(Clear)
+	case TypeRefresh:
+		return new(Refresh)
 	}
 	return nil
 }

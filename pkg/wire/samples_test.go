@@ -71,6 +71,7 @@ var requestSamples = []requestSample{
 		Room: "lobby", Peer: "a81x", Outcome: "connected", Milliseconds: 412, Local: "host", Remote: "srflx", Protocol: "udp",
 	}}},
 	{"request-report-failed", wire.Request{ID: 11, Body: &wire.Report{Outcome: "failed", Reason: "no-candidates"}}},
+	{"request-refresh", wire.Request{ID: 12, Body: &wire.Refresh{Token: "header.payload.signature"}}},
 	{"request-ping", wire.Request{ID: 1<<53 - 1, Body: &wire.Ping{}}},
 }
 
@@ -102,6 +103,7 @@ var replySamples = []replySample{
 			{ID: "k3vq", Order: 4, User: "bob"},
 		},
 	}},
+	{"reply-refresh", 12, &wire.Refreshed{Expires: 1790003600000, Resume: "sealed anew"}},
 	{"reply-leave", 3, &wire.Done{Seq: 6}},
 	{"reply-signal", 4, &wire.Done{Seq: 7}},
 	{"reply-publish", 6, &wire.Done{Seq: 8}},
@@ -177,6 +179,7 @@ var eventSamples = []eventSample{
 		Peers: []wire.Peer{{ID: "k3vq", Order: 4, User: "bob"}},
 	}}}},
 	{"event-ice", wire.Event{Body: &wire.ICE{Servers: []wire.ICEServer{{URLs: []string{"turn:turn.example.org"}, Username: "1790003600:k3vq", Credential: "c2VjcmV0"}}}}},
+	{"event-expiring", wire.Event{Body: &wire.Expiring{At: 1790003600000}}},
 	{"event-goaway", wire.Event{Body: &wire.GoAway{RetryAfter: 1200, Deadline: 25000}}},
 }
 

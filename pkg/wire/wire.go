@@ -45,6 +45,7 @@ const (
 	TypeClear   Type = "clear"   // [Clear] -> [Done]: takes all back that is kept of a topic
 	TypeReport  Type = "report"  // [Report] -> [Nothing]: the client's ICE outcome
 	TypePing    Type = "ping"    // [Ping] -> [Pong]
+	TypeRefresh Type = "refresh" // [Refresh] -> [Refreshed]
 )
 
 // Events, from server to client. Those of a room carry its name and the event's number.
@@ -60,19 +61,20 @@ const (
 	TypeResync     Type = "resync"      // [Resync]: start over from this snapshot
 	TypeICE        Type = "ice"         // [ICE]: fresh ICE servers; of no room
 	TypeGoAway     Type = "goaway"      // [GoAway]: the gateway drains; of no room
+	TypeExpiring   Type = "expiring"    // [Expiring]: the token is about to expire; of no room
 	// TypeState [StateChanged], TypeSignal [Signaled], TypeRoom [RoomChanged] and TypeControl [Controlling] are events, too.
 )
 
 // RequestTypes lists every request, for dispatch tests and metrics.
 var RequestTypes = []Type{
 	TypeHello, TypeJoin, TypeLeave, TypeSignal, TypePublish, TypeState, TypeRoom, TypeControl, TypePeers, TypeHistory, TypeUndo, TypeClear,
-	TypeReport, TypePing,
+	TypeReport, TypePing, TypeRefresh,
 }
 
 // EventTypes lists every event.
 var EventTypes = []Type{
 	TypeJoinedPeer, TypeLeftPeer, TypeAwayPeer, TypeBackPeer, TypeState, TypeSignal, TypeMessage, TypeRoom, TypeControl,
-	TypeUndone, TypeCleared, TypeClosed, TypeResync, TypeICE, TypeGoAway,
+	TypeUndone, TypeCleared, TypeClosed, TypeResync, TypeICE, TypeGoAway, TypeExpiring,
 }
 
 // The topics of which messages can be kept for those who join later ([Publish]).

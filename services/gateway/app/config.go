@@ -141,6 +141,7 @@ type RoomsConfig struct {
 // SessionConfig bounds a session in time and in memory.
 type SessionConfig struct {
 	HelloTimeout     time.Duration `koanf:"hello_timeout" default:"5s" min:"100ms" max:"5m" doc:"How long a new connection may wait before it says hello."`
+	ExpiryNotice     time.Duration `koanf:"expiry_notice" default:"1m" min:"0s" max:"1h" doc:"How long before its token expires a client of the native protocol is told, so that it can refresh the session; at the earliest when half of the time is over. 0s: it is not told."`
 	Heartbeat        time.Duration `koanf:"heartbeat" default:"25s" min:"1s" max:"10m" doc:"How often a silent connection is pinged. Keep it below the idle timeout of every proxy on the way."`
 	HeartbeatTimeout time.Duration `koanf:"heartbeat_timeout" default:"10s" min:"100ms" max:"5m" doc:"How long the answer to a ping may take before the connection counts as lost."`
 	WriteTimeout     time.Duration `koanf:"write_timeout" default:"10s" min:"100ms" max:"5m" doc:"How long one write to a client may take."`

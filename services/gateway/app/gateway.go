@@ -245,7 +245,8 @@ func (g *Gateway) openRooms(registry *prometheus.Registry) (err error) {
 	if g.sessions, err = session.NewServer(session.Options{
 		Tokens: tokens, Grace: c.Rooms.Grace, SameUser: auth.SameUser(c.Rooms.SameUser),
 		Rooms: g.rooms, Auth: g.directory, Origin: g.directory.AppOriginAllowed, Node: g.name, ICEServers: g.iceServers(),
-		Heartbeat: c.Session.Heartbeat, HelloTimeout: c.Session.HelloTimeout,
+		ExpiryNotice: c.Session.ExpiryNotice,
+		Heartbeat:    c.Session.Heartbeat, HelloTimeout: c.Session.HelloTimeout,
 		QueueMessages: c.Session.QueueMessages, QueueBytes: c.Session.QueueBytes, InFlight: c.Session.InFlight,
 		RequestsPerSecond: c.Limits.RequestsPerSecond, RequestsBurst: c.Limits.RequestsBurst,
 		RequestsWait: c.Limits.RequestsWait, BadMessages: c.Limits.BadMessages,
