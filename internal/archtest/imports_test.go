@@ -29,7 +29,7 @@ var mayImport = map[string][]string{
 	"pkg/socketio":         {"pkg/wire", "pkg/telemetry/metric"},
 	"pkg/socketio/classic": {"pkg/socketio", "pkg/wire", "pkg/telemetry/metric"},
 	"pkg/session":          {"pkg/room", "pkg/auth", "pkg/wire", "pkg/telemetry/metric"},
-	"pkg/httpapi":          {"pkg/room", "pkg/cluster", "pkg/auth", "pkg/turncred", "pkg/wire"},
+	"pkg/httpapi":          {"pkg/room", "pkg/cluster", "pkg/store", "pkg/auth", "pkg/turncred", "pkg/wire", "pkg/telemetry/metric"},
 	"pkg/client":           {"pkg/wire"},
 
 	// Wiring: app packages put the parts together, main packages only start them.

@@ -33,6 +33,17 @@ type Node struct {
 	Version string `json:"version"`
 	// Started is when the process began, in Unix milliseconds of its own clock.
 	Started int64 `json:"started"`
+	// Load is as of the node's last beat.
+	Load Load `json:"load,omitzero"`
+}
+
+// Load is what a node tells with each beat about how much it has to do.
+type Load struct {
+	// Sessions are those of all transports, and Connections theirs, with those that have not said who they are.
+	Sessions    int `json:"sessions"`
+	Connections int `json:"connections"`
+	// Draining is set from the moment at which the node was told to end.
+	Draining bool `json:"draining,omitempty"`
 }
 
 // Options configures a [Cluster].
@@ -44,6 +55,8 @@ type Options struct {
 	// a silence of half a lease tells that Redis was away, and not the nodes.
 	Beat  time.Duration
 	Lease time.Duration
+	// Load tells what this node has to do; nil for nothing. It must not block.
+	Load func() Load
 	// Timeout bounds one question to Redis; 2 s if 0.
 	Timeout time.Duration
 	// Lapses is how often this process, as another node, was taken for dead before: for the metric.
@@ -82,7 +95,6 @@ func (o *Options) validate() error {
 // Cluster is the roster as one node sees it.
 type Cluster struct {
 	opts    Options
-	info    []byte
 	metrics *metrics
 	reaper  *reaper
 	sweeper *sweeper
@@ -103,12 +115,8 @@ func New(opts Options) (*Cluster, error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
-	info, err := json.Marshal(opts.Self)
-	if err != nil {
-		return nil, err
-	}
 	c := &Cluster{
-		opts: opts, info: info, metrics: newMetrics(opts.Registerer, opts.Lapses),
+		opts: opts, metrics: newMetrics(opts.Registerer, opts.Lapses),
 		ready: make(chan struct{}), asking: make(chan struct{}, 1),
 	}
 	c.reaper, c.sweeper = newReaper(c), newSweeper(c)
@@ -216,7 +224,15 @@ func (c *Cluster) strikeOff(ctx context.Context) {
 func (c *Cluster) beat(ctx context.Context, first bool) error {
 	asking, cancel := context.WithTimeout(ctx, c.opts.Timeout)
 	defer cancel()
-	now, err := c.opts.Store.Beat(asking, store.NodeInfo{ID: c.opts.Self.ID, Info: c.info}, c.opts.Lease, first)
+	self := c.opts.Self
+	if c.opts.Load != nil {
+		self.Load = c.opts.Load()
+	}
+	info, err := json.Marshal(self)
+	if err != nil {
+		return err
+	}
+	now, err := c.opts.Store.Beat(asking, store.NodeInfo{ID: self.ID, Info: info}, c.opts.Lease, first)
 	if err == nil {
 		c.sweeper.offset.Store(int64(time.Until(now)))
 		err = c.readRoster(asking)

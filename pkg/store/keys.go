@@ -2,14 +2,18 @@ package store
 
 import "strings"
 
-// Every key and channel name is made in this file. All but partitionsKey carry the hash tag of one
+// Every key and channel name is made in this file. All but partitionsKey and those of answers carry the hash tag of one
 // partition, so that whatever one script touches lies in one slot of a Redis Cluster.
 
 const (
 	keyPrefix = "sb:"
 	// partitionsKey holds the cluster's number of partitions, set by the first node.
 	partitionsKey = keyPrefix + "partitions"
+	// answerPrefix is of the answers of the server API: see answers.go. They lie in no partition, and are spread by their names.
+	answerPrefix = keyPrefix + "answer:"
 )
+
+func answerKey(name string) string { return answerPrefix + name }
 
 // roomKeys are the keys that the scripts of one room need, in the order of their KEYS.
 type roomKeys struct {

@@ -63,6 +63,7 @@ var metricSections = []struct {
 	{"Between gateways", []string{"cluster_", "reap", "hop_"}},
 	{"socket.io clients", []string{"socketio_", "classic_"}},
 	{"What calls came to", []string{"ice_"}},
+	{"The server API", []string{"api_"}},
 	{"The gateway itself", []string{"build_", "certificate_", "config_", "drain_", "log_", "memory_", "panics_", "readiness_", "trace_"}},
 }
 
@@ -138,6 +139,8 @@ func TestMetricsPage(t *testing.T) {
 		"--tls.cert_file=" + certificate, "--tls.key_file=" + key, "--redis.url=redis://" + redistest.Single(t).Addr(),
 	}, nil, io.Discard)
 	require.NoError(t, err)
+	config.API.Keys = []app.APIKey{{ID: "k", Secret: "a-key-of-the-server-api-for-tests", Can: "admin"}}
+	config.API.Address, config.API.TLS.CertFile, config.API.TLS.KeyFile = "127.0.0.1:0", certificate, key
 	registry := newRegistry(telemetry.NewBuffer(io.Discard, 1), newReturner())
 	gateway, err := app.Open(t.Context(), app.Options{Config: config, Logger: slog.New(slog.DiscardHandler), Registry: registry})
 	require.NoError(t, err)

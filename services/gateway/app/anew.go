@@ -49,6 +49,9 @@ func (g *Gateway) again(registry *prometheus.Registry) Options {
 	if g.internal != nil {
 		config.Listen.Cluster = g.internal.Addr().String()
 	}
+	if g.api != nil {
+		config.API.Address = g.api.listener.Addr().String()
+	}
 	return Options{
 		Config: &config, Logger: g.options.Logger, Level: g.options.Level, Registry: registry, RedisDialer: g.options.RedisDialer, Hangup: g.options.Hangup,
 		lapses: g.options.lapses + 1,

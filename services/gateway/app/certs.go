@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
@@ -31,6 +32,8 @@ type CertificateOptions struct {
 	Logger *slog.Logger
 	// Registerer gets the metrics. Required.
 	Registerer prometheus.Registerer
+	// Metrics is how their names begin. Empty is signalbox_certificate.
+	Metrics string
 }
 
 func (o CertificateOptions) validate() error {
@@ -87,7 +90,7 @@ func OpenCertificate(options CertificateOptions) (*Certificate, error) {
 	if err != nil {
 		return nil, fmt.Errorf("app: certificate %s with key %s: %w", c.certFile, c.keyFile, err)
 	}
-	c.metrics = newCertificateMetrics(options.Registerer)
+	c.metrics = newCertificateMetrics(options.Registerer, cmp.Or(options.Metrics, "signalbox_certificate"))
 	c.seen = fingerprint(certPEM, keyPEM)
 	c.use(&pair)
 	return c, nil
@@ -195,11 +198,11 @@ type certificateMetrics struct {
 	reloads *prometheus.CounterVec
 }
 
-func newCertificateMetrics(registerer prometheus.Registerer) *certificateMetrics {
+func newCertificateMetrics(registerer prometheus.Registerer, name string) *certificateMetrics {
 	m := &certificateMetrics{
-		expiry: metric.Gauge("signalbox_certificate_expiry_timestamp_seconds",
+		expiry: metric.Gauge(name+"_expiry_timestamp_seconds",
 			"When the TLS certificate in use ends to be valid, as a Unix time."),
-		reloads: metric.Counters("signalbox_certificate_reloads_total",
+		reloads: metric.Counters(name+"_reloads_total",
 			"Changes of the TLS certificate files that were seen, by result: ok when taken, error when the last good pair stayed.", "result"),
 	}
 	m.reloads.WithLabelValues(reloadOK)

@@ -30,6 +30,7 @@ type Config struct {
 	Session    SessionConfig  `koanf:"session" doc:"One client's session and its connection."`
 	Limits     LimitsConfig   `koanf:"limits" doc:"What one connection may ask for."`
 	SocketIO   SocketIOConfig `koanf:"socketio" doc:"Stock socket.io clients: which namespace is served how, and what a client may ask for. See [classic.md](classic.md) and [socketio.md](socketio.md)."`
+	API        APIConfig      `koanf:"api" doc:"The server API, for the backends of apps and for the operator. See [api.md](api.md)."`
 	Origins    OriginsConfig  `koanf:"origins" doc:"Which web pages may connect, beside those that an app names itself."`
 	Demo       DemoConfig     `koanf:"demo" doc:"The app \"demo\", which lets everybody in without a token. For trying out."`
 	Pages      PagesConfig    `koanf:"pages" doc:"The demo pages."`

@@ -45,6 +45,9 @@ func (c *Config) Warnings() []string {
 	if c.TLS.Enabled() && c.Listen.ParkAfter > 0 && c.Listen.ParkAfter != Default().Listen.ParkAfter {
 		warnings = append(warnings, "listen.park_after has no effect beside tls.cert_file: only connections in plain TCP are parked")
 	}
+	if c.API.Enabled() && !c.API.TLS.Enabled() && !isLoopback(c.API.Address) {
+		warnings = append(warnings, "api.address can be reached from other machines without TLS (api.tls.cert_file): keys go over the network in the clear")
+	}
 	return append(warnings, c.graceWarnings()...)
 }
 
@@ -92,6 +95,7 @@ func (c *Config) problems() []problem {
 	k.redis()
 	k.cluster()
 	k.socketIO()
+	k.api()
 	k.bounds()
 	k.tracing()
 	k.apps()

@@ -34,7 +34,7 @@ Every key has one name. It can be set in four places; the last one that has it w
 4. flags: ` + "`--redis.dial_timeout=1s`" + ` or ` + "`--redis.dial_timeout 1s`" + `; for what is true or false the flag alone is enough.
 
 - A duration is a number with its unit: ` + "`500ms`, `1.5s`, `2m`" + `. Sizes are whole numbers of bytes.
-- In a variable or flag, a list is separated by commas. Lists of sections (` + "`apps`, `ice_servers`" + `) go into the file alone.
+- In a variable or flag, a list is separated by commas. Lists of sections (` + "`apps`, `ice_servers`, `api.keys`" + `) go into the file alone.
 - An empty variable, and a key of the file with nothing behind it, count as not set.
 - Unknown keys, variables that start with ` + "`SIGNALBOX_`" + ` and flags are errors that name the nearest known one; so are
   values of the wrong type or out of range. All errors are told at once, with file and line. The variables that
@@ -98,7 +98,9 @@ func documentation(t *testing.T) string {
 	b.WriteString(documentationHead)
 	for _, sec := range s.sections {
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n", sec.key, sec.doc)
-		writeTable(&b, s, func(f *field) bool { return strings.TrimSuffix(f.key, "."+lastPart(f.key)) == sec.key })
+		writeTable(&b, s, func(f *field) bool {
+			return strings.TrimSuffix(f.key, "."+lastPart(f.key)) == sec.key && !f.isStructs()
+		})
 	}
 	for i := range s.fields {
 		if f := &s.fields[i]; f.isStructs() {

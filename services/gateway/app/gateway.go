@@ -41,6 +41,7 @@ type Options struct {
 	Public     net.Listener
 	Operations net.Listener
 	Cluster    net.Listener
+	API        net.Listener
 	// RedisDialer takes the place of the network on the way to Redis, for tests in memory.
 	RedisDialer func(ctx context.Context, network, addr string) (net.Conn, error)
 
@@ -87,6 +88,8 @@ type Gateway struct {
 	cluster *cluster.Cluster
 	key     []byte // the cluster's
 	options Options
+
+	api *apiServer // nil without
 
 	// for socket.io clients; nil without
 	socketIO *socketio.Server
@@ -181,6 +184,11 @@ func (g *Gateway) open(ctx context.Context, opts Options) (err error) {
 	}
 	if g.config.SocketIO.Enabled {
 		if err = g.openSocketIO(opts.Registry); err != nil {
+			return err
+		}
+	}
+	if g.config.API.Enabled() {
+		if g.api, err = g.openAPI(ctx, opts); err != nil {
 			return err
 		}
 	}
@@ -349,6 +357,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	g.serving.Add(1) // the sessions of socket.io clients, all together
 	socketIOLife := parts.start(life, g.runSocketIO)
 	parts.start(life, func(context.Context) error { return g.serveHops() })
+	apiLife := parts.start(life, g.runAPI)
 	holdLife := parts.start(life, g.holdDown.run)
 	opsLife := parts.start(life, func(context.Context) error { return serve(g.opsHTTP, g.operations) })
 	// No client before the inboxes are there: it would miss what it is told. None before the other gateways can find this
@@ -388,7 +397,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 		g.logger.Warn("seats were left behind, for the others to give up", "error", err)
 		g.cluster.KeepLease()
 	}
-	lotLife() // nobody is parked any more who has ended
+	lotLife()     // nobody is parked any more who has ended
+	g.endAPI(end) // a drain can be watched through it, and it asks the store
+	apiLife()
 	clusterLife()
 	g.endHops()
 	roomsLife()
@@ -437,6 +448,9 @@ func (g *Gateway) Close() {
 		if listener != nil {
 			_ = listener.Close()
 		}
+	}
+	if g.api != nil {
+		_ = g.api.listener.Close()
 	}
 	if g.store != nil {
 		_ = g.store.Close()

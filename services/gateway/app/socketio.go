@@ -74,10 +74,17 @@ func (g *Gateway) openCluster(ctx context.Context, registry *prometheus.Registry
 	g.cluster, err = cluster.New(cluster.Options{
 		Store: g.store, Self: self,
 		Beat: g.config.Cluster.Beat, Lease: g.config.Cluster.Lease, Lapses: g.options.lapses,
-		Forgotten: g.putBack,
-		Logger:    g.logger, Registerer: registry,
+		Forgotten: g.putBack, Load: g.load,
+		Logger: g.logger, Registerer: registry,
 	})
 	return err
+}
+
+// load is what this gateway tells the others about how much it has to do.
+func (g *Gateway) load() cluster.Load {
+	return cluster.Load{
+		Sessions: g.sessions.Count() + g.socketIOCount(), Connections: int(g.connections.Load()) + g.socketIOCount(), Draining: g.draining.Load(),
+	}
 }
 
 // openKey gets the secret that all gateways share.

@@ -1,0 +1,124 @@
+package httpapi
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/signalbox-rtc/signalbox/pkg/cluster"
+	"github.com/signalbox-rtc/signalbox/pkg/store"
+)
+
+// Node is one gateway.
+type Node struct {
+	Node        string    `json:"node" doc:"Its id: new with each start of a process."`
+	Name        string    `json:"name" doc:"What people call it."`
+	Version     string    `json:"version" doc:"The program's version."`
+	Started     time.Time `json:"started" doc:"When the process began."`
+	Sessions    int       `json:"sessions" minimum:"0" doc:"Its sessions, of all transports, as of its last beat."`
+	Connections int       `json:"connections" minimum:"0" doc:"Its connections, those that have not said who they are included."`
+	Draining    bool      `json:"draining" doc:"Whether it is ending."`
+}
+
+func nodeOf(n *cluster.Node) Node {
+	return Node{
+		Node: n.ID, Name: n.Name, Version: n.Version, Started: time.UnixMilli(n.Started).UTC(),
+		Sessions: n.Load.Sessions, Connections: n.Load.Connections, Draining: n.Load.Draining,
+	}
+}
+
+func (a *API) clusterOperations() {
+	register(a, operation{
+		id: "list-nodes", method: http.MethodGet, path: "/nodes", tag: "cluster", need: Read, operator: true,
+		summary: "List the gateways", text: "As the one that answers sees them: those whose lease runs.",
+	}, a.listNodes)
+	register(a, operation{
+		id: "statistics", method: http.MethodGet, path: "/statistics", tag: "cluster", need: Read, operator: true,
+		summary: "Get the figures of the cluster",
+	}, a.statistics)
+	register(a, operation{
+		id: "app-statistics", method: http.MethodGet, path: "/apps/{app}/statistics", tag: "apps", need: Read,
+		summary: "Get the figures of an app", text: "It looks at all of the app's rooms.",
+	}, a.appStatistics)
+}
+
+type listNodesOutput struct {
+	Body struct {
+		Nodes []Node `json:"nodes" nullable:"false" doc:"By name."`
+	}
+}
+
+func (a *API) nodes() []Node {
+	known := a.opts.Cluster.Nodes()
+	nodes := make([]Node, len(known))
+	for i := range known {
+		nodes[i] = nodeOf(&known[i])
+	}
+	slices.SortFunc(nodes, func(a, b Node) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Node, b.Node)) })
+	return nodes
+}
+
+func (a *API) listNodes(context.Context, *struct{}) (*listNodesOutput, error) {
+	out := new(listNodesOutput)
+	out.Body.Nodes = a.nodes()
+	return out, nil
+}
+
+type statisticsOutput struct {
+	Body struct {
+		Apps        int   `json:"apps" minimum:"0" doc:"Apps that there are."`
+		Rooms       int64 `json:"rooms" minimum:"0" doc:"Rooms of all of them."`
+		Nodes       int   `json:"nodes" minimum:"0" doc:"Gateways whose lease runs."`
+		Sessions    int   `json:"sessions" minimum:"0" doc:"Their sessions, as of their last beats."`
+		Connections int   `json:"connections" minimum:"0" doc:"Their connections, as of their last beats."`
+	}
+}
+
+func (a *API) statistics(ctx context.Context, _ *struct{}) (*statisticsOutput, error) {
+	ctx, cancel := a.bounded(ctx)
+	defer cancel()
+	out := new(statisticsOutput)
+	apps, nodes := a.opts.Apps.Apps(), a.nodes()
+	out.Body.Apps, out.Body.Nodes = len(apps), len(nodes)
+	for i := range nodes {
+		out.Body.Sessions += nodes[i].Sessions
+		out.Body.Connections += nodes[i].Connections
+	}
+	for i := range apps {
+		rooms, err := a.opts.Store.CountRooms(ctx, apps[i].ID)
+		if err != nil {
+			return nil, err
+		}
+		out.Body.Rooms += rooms
+	}
+	return out, nil
+}
+
+type appStatisticsOutput struct {
+	Body struct {
+		Rooms   int `json:"rooms" minimum:"0" doc:"Rooms of the app."`
+		Members int `json:"members" minimum:"0" doc:"Seats that are taken in them."`
+		Seats   int `json:"seats" minimum:"0" doc:"Seats that there are in them."`
+		Locked  int `json:"locked" minimum:"0" doc:"How many of the rooms are locked."`
+	}
+}
+
+func (a *API) appStatistics(ctx context.Context, in *struct{ AppPath }) (*appStatisticsOutput, error) {
+	ctx, cancel := a.bounded(ctx)
+	defer cancel()
+	out := new(appStatisticsOutput)
+	err := a.eachRoom(ctx, in.App, func(info *store.RoomInfo) {
+		out.Body.Rooms++
+		out.Body.Members += info.Count
+		out.Body.Seats += info.Capacity
+		if info.Locked {
+			out.Body.Locked++
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}

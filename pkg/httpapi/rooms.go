@@ -1,0 +1,385 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/signalbox-rtc/signalbox/pkg/store"
+	"github.com/signalbox-rtc/signalbox/pkg/wire"
+)
+
+// Room is a meeting of an app.
+type Room struct {
+	App        string                     `json:"app" doc:"The app that it belongs to."`
+	Room       string                     `json:"room" doc:"Its name, unique in the app."`
+	Epoch      string                     `json:"epoch" doc:"Names this life of the room: in another one the numbers begin anew."`
+	Seq        int64                      `json:"seq" minimum:"0" doc:"The number of the last event that this includes."`
+	Version    int64                      `json:"version" minimum:"0" doc:"Rises with each change of the room's own fields; guards changes."`
+	Capacity   int                        `json:"capacity" minimum:"1" doc:"How many seats there are."`
+	Members    int                        `json:"members" minimum:"0" doc:"How many seats are taken, those of members that are away included."`
+	Locked     bool                       `json:"locked" doc:"Whether only moderators may join."`
+	Presenter  string                     `json:"presenter,omitempty" doc:"The presenting member's id."`
+	Properties map[string]json.RawMessage `json:"properties,omitempty" nullable:"false" doc:"What the app has noted with the room. Not in lists."`
+	Spotlight  json.RawMessage            `json:"spotlight,omitempty" doc:"The rotation of the spotlight. Not in lists."`
+	Created    time.Time                  `json:"created" doc:"When the room was made."`
+}
+
+func roomOf(s *store.Snapshot) Room {
+	r := Room{
+		App: s.Room.App, Room: s.Room.Name, Epoch: s.Epoch, Seq: s.Seq, Version: s.Version, Capacity: s.Capacity, Members: s.Count,
+		Locked: s.Locked, Presenter: s.Presenter, Properties: s.Properties, Created: s.Created.UTC(),
+	}
+	if len(s.Spotlight) > 0 {
+		r.Spotlight = s.Spotlight
+	}
+	return r
+}
+
+// RoomPath is in the input of every operation on a room. A name that no room can have is one of no room.
+type RoomPath struct {
+	App  string `path:"app" doc:"The app's id." maxLength:"63" example:"acme"`
+	Room string `path:"room" doc:"The room's name." minLength:"1" maxLength:"128" pattern:"^[A-Za-z0-9._~-]+$" example:"lobby"`
+}
+
+func (p *RoomPath) room() store.Room { return store.Room{App: p.App, Name: p.Room} }
+
+// AppPath is in the input of every other operation on an app.
+type AppPath struct {
+	App string `path:"app" doc:"The app's id." maxLength:"63" example:"acme"`
+}
+
+// tag is a room's state as If-Match and If-None-Match name it: "<epoch>.<version>.<seq>". If-Match looks at the first two alone,
+// as what else happens in a room does not stand in the way of a change.
+type tag struct {
+	epoch        string
+	version, seq int64
+}
+
+func tagOf(s *store.Snapshot) tag { return tag{s.Epoch, s.Version, s.Seq} }
+
+func (t tag) String() string {
+	return `"` + t.epoch + "." + strconv.FormatInt(t.version, 10) + "." + strconv.FormatInt(t.seq, 10) + `"`
+}
+
+// parseTag reads one entity tag; false if it is none of ours.
+func parseTag(text string) (tag, bool) {
+	text = strings.TrimPrefix(strings.TrimSpace(text), "W/")
+	if len(text) < 2 || text[0] != '"' || text[len(text)-1] != '"' {
+		return tag{}, false
+	}
+	parts := strings.Split(text[1:len(text)-1], ".")
+	if len(parts) != 3 {
+		return tag{}, false
+	}
+	version, err := strconv.ParseInt(parts[1], 10, 64)
+	seq, err2 := strconv.ParseInt(parts[2], 10, 64)
+	return tag{parts[0], version, seq}, err == nil && err2 == nil
+}
+
+// anyTag reports whether a header's list of entity tags has one for which same is true, or is the star.
+func anyTag(header string, same func(tag) bool) bool {
+	if strings.TrimSpace(header) == "*" {
+		return true
+	}
+	for part := range strings.SplitSeq(header, ",") {
+		if t, ok := parseTag(part); ok && same(t) {
+			return true
+		}
+	}
+	return false
+}
+
+type roomOutput struct {
+	ETag string `header:"ETag" doc:"The room's state, for If-Match and If-None-Match."`
+	Body Room
+}
+
+func newRoomOutput(s *store.Snapshot) *roomOutput {
+	return &roomOutput{ETag: tagOf(s).String(), Body: roomOf(s)}
+}
+
+func (a *API) roomOperations() {
+	register(a, operation{
+		id: "list-rooms", method: http.MethodGet, path: "/apps/{app}/rooms", tag: "rooms", need: Read,
+		summary: "List rooms", text: "In no order that means anything. A room that is there all the while is listed once.",
+	}, a.listRooms)
+	register(a, operation{
+		id: "create-room", method: http.MethodPost, path: "/apps/{app}/rooms", tag: "rooms", need: Write, status: http.StatusCreated,
+		summary: "Make a room", text: "Before anybody joins it. It stays when the last member leaves, until it is closed or somebody has been in it.",
+		codes: []wire.Code{wire.CodeConflict, wire.CodeLimit},
+	}, a.createRoom)
+	register(a, operation{
+		id: "get-room", method: http.MethodGet, path: "/apps/{app}/rooms/{room}", tag: "rooms", need: Read,
+		summary: "Get a room", text: "With If-None-Match a room that has not changed is answered with 304.", unchanged: true,
+	}, a.getRoom)
+	register(a, operation{
+		id: "update-room", method: http.MethodPatch, path: "/apps/{app}/rooms/{room}", tag: "rooms", need: Write,
+		summary: "Change a room", text: "For the state that If-Match names, or the version of the body: another one is refused with 412, or with 409 and the present version. What is not named stays.",
+		codes: []wire.Code{wire.CodeConflict, wire.CodeLimit, wire.CodePeerGone, CodePreconditionFailed, CodePreconditionRequired},
+	}, a.updateRoom)
+	register(a, operation{
+		id: "close-room", method: http.MethodDelete, path: "/apps/{app}/rooms/{room}", tag: "rooms", need: Write, status: http.StatusOK,
+		summary: "Close a room", text: "Everybody in it gets `closed`.",
+	}, a.closeRoom)
+}
+
+type listRoomsInput struct {
+	AppPath
+	Cursor string `query:"cursor" maxLength:"256" doc:"Where to go on: the next of the answer before. Absent: the beginning."`
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many at most."`
+}
+
+type listRoomsOutput struct {
+	Body struct {
+		Rooms []Room `json:"rooms" nullable:"false"`
+		Next  string `json:"next,omitempty" doc:"The cursor that goes on; absent at the end."`
+	}
+}
+
+func (a *API) listRooms(ctx context.Context, in *listRoomsInput) (*listRoomsOutput, error) {
+	ctx, cancel := a.bounded(ctx)
+	defer cancel()
+	infos, next, err := a.opts.Rooms.List(ctx, in.App, in.Cursor, in.Limit)
+	if err != nil {
+		return nil, err
+	}
+	out := new(listRoomsOutput)
+	out.Body.Rooms, out.Body.Next = make([]Room, len(infos)), next
+	for i := range infos {
+		info := &infos[i]
+		out.Body.Rooms[i] = Room{
+			App: in.App, Room: info.Name, Epoch: info.Epoch, Seq: info.Seq, Version: info.Version, Capacity: info.Capacity,
+			Members: info.Count, Locked: info.Locked, Created: info.Created.UTC(),
+		}
+	}
+	return out, nil
+}
+
+type createRoomInput struct {
+	AppPath
+	Body struct {
+		Room       string                     `json:"room" minLength:"1" maxLength:"128" pattern:"^[A-Za-z0-9._~-]+$" doc:"Its name." example:"lobby"`
+		Capacity   int                        `json:"capacity,omitempty" minimum:"1" maximum:"10000" doc:"How many seats it has. Absent: as the app's policy says."`
+		Locked     bool                       `json:"locked,omitempty" doc:"Whether only moderators may join."`
+		Properties map[string]json.RawMessage `json:"properties,omitempty" doc:"What the app notes with the room: any JSON by names of A-Z a-z 0-9 . _ ~ -"`
+	}
+}
+
+type createRoomOutput struct {
+	Location string `header:"Location" doc:"The room's path."`
+	ETag     string `header:"ETag" doc:"The room's state, for If-Match and If-None-Match."`
+	Body     Room
+}
+
+func (a *API) createRoom(ctx context.Context, in *createRoomInput) (*createRoomOutput, error) {
+	app, ok := a.opts.Apps.App(in.App)
+	if !ok {
+		return nil, missing()
+	}
+	capacity, most := a.opts.Capacity, a.opts.MaxCapacity
+	if app.Policy.MaxCapacity > 0 {
+		most = min(most, app.Policy.MaxCapacity)
+	}
+	if app.Policy.Capacity > 0 {
+		capacity = app.Policy.Capacity
+	}
+	if capacity = min(capacity, most); in.Body.Capacity > 0 {
+		capacity = in.Body.Capacity
+	}
+	if capacity > most {
+		return nil, newProblem(wire.CodeLimit, "a room of this app has at most "+strconv.Itoa(most)+" seats")
+	}
+	if err := checkProperties(in.Body.Properties); err != nil {
+		return nil, err
+	}
+	ctx, cancel := a.bounded(ctx)
+	defer cancel()
+	snapshot, err := a.opts.Rooms.Create(ctx, store.CreateRoom{
+		Room: store.Room{App: in.App, Name: in.Body.Room}, Capacity: capacity, Locked: in.Body.Locked, Properties: in.Body.Properties,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &createRoomOutput{
+		Location: prefix + "/apps/" + in.App + "/rooms/" + in.Body.Room, ETag: tagOf(snapshot).String(), Body: roomOf(snapshot),
+	}, nil
+}
+
+// checkProperties holds names to what clients can read.
+func checkProperties(properties map[string]json.RawMessage) error {
+	for name := range properties {
+		if !wire.ValidKey(name) {
+			p := newProblem(wire.CodeBadRequest, "a property has a name that is not valid")
+			p.Errors = []Fault{{Location: "body.properties", Message: "names are 1 to 64 of A-Z a-z 0-9 . _ ~ -"}}
+			return p
+		}
+	}
+	return nil
+}
+
+type getRoomInput struct {
+	RoomPath
+	IfNoneMatch string `header:"If-None-Match" maxLength:"1024" doc:"ETags of states that are known."`
+}
+
+// notModified is an answer without a body.
+type notModified struct{ tag tag }
+
+var (
+	_ huma.StatusError  = (*notModified)(nil)
+	_ huma.HeadersError = (*notModified)(nil)
+)
+
+func (n *notModified) Error() string { return "not modified" }
+
+// GetStatus is the HTTP status.
+func (n *notModified) GetStatus() int { return http.StatusNotModified }
+
+// GetHeaders tells the state that is known already.
+func (n *notModified) GetHeaders() http.Header { return http.Header{"Etag": {n.tag.String()}} }
+
+func (a *API) getRoom(ctx context.Context, in *getRoomInput) (*roomOutput, error) {
+	snapshot, err := a.look(ctx, in.room(), false)
+	if err != nil {
+		return nil, err
+	}
+	current := tagOf(snapshot)
+	if in.IfNoneMatch != "" && anyTag(in.IfNoneMatch, func(t tag) bool { return t == current }) {
+		return nil, &notModified{current}
+	}
+	return newRoomOutput(snapshot), nil
+}
+
+type updateRoomInput struct {
+	RoomPath
+	IfMatch string `header:"If-Match" maxLength:"1024" doc:"ETag of the state that the change is made for."`
+	Body    struct {
+		Version    *int64                     `json:"version,omitempty" minimum:"0" doc:"The version that the change is made for, in place of If-Match."`
+		Capacity   *int                       `json:"capacity,omitempty" minimum:"1" maximum:"10000" doc:"How many seats. Fewer than are taken sends nobody away."`
+		Locked     *bool                      `json:"locked,omitempty" doc:"Whether only moderators may join."`
+		Presenter  *string                    `json:"presenter,omitempty" maxLength:"64" doc:"A member's id; empty for none."`
+		Properties map[string]json.RawMessage `json:"properties,omitempty" doc:"Is merged into the properties; null removes one."`
+		Spotlight  json.RawMessage            `json:"spotlight,omitempty" doc:"An object, or null to end it."`
+	}
+}
+
+func (a *API) updateRoom(ctx context.Context, in *updateRoomInput) (*roomOutput, error) {
+	if in.IfMatch == "" && in.Body.Version == nil {
+		return nil, newProblem(CodePreconditionRequired, "name the state that the change is made for: If-Match, or version")
+	}
+	change := wire.RoomChange{
+		Capacity: in.Body.Capacity, Locked: in.Body.Locked, Presenter: in.Body.Presenter, Properties: in.Body.Properties, Spotlight: in.Body.Spotlight,
+	}
+	if err := a.checkChange(in.App, &change); err != nil {
+		return nil, err
+	}
+	snapshot, err := a.look(ctx, in.room(), false)
+	if err != nil {
+		return nil, err
+	}
+	version := snapshot.Version
+	if in.IfMatch != "" && !anyTag(in.IfMatch, func(t tag) bool { return t.epoch == snapshot.Epoch && t.version == version }) {
+		return nil, failedPrecondition(version)
+	}
+	if in.Body.Version != nil {
+		version = *in.Body.Version
+	}
+	bounded, cancel := a.bounded(ctx)
+	defer cancel()
+	updated, err := a.opts.Rooms.Update(bounded, in.room(), version, &change)
+	if e, ok := errors.AsType[*wire.Error](err); ok && e.Code == wire.CodeConflict {
+		if in.IfMatch != "" {
+			return nil, failedPrecondition(updated.Version)
+		}
+		p := problemOf(err)
+		p.Version = updated.Version
+		return nil, p
+	}
+	if err != nil {
+		return nil, err
+	}
+	// What is answered includes the change, and maybe what came after it.
+	if snapshot, err = a.look(ctx, in.room(), false); err != nil {
+		return nil, err
+	}
+	return newRoomOutput(snapshot), nil
+}
+
+func failedPrecondition(version int64) *Problem {
+	p := newProblem(CodePreconditionFailed, "the room has changed since the state that If-Match names")
+	p.Version = version
+	return p
+}
+
+// checkChange holds a change to what rooms of the app can be.
+func (a *API) checkChange(id string, change *wire.RoomChange) error {
+	app, ok := a.opts.Apps.App(id)
+	if !ok {
+		return missing()
+	}
+	most := a.opts.MaxCapacity
+	if app.Policy.MaxCapacity > 0 {
+		most = min(most, app.Policy.MaxCapacity)
+	}
+	switch {
+	case change.Capacity != nil && *change.Capacity > most:
+		return newProblem(wire.CodeLimit, "a room of this app has at most "+strconv.Itoa(most)+" seats")
+	case change.Presenter != nil && *change.Presenter != "" && !wire.ValidID(*change.Presenter):
+		return newProblem(wire.CodeBadRequest, "the presenter is not a member's id")
+	case len(change.Spotlight) > maxSpotlight:
+		return newProblem(wire.CodeTooLarge, "the spotlight has more than "+strconv.Itoa(maxSpotlight)+" bytes")
+	case len(change.Spotlight) > 0 && change.Spotlight[0] != '{' && string(change.Spotlight) != "null":
+		return newProblem(wire.CodeBadRequest, "the spotlight is an object, or null")
+	}
+	return checkProperties(change.Properties)
+}
+
+// maxSpotlight bounds the spotlight, in bytes.
+const maxSpotlight = 4096
+
+// Affected tells what became of a control.
+type Affected struct {
+	Epoch    string `json:"epoch" doc:"The room's epoch."`
+	Seq      int64  `json:"seq" minimum:"0" doc:"The number of the event; with nobody affected that of the room's last one."`
+	Affected int    `json:"affected" minimum:"0" doc:"How many members it was applied to."`
+}
+
+type affectedOutput struct{ Body Affected }
+
+func (a *API) closeRoom(ctx context.Context, in *struct{ RoomPath }) (*affectedOutput, error) {
+	return a.control(ctx, in.room(), func(ctx context.Context) (wire.Controlled, error) { return a.opts.Rooms.Close(ctx, in.room()) })
+}
+
+// control acts in a room that exists.
+func (a *API) control(ctx context.Context, room store.Room, act func(context.Context) (wire.Controlled, error)) (*affectedOutput, error) {
+	snapshot, err := a.look(ctx, room, false)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := a.bounded(ctx)
+	defer cancel()
+	done, err := act(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &affectedOutput{Affected{Epoch: snapshot.Epoch, Seq: done.Seq, Affected: done.Affected}}, nil
+}
+
+// look reads a room; one that does not exist is an error.
+func (a *API) look(ctx context.Context, room store.Room, members bool) (*store.Snapshot, error) {
+	ctx, cancel := a.bounded(ctx)
+	defer cancel()
+	return a.opts.Rooms.Get(ctx, room, members)
+}
+
+// bounded is a context that ends when the cluster's store has taken too long for an answer.
+func (a *API) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, a.opts.Timeout)
+}

@@ -1,0 +1,196 @@
+package app_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"io"
+	"math/big"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/signalbox-rtc/signalbox/services/gateway/app"
+)
+
+// apiKey is the operator's in these tests.
+const apiKey = "the-operators-key-for-tests-0123456789"
+
+// apiConfig is demoConfig with a server API.
+func apiConfig(name string, redis backend) *app.Config {
+	config := demoConfig(name, redis)
+	config.API.Address = "127.0.0.1:0"
+	config.API.Keys = []app.APIKey{{ID: "root", Secret: apiKey, Can: "admin"}}
+	config.API.Timeout = patience
+	return config
+}
+
+// callAPI makes a request to a gateway's server API and reads the answer into what is given, which may be nil.
+func callAPI(tb testing.TB, g *gateway, method, path, body string, into any) (status int) {
+	tb.Helper()
+	request, err := http.NewRequestWithContext(tb.Context(), method, "http://"+g.APIAddr().String()+path, strings.NewReader(body))
+	require.NoError(tb, err)
+	request.Header.Set("Authorization", "Bearer "+apiKey)
+	request.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(tb, err)
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	require.NoError(tb, err)
+	if into != nil {
+		require.NoError(tb, json.Unmarshal(text, into), string(text))
+	}
+	return response.StatusCode
+}
+
+// Without a key there is no server API; with one it comes with the gateway and goes with it.
+func TestAPIListens(t *testing.T) {
+	redis := singleRedis(t)
+	without := demoConfig("without", redis)
+	without.API.Address = "127.0.0.1:0"
+	require.Nil(t, openGateway(t, app.Options{Config: without}).APIAddr())
+
+	g := openGateway(t, app.Options{Config: apiConfig("with", redis)})
+	require.NoError(t, g.WaitReady(t.Context()))
+	require.Equal(t, http.StatusOK, callAPI(t, g, "GET", "/v1/nodes", "", nil))
+	address := g.APIAddr().String()
+	http.DefaultClient.CloseIdleConnections()
+	require.NoError(t, g.end())
+	_, err := g.dial(t.Context(), "tcp", address)
+	require.Error(t, err)
+}
+
+// A client certificate stands for a key; one of another authority does not get past the handshake.
+func TestAPICertificates(t *testing.T) {
+	dir := t.TempDir()
+	ours, theirs := newAuthority(t), newAuthority(t)
+	serverCert, serverKey := ours.issue(t, dir, "server", x509.ExtKeyUsageServerAuth)
+	config := apiConfig("tls", singleRedis(t))
+	config.API.TLS = app.APITLSConfig{CertFile: serverCert, KeyFile: serverKey, ClientCAFile: ours.file(t, dir)}
+	config.API.Keys = append(config.API.Keys, app.APIKey{ID: "backend", Certificate: "backend", Can: "read"})
+	g := openGateway(t, app.Options{Config: config})
+
+	ask := func(authority *authority, name string) (int, error) {
+		roots := x509.NewCertPool()
+		roots.AddCert(ours.certificate)
+		client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: "server", MinVersion: tls.VersionTLS12}}}
+		defer client.CloseIdleConnections()
+		if authority != nil {
+			certFile, keyFile := authority.issue(t, t.TempDir(), name, x509.ExtKeyUsageClientAuth)
+			pair, err := tls.LoadX509KeyPair(certFile, keyFile)
+			require.NoError(t, err)
+			client.Transport.(*http.Transport).TLSClientConfig.Certificates = []tls.Certificate{pair}
+		}
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+g.APIAddr().String()+"/v1/nodes", nil)
+		require.NoError(t, err)
+		response, err := client.Do(request)
+		if err != nil {
+			return 0, err
+		}
+		return response.StatusCode, response.Body.Close()
+	}
+	for _, tc := range []struct {
+		authority *authority
+		name      string
+		want      int
+	}{{ours, "backend", 200}, {ours, "somebody", 401}, {nil, "", 401}} {
+		status, err := ask(tc.authority, tc.name)
+		require.NoError(t, err)
+		require.Equal(t, tc.want, status)
+	}
+	_, err := ask(theirs, "backend")
+	require.Error(t, err)
+}
+
+// What is wrong with the API's configuration is told before anything starts.
+func TestAPIConfig(t *testing.T) {
+	for name, tc := range map[string]struct{ file, want string }{
+		"a short secret":        {"api: {keys: [{id: a, secret: short, can: read}]}", "api.keys[0].secret: is shorter than 32"},
+		"neither":               {"api: {keys: [{id: a, can: read}]}", "neither a hash nor a certificate"},
+		"both":                  {"api: {keys: [{id: a, secret: " + apiKey + ", hash: ff, can: read}]}", "has a secret and a hash"},
+		"no hash":               {"api: {keys: [{id: a, hash: ff, can: read}]}", "64 digits"},
+		"no permission":         {"api: {keys: [{id: a, secret: " + apiKey + "}]}", "read, write, admin"},
+		"an id twice":           {"api: {keys: [{id: a, secret: " + apiKey + ", can: read}, {id: a, secret: " + apiKey + "x, can: read}]}", "twice"},
+		"half a pair":           {"api: {tls: {cert_file: x}}", "one needs the other"},
+		"an authority alone":    {"api: {tls: {client_ca_file: x}}", "needs api.tls.cert_file"},
+		"the clients' address":  {"api: {address: ':8080', keys: [{id: a, secret: " + apiKey + ", can: read}]}", "are both"},
+		"an address that is no": {"api: {address: x, keys: [{id: a, secret: " + apiKey + ", can: read}]}", "host:port"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := load(t, tc.file, nil, nil)
+			require.ErrorContains(t, err, tc.want)
+			require.NotContains(t, err.Error(), apiKey)
+		})
+	}
+	c, err := load(t, "api: {address: ':8081', keys: [{id: a, secret: "+apiKey+", can: read, apps: [acme]}]}", nil, nil)
+	require.NoError(t, err)
+	require.Contains(t, strings.Join(c.Warnings(), "\n"), "api.address can be reached from other machines")
+	require.Equal(t, []string{"acme"}, c.API.Keys[0].Apps)
+}
+
+// authority issues certificates.
+type authority struct {
+	certificate *x509.Certificate
+	key         *ecdsa.PrivateKey
+}
+
+func newAuthority(t *testing.T) *authority {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "authority"}, NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	require.NoError(t, err)
+	certificate, err := x509.ParseCertificate(der)
+	require.NoError(t, err)
+	return &authority{certificate, key}
+}
+
+// file writes the authority's own certificate.
+func (a *authority) file(t *testing.T, dir string) string {
+	t.Helper()
+	return writePEM(t, filepath.Join(dir, "ca.pem"), "CERTIFICATE", a.certificate.Raw)
+}
+
+func (a *authority) issue(t *testing.T, dir, name string, usage x509.ExtKeyUsage) (certFile, keyFile string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, NotAfter: time.Now().Add(time.Hour),
+		ExtKeyUsage: []x509.ExtKeyUsage{usage},
+	}, a.certificate, key.Public(), a.key)
+	require.NoError(t, err)
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(t, err)
+	return writePEM(t, filepath.Join(dir, name+".pem"), "CERTIFICATE", der), writePEM(t, filepath.Join(dir, name+"-key.pem"), "PRIVATE KEY", private)
+}
+
+func writePEM(t *testing.T, path, kind string, der []byte) string {
+	t.Helper()
+	require.NoError(t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
+	return path
+}
+
+// untilRoster waits until a gateway sees so many.
+func untilRoster(ctx context.Context, tb testing.TB, g *gateway, nodes int) {
+	tb.Helper()
+	require.Eventually(tb, func() bool {
+		var list struct{ Nodes []struct{ Name string } }
+		return ctx.Err() != nil || callAPI(tb, g, "GET", "/v1/nodes", "", &list) == http.StatusOK && len(list.Nodes) == nodes
+	}, patience, 20*time.Millisecond)
+}
