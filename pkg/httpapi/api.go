@@ -52,6 +52,10 @@ type Options struct {
 	BodyTimeout, Timeout time.Duration
 	// RequestsPerSecond (50) and RequestsBurst (100) hold each key to a rate.
 	RequestsPerSecond, RequestsBurst int
+	// Listeners is how many streams of events there may be at a time (100), and EventsPeriod how often each looks for what has
+	// happened (500 ms).
+	Listeners    int
+	EventsPeriod time.Duration
 	// Version is the program's, for the description.
 	Version string
 	// Tracer makes the span of each request for which Sample says so; nil for none.
@@ -80,7 +84,9 @@ func (o *Options) validate() error {
 	setDefault(&o.Timeout, 10*time.Second)
 	setDefault(&o.RequestsPerSecond, 50)
 	setDefault(&o.RequestsBurst, 100)
-	if o.AnswerTTL < 0 || o.BodyBytes < 0 || o.BodyTimeout < 0 || o.Timeout < 0 || o.RequestsPerSecond < 0 || o.RequestsBurst < 0 {
+	setDefault(&o.Listeners, 100)
+	setDefault(&o.EventsPeriod, 500*time.Millisecond)
+	if o.Listeners < 0 || o.EventsPeriod < 0 || o.AnswerTTL < 0 || o.BodyBytes < 0 || o.BodyTimeout < 0 || o.Timeout < 0 || o.RequestsPerSecond < 0 || o.RequestsBurst < 0 {
 		return errors.New("httpapi: a limit is negative")
 	}
 	return nil
@@ -103,6 +109,7 @@ type API struct {
 	metrics *metrics
 	limits  *limits
 
+	listeners listeners
 	closed    chan struct{} // ends streams
 	closeOnce sync.Once
 }
@@ -135,6 +142,7 @@ func (a *API) operations() {
 	a.roomOperations()
 	a.memberOperations()
 	a.messageOperations()
+	a.eventOperations()
 	a.clusterOperations()
 }
 

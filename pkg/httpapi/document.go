@@ -88,6 +88,11 @@ func register[I, O any](a *API, op operation, handle func(context.Context, *I) (
 			Content:     map[string]*huma.MediaType{problemType: {Schema: problem}},
 		}
 	}
+	if op.stream {
+		described.Responses[statusText(http.StatusOK)] = &huma.Response{
+			Description: "A stream that lasts until the room ends", Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: "string"}}},
+		}
+	}
 	if op.unchanged {
 		described.Responses[statusText(http.StatusNotModified)] = &huma.Response{Description: "It is as If-None-Match says"}
 	}

@@ -26,6 +26,7 @@ type operation struct {
 	operator         bool // for keys that are for all apps
 	status           int  // of success, if it is not what the library takes
 	once             bool // to do it twice is more than to do it once: see [API.once]
+	stream           bool // of server-sent events
 	unchanged        bool // it may be answered with 304
 	codes            []wire.Code
 }

@@ -215,3 +215,19 @@ func (l *lockedBuffer) lines(tb testing.TB, message string) []map[string]any {
 	}
 	return found
 }
+
+// gauge finds a gauge of the API's.
+func gauge(tb testing.TB, s *server, name string) prometheus.Collector {
+	tb.Helper()
+	families, err := s.registry.Gather()
+	require.NoError(tb, err)
+	for _, family := range families {
+		if family.GetName() == name {
+			value := prometheus.NewGauge(prometheus.GaugeOpts{Name: name})
+			value.Set(family.GetMetric()[0].GetGauge().GetValue())
+			return value
+		}
+	}
+	tb.Fatalf("no metric %s", name)
+	return nil
+}

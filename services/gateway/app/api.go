@@ -53,7 +53,8 @@ func (g *Gateway) openAPI(ctx context.Context, opts Options) (*apiServer, error)
 		Capacity: g.config.Rooms.Capacity, MaxCapacity: g.config.Rooms.MaxCapacity, ICEServers: g.iceServers(),
 		AnswerKey: g.key, AnswerTTL: c.IdempotencyTTL,
 		BodyBytes: c.BodyBytes, BodyTimeout: c.BodyTimeout, Timeout: c.Timeout,
-		RequestsPerSecond: c.RequestsPerSecond, RequestsBurst: c.RequestsBurst, Version: telemetry.ReadBuild().Version,
+		RequestsPerSecond: c.RequestsPerSecond, RequestsBurst: c.RequestsBurst,
+		Listeners: c.Listeners, EventsPeriod: c.EventsPeriod, Version: telemetry.ReadBuild().Version,
 		Tracer: g.tracer(), Sample: g.sample(), Logger: g.logger, Registerer: opts.Registry,
 	})
 	if err != nil {
