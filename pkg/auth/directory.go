@@ -153,6 +153,15 @@ func (d *Directory) App(id string) (*App, bool) {
 	return &source, true
 }
 
+// PolicyFor gives the policy of an app's room, and false if there is no such app.
+func (d *Directory) PolicyFor(app, room string) (Policy, bool) {
+	a, ok := d.current.Load().apps[app]
+	if !ok {
+		return Policy{}, false
+	}
+	return *a.policies.of(room), true
+}
+
 // Apps gives copies of all apps, by their ids.
 func (d *Directory) Apps() []App {
 	v := d.current.Load()

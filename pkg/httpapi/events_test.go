@@ -100,7 +100,7 @@ func TestEvents(t *testing.T) {
 	// What is for one peer alone is not for listeners; numbers go on behind it.
 	done := make(chan error, 1)
 	s.store.Send(store.Send{
-		Seat: store.Seat{Room: store.Room{App: "acme", Name: "a"}, Peer: "p1", Node: "elsewhere"}, To: "p2", Type: "signal",
+		Seat: store.Seat{Room: store.Room{App: "acme", Name: "a"}, Peer: "p1", Node: "node-of-the-tests"}, To: "p2", Type: "signal",
 		Event: wire.AppendEventBody(nil, "a", &wire.Signaled{From: "p1", Data: []byte(`{"description":{}}`)}),
 	}, func(_ int64, err error) { done <- err })
 	require.NoError(t, <-done)

@@ -178,7 +178,7 @@ func (s *server) join(tb testing.TB, app, name, peer, user string) {
 	head, tail := wire.SplitJoined(name, &wire.Peer{ID: peer, User: user})
 	done := make(chan error, 1)
 	s.store.Join(store.Join{
-		Seat:    store.Seat{Room: store.Room{App: app, Name: name}, Peer: peer, Node: "elsewhere"},
+		Seat:    store.Seat{Room: store.Room{App: app, Name: name}, Peer: peer, Node: "node-of-the-tests"},
 		Profile: []byte(`{"user":"` + user + `"}`), Capacity: 3, EventHead: head, EventTail: tail, Back: wire.AppendEventBody(nil, name, &wire.BackPeer{Peer: peer}),
 	}, func(_ *store.Snapshot, err error) { done <- err })
 	require.NoError(tb, <-done)

@@ -33,11 +33,14 @@ type PeerPath struct {
 
 // check has an id that no peer can have be one of no peer.
 func (p *PeerPath) check() error {
-	if !wire.ValidID(p.Peer) {
+	if !validPeer(p.Peer) {
 		return newProblem(wire.CodePeerGone, "that peer is not in the room")
 	}
 	return nil
 }
+
+// validPeer reports whether a peer can have the id: the store takes a hyphen alone for nobody.
+func validPeer(id string) bool { return wire.ValidID(id) && id != "-" }
 
 func (a *API) memberOperations() {
 	const room = "/apps/{app}/rooms/{room}"

@@ -57,7 +57,7 @@ type Posted struct {
 type postedOutput struct{ Body Posted }
 
 func (a *API) postToRoom(ctx context.Context, in *postToRoomInput) (*postedOutput, error) {
-	if in.Body.To != "" && !wire.ValidID(in.Body.To) {
+	if in.Body.To != "" && !validPeer(in.Body.To) {
 		return nil, newProblem(wire.CodePeerGone, "that peer is not in the room")
 	}
 	snapshot, err := a.look(ctx, in.room(), false)

@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -179,22 +181,13 @@ type createRoomOutput struct {
 }
 
 func (a *API) createRoom(ctx context.Context, in *createRoomInput) (*createRoomOutput, error) {
-	app, ok := a.opts.Apps.App(in.App)
-	if !ok {
-		return nil, missing()
+	usual, most, err := a.seats(in.App, in.Body.Room)
+	if err != nil {
+		return nil, err
 	}
-	capacity, most := a.opts.Capacity, a.opts.MaxCapacity
-	if app.Policy.MaxCapacity > 0 {
-		most = min(most, app.Policy.MaxCapacity)
-	}
-	if app.Policy.Capacity > 0 {
-		capacity = app.Policy.Capacity
-	}
-	if capacity = min(capacity, most); in.Body.Capacity > 0 {
-		capacity = in.Body.Capacity
-	}
+	capacity := cmp.Or(in.Body.Capacity, usual)
 	if capacity > most {
-		return nil, newProblem(wire.CodeLimit, "a room of this app has at most "+strconv.Itoa(most)+" seats")
+		return nil, overCapacity(most)
 	}
 	if err := checkProperties(in.Body.Properties); err != nil {
 		return nil, err
@@ -210,6 +203,23 @@ func (a *API) createRoom(ctx context.Context, in *createRoomInput) (*createRoomO
 	return &createRoomOutput{
 		Location: prefix + "/apps/" + in.App + "/rooms/" + in.Body.Room, ETag: tagOf(snapshot).String(), Body: roomOf(snapshot),
 	}, nil
+}
+
+// seats gives how many seats a new room of the name has if nothing is said, and how many it can have.
+func (a *API) seats(app, room string) (usual, most int, err error) {
+	policy, ok := a.opts.Apps.PolicyFor(app, room)
+	if !ok {
+		return 0, 0, missing()
+	}
+	most = a.opts.MaxCapacity
+	if policy.MaxCapacity > 0 {
+		most = min(most, policy.MaxCapacity)
+	}
+	return min(cmp.Or(policy.Capacity, a.opts.Capacity), most), most, nil
+}
+
+func overCapacity(most int) *Problem {
+	return newProblem(wire.CodeLimit, "this room has at most "+strconv.Itoa(most)+" seats")
 }
 
 // checkProperties holds names to what clients can read.
@@ -266,8 +276,34 @@ type updateRoomInput struct {
 		Locked     *bool                      `json:"locked,omitempty" doc:"Whether only moderators may join."`
 		Presenter  *string                    `json:"presenter,omitempty" maxLength:"64" doc:"A member's id; empty for none."`
 		Properties map[string]json.RawMessage `json:"properties,omitempty" doc:"Is merged into the properties; null removes one."`
-		Spotlight  json.RawMessage            `json:"spotlight,omitempty" doc:"An object, or null to end it."`
+		Spotlight  Rotation                   `json:"spotlight,omitempty" doc:"The rotation of the spotlight; null ends it."`
 	}
+}
+
+// Rotation is the rotation of a spotlight as it is asked for: see [wire.Spotlight]. It keeps what was sent, as null is not nothing.
+type Rotation struct{ text json.RawMessage }
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (r *Rotation) UnmarshalJSON(text []byte) error {
+	r.text = bytes.Clone(text)
+	return nil
+}
+
+// Schema implements [huma.SchemaProvider].
+func (Rotation) Schema(huma.Registry) *huma.Schema {
+	s := &huma.Schema{
+		Type: huma.TypeObject, Nullable: true, AdditionalProperties: false, Required: []string{"interval", "order"},
+		Properties: map[string]*huma.Schema{
+			"start":    {Type: huma.TypeInteger, Minimum: new(0.), Maximum: new(9e15), Description: "When the first turn begins, in milliseconds since 1970. Absent: now."},
+			"interval": {Type: huma.TypeInteger, Minimum: new(1000.), Maximum: new(86400000.), Description: "How long a turn is, in milliseconds."},
+			"order": {
+				Type: huma.TypeArray, MinItems: new(1), MaxItems: new(500), Description: "Peer ids.",
+				Items: &huma.Schema{Type: huma.TypeString, MinLength: new(1), MaxLength: new(64), Pattern: `^[!#-)+-9;-\[\]-~]+$`},
+			},
+		},
+	}
+	s.PrecomputeMessages()
+	return s
 }
 
 func (a *API) updateRoom(ctx context.Context, in *updateRoomInput) (*roomOutput, error) {
@@ -275,9 +311,9 @@ func (a *API) updateRoom(ctx context.Context, in *updateRoomInput) (*roomOutput,
 		return nil, newProblem(CodePreconditionRequired, "name the state that the change is made for: If-Match, or version")
 	}
 	change := wire.RoomChange{
-		Capacity: in.Body.Capacity, Locked: in.Body.Locked, Presenter: in.Body.Presenter, Properties: in.Body.Properties, Spotlight: in.Body.Spotlight,
+		Capacity: in.Body.Capacity, Locked: in.Body.Locked, Presenter: in.Body.Presenter, Properties: in.Body.Properties, Spotlight: in.Body.Spotlight.text,
 	}
-	if err := a.checkChange(in.App, &change); err != nil {
+	if err := a.checkChange(in.room(), &change); err != nil {
 		return nil, err
 	}
 	snapshot, err := a.look(ctx, in.room(), false)
@@ -291,6 +327,12 @@ func (a *API) updateRoom(ctx context.Context, in *updateRoomInput) (*roomOutput,
 	if in.Body.Version != nil {
 		version = *in.Body.Version
 	}
+	if nothing(&change) {
+		if version != snapshot.Version {
+			return nil, conflict(snapshot.Version)
+		}
+		return newRoomOutput(snapshot), nil
+	}
 	bounded, cancel := a.bounded(ctx)
 	defer cancel()
 	updated, err := a.opts.Rooms.Update(bounded, in.room(), version, &change)
@@ -298,9 +340,7 @@ func (a *API) updateRoom(ctx context.Context, in *updateRoomInput) (*roomOutput,
 		if in.IfMatch != "" {
 			return nil, failedPrecondition(updated.Version)
 		}
-		p := problemOf(err)
-		p.Version = updated.Version
-		return nil, p
+		return nil, conflict(updated.Version)
 	}
 	if err != nil {
 		return nil, err
@@ -312,37 +352,40 @@ func (a *API) updateRoom(ctx context.Context, in *updateRoomInput) (*roomOutput,
 	return newRoomOutput(snapshot), nil
 }
 
+// nothing tells whether nothing is to change.
+func nothing(c *wire.RoomChange) bool {
+	return c.Capacity == nil && c.Locked == nil && c.Presenter == nil && c.Properties == nil && c.Spotlight == nil
+}
+
+func conflict(version int64) *Problem {
+	p := newProblem(wire.CodeConflict, "the room has changed meanwhile")
+	p.Version = version
+	return p
+}
+
 func failedPrecondition(version int64) *Problem {
 	p := newProblem(CodePreconditionFailed, "the room has changed since the state that If-Match names")
 	p.Version = version
 	return p
 }
 
-// checkChange holds a change to what rooms of the app can be.
-func (a *API) checkChange(id string, change *wire.RoomChange) error {
-	app, ok := a.opts.Apps.App(id)
-	if !ok {
-		return missing()
-	}
-	most := a.opts.MaxCapacity
-	if app.Policy.MaxCapacity > 0 {
-		most = min(most, app.Policy.MaxCapacity)
-	}
+// checkChange holds a change to what the room can be.
+func (a *API) checkChange(room store.Room, change *wire.RoomChange) error {
+	_, most, err := a.seats(room.App, room.Name)
 	switch {
+	case err != nil:
+		return err
 	case change.Capacity != nil && *change.Capacity > most:
-		return newProblem(wire.CodeLimit, "a room of this app has at most "+strconv.Itoa(most)+" seats")
-	case change.Presenter != nil && *change.Presenter != "" && !wire.ValidID(*change.Presenter):
-		return newProblem(wire.CodeBadRequest, "the presenter is not a member's id")
-	case len(change.Spotlight) > maxSpotlight:
-		return newProblem(wire.CodeTooLarge, "the spotlight has more than "+strconv.Itoa(maxSpotlight)+" bytes")
-	case len(change.Spotlight) > 0 && change.Spotlight[0] != '{' && string(change.Spotlight) != "null":
-		return newProblem(wire.CodeBadRequest, "the spotlight is an object, or null")
+		return overCapacity(most)
+	case change.Presenter != nil && *change.Presenter != "" && !validPeer(*change.Presenter):
+		return newProblem(wire.CodePeerGone, "the presenter is not in the room")
+	case change.Spotlight != nil && string(change.Spotlight) != "null":
+		if _, err := wire.ParseSpotlight(change.Spotlight); err != nil {
+			return err
+		}
 	}
 	return checkProperties(change.Properties)
 }
-
-// maxSpotlight bounds the spotlight, in bytes.
-const maxSpotlight = 4096
 
 // Affected tells what became of a control.
 type Affected struct {

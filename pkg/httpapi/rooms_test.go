@@ -62,9 +62,15 @@ func TestUpdateRoom(t *testing.T) {
 	require.Equal(t, room.Version, p.Version)
 	s.ask(t, acmeKey, "PATCH", rooms+"/a", fmt.Sprintf(`{"locked":false,"version":%d}`, p.Version)).ok(200, &room)
 	require.False(t, room.Locked)
-	s.ask(t, acmeKey, "PATCH", rooms+"/a", `{"spotlight":{"interval":5}}`, "If-Match", "*").ok(200, &room)
-	require.JSONEq(t, `{"interval":5}`, string(room.Spotlight))
+	s.ask(t, acmeKey, "PATCH", rooms+"/a", `{"spotlight":{"start":7,"interval":5000,"order":["p1"]}}`, "If-Match", "*").ok(200, &room)
+	require.JSONEq(t, `{"start":7,"interval":5000,"order":["p1"]}`, string(room.Spotlight))
+	s.ask(t, acmeKey, "PATCH", rooms+"/a", `{"spotlight":{"interval":5,"order":["p1"]}}`, "If-Match", "*").problem(422, wire.CodeBadRequest)
+	s.ask(t, acmeKey, "PATCH", rooms+"/a", `{}`, "If-Match", "*").ok(200, nil)
+	s.ask(t, acmeKey, "PATCH", rooms+"/a", `{"version":1}`).problem(409, wire.CodeConflict)
 	s.ask(t, acmeKey, "PATCH", rooms+"/a", `{"spotlight":null}`, "If-Match", "*").ok(200, nil)
+	var dark httpapi.Room
+	s.ask(t, acmeKey, "GET", rooms+"/a", "").ok(200, &dark)
+	require.Nil(t, dark.Spotlight)
 	s.ask(t, acmeKey, "PATCH", rooms+"/a", `{"presenter":"nobody"}`, "If-Match", "*").problem(404, wire.CodePeerGone)
 	s.ask(t, acmeKey, "PATCH", rooms+"/a", `{"capacity":21}`, "If-Match", "*").problem(422, wire.CodeLimit)
 
