@@ -37,6 +37,10 @@ type Options struct {
 	Rooms   *room.Operator
 	Store   *store.Store
 	Cluster *cluster.Cluster
+	// Refresh has this process know a managed app as it is stored now, before its announcement comes; required.
+	Refresh func(ctx context.Context, app string) error
+	// Hooks tells whether webhooks are to tell of an app's room; nil: of none.
+	Hooks func(app, room string) bool
 	// Capacity (50) and MaxCapacity (500) are the seats of a room for which nothing else is said, and the most that one can have.
 	Capacity, MaxCapacity int
 	// ICEServers are those of every app.
@@ -67,7 +71,7 @@ type Options struct {
 }
 
 func (o *Options) validate() error {
-	if o.Apps == nil || o.Rooms == nil || o.Store == nil || o.Cluster == nil || o.Logger == nil || o.Registerer == nil {
+	if o.Apps == nil || o.Rooms == nil || o.Store == nil || o.Cluster == nil || o.Refresh == nil || o.Logger == nil || o.Registerer == nil {
 		return errors.New("httpapi: apps, rooms, a store, a cluster, a logger and a registerer are needed")
 	}
 	if len(o.AnswerKey) < minAnswerKey {
@@ -138,11 +142,14 @@ func New(opts Options) (*API, error) {
 // operations adds all that can be asked.
 func (a *API) operations() {
 	a.appOperations()
+	a.appKeyOperations()
 	a.tokenOperations()
 	a.roomOperations()
 	a.memberOperations()
 	a.messageOperations()
 	a.eventOperations()
+	a.revokeOperations()
+	a.deadLetterOperations()
 	a.clusterOperations()
 }
 

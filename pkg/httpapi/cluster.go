@@ -35,6 +35,10 @@ func (a *API) clusterOperations() {
 		summary: "List the gateways", text: "As the one that answers sees them: those whose lease runs.",
 	}, a.listNodes)
 	register(a, operation{
+		id: "drain-node", method: http.MethodPost, path: "/nodes/{node}/drain", tag: "cluster", need: Admin, operator: true, status: http.StatusAccepted,
+		summary: "End a gateway in order", text: "Its sessions move to the others, as at SIGTERM; then the process ends. Whoever supervises it starts it anew, if that is what it does.",
+	}, a.drainNode)
+	register(a, operation{
 		id: "statistics", method: http.MethodGet, path: "/statistics", tag: "cluster", need: Read, operator: true,
 		summary: "Get the figures of the cluster",
 	}, a.statistics)
@@ -64,6 +68,29 @@ func (a *API) listNodes(context.Context, *struct{}) (*listNodesOutput, error) {
 	out := new(listNodesOutput)
 	out.Body.Nodes = a.nodes()
 	return out, nil
+}
+
+// AnnounceDrain is the kind of the announcement that has a gateway end in order: its id.
+const AnnounceDrain = "drain"
+
+type drainNodeInput struct {
+	Node string `path:"node" doc:"The gateway's id." minLength:"1" maxLength:"64"`
+}
+
+type drainNodeOutput struct{ Body Node }
+
+func (a *API) drainNode(ctx context.Context, in *drainNodeInput) (*drainNodeOutput, error) {
+	nodes := a.nodes()
+	i := slices.IndexFunc(nodes, func(n Node) bool { return n.Node == in.Node })
+	if i < 0 {
+		return nil, missing()
+	}
+	ctx, cancel := a.bounded(ctx)
+	defer cancel()
+	if err := a.opts.Store.Announce(ctx, AnnounceDrain, []byte(in.Node)); err != nil {
+		return nil, err
+	}
+	return &drainNodeOutput{nodes[i]}, nil
 }
 
 type statisticsOutput struct {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
@@ -65,7 +67,7 @@ func start(tb testing.TB, change func(*httpapi.Options)) *server {
 			{ID: "root", Hash: auth.HashAPIKey(operatorKey), Can: httpapi.Admin},
 			{ID: "watcher", Hash: auth.HashAPIKey(readerKey), Can: httpapi.Read},
 		},
-		Apps: s.apps, Rooms: s.rooms.Operator(), Store: s.store, Cluster: roster,
+		Refresh: s.refresh, Apps: s.apps, Rooms: s.rooms.Operator(), Store: s.store, Cluster: roster,
 		ICEServers: []wire.ICEServer{{URLs: []string{"stun:stun.example.com:3478"}}},
 		AnswerKey:  []byte("the-key-of-the-cluster"), Version: "v0.0.0-test", Logger: logger, Registerer: s.registry,
 		RequestsPerSecond: 100000, RequestsBurst: 100000,
@@ -89,6 +91,19 @@ func start(tb testing.TB, change func(*httpapi.Options)) *server {
 		_ = s.store.Close()
 	})
 	return s
+}
+
+// refresh is what a gateway does.
+func (s *server) refresh(ctx context.Context, id string) error {
+	app, err := s.store.App(ctx, id)
+	if errors.Is(err, store.ErrNoApp) {
+		s.apps.ManageOne(id, nil)
+		return nil
+	}
+	if err == nil {
+		s.apps.ManageOne(id, app.Data)
+	}
+	return err
 }
 
 func testApp(id, key, reader string) auth.App {
@@ -230,4 +245,17 @@ func gauge(tb testing.TB, s *server, name string) prometheus.Collector {
 	}
 	tb.Fatalf("no metric %s", name)
 	return nil
+}
+
+// patience is how long tests wait for what must happen, and tick how often they look.
+const (
+	patience = time.Minute
+	tick     = 10 * time.Millisecond
+)
+
+func quoted(tb testing.TB, text string) string {
+	tb.Helper()
+	b, err := json.Marshal(text)
+	require.NoError(tb, err)
+	return string(b)
 }

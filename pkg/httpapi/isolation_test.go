@@ -56,6 +56,7 @@ func TestIsolation(t *testing.T) {
 	bodies := map[string]string{
 		"create-room": `{"room":"lobby"}`, "update-room": `{"locked":true,"version":1}`, "post-to-room": `{"data":1}`, "post-to-user": `{"data":1}`,
 		"post-to-app": `{"data":1}`, "create-token": `{"user":"ann"}`, "mute-member": `{"kind":"audio"}`, "unmute-member": `{"kind":"audio"}`,
+		"update-app": `{"disabled":true}`, "create-key": `{}`, "create-api-key": `{"can":"admin"}`, "replay-dead-letters": `{}`,
 		"mute-all": `{"kind":"audio"}`, "unmute-all": `{"kind":"audio"}`, "move-member": `{"room":"secret"}`,
 	}
 	names := map[string]string{"{room}": "lobby", "{peer}": "peer", "{user}": "ann", "{session}": "peer", "{key}": "k1", "{node}": "node-of-the-tests"}
@@ -98,9 +99,9 @@ func TestIsolation(t *testing.T) {
 			require.NotContains(t, text, word, path)
 		}
 	}
-	var apps struct{ Apps []httpapi.App }
+	var apps struct{ Apps []httpapi.AppSummary }
 	s.ask(t, acmeKey, "GET", "/v1/apps", "").ok(200, &apps)
-	require.True(t, slices.IndexFunc(apps.Apps, func(a httpapi.App) bool { return a.App == "acme" }) == 0 && len(apps.Apps) == 1)
+	require.True(t, slices.IndexFunc(apps.Apps, func(a httpapi.AppSummary) bool { return a.ID == "acme" }) == 0 && len(apps.Apps) == 1)
 	families, err := s.registry.Gather()
 	require.NoError(t, err)
 	for _, family := range families {

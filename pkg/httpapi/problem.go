@@ -22,6 +22,8 @@ const (
 	CodeMethodNotAllowed wire.Code = "method_not_allowed"
 	// CodeUnsupportedMediaType: the body is not application/json.
 	CodeUnsupportedMediaType wire.Code = "unsupported_media_type"
+	// CodeInvalid: each value is of its form, and together they are not what can be: errors tells why.
+	CodeInvalid wire.Code = "invalid"
 	// CodePreconditionFailed: If-Match names another state of the room than the present one.
 	CodePreconditionFailed wire.Code = "precondition_failed"
 	// CodePreconditionRequired: a change needs If-Match, or the version that it is made for.
@@ -60,6 +62,7 @@ var kinds = map[wire.Code]kind{
 	CodeNotFound:             {http.StatusNotFound, "There is no such thing", false},
 	CodeMethodNotAllowed:     {http.StatusMethodNotAllowed, "The path takes other methods", false},
 	CodeUnsupportedMediaType: {http.StatusUnsupportedMediaType, "The body is not JSON", false},
+	CodeInvalid:              {http.StatusUnprocessableEntity, "The values are not what can be", false},
 	CodePreconditionFailed:   {http.StatusPreconditionFailed, "The room is in another state", false},
 	CodePreconditionRequired: {http.StatusPreconditionRequired, "The change has to name what it is made for", false},
 	CodeIdempotencyMismatch:  {http.StatusUnprocessableEntity, "The Idempotency-Key was used for another request", false},
@@ -162,7 +165,7 @@ func problemOf(err error) *Problem {
 		return p
 	}
 	switch {
-	case errors.Is(err, store.ErrNoRoom):
+	case errors.Is(err, store.ErrNoRoom), errors.Is(err, store.ErrNoApp):
 		return missing()
 	case errors.Is(err, store.ErrRoomExists):
 		return newProblem(wire.CodeConflict, "the room exists")

@@ -196,6 +196,7 @@ func (a *API) createRoom(ctx context.Context, in *createRoomInput) (*createRoomO
 	defer cancel()
 	snapshot, err := a.opts.Rooms.Create(ctx, store.CreateRoom{
 		Room: store.Room{App: in.App, Name: in.Body.Room}, Capacity: capacity, Locked: in.Body.Locked, Properties: in.Body.Properties,
+		Hooks: a.opts.Hooks != nil && a.opts.Hooks(in.App, in.Body.Room),
 	})
 	if err != nil {
 		return nil, err

@@ -13,7 +13,7 @@ func (a *API) tokenOperations() {
 	register(a, operation{
 		id: "create-token", method: http.MethodPost, path: "/apps/{app}/tokens", tag: "tokens", need: Write, status: http.StatusCreated, once: true,
 		summary: "Mint a token", text: "With a key of the app's that has a secret (HS256): the first one, unless one is named.",
-		codes: []wire.Code{wire.CodeConflict, wire.CodeLimit},
+		codes: []wire.Code{wire.CodeConflict, wire.CodeLimit, CodeInvalid},
 	}, a.createToken)
 	register(a, operation{
 		id: "ice-servers", method: http.MethodGet, path: "/apps/{app}/ice-servers", tag: "tokens", need: Write,
@@ -21,13 +21,13 @@ func (a *API) tokenOperations() {
 	}, a.iceServers)
 }
 
-// Grant lets a user into rooms.
-type Grant struct {
+// TokenGrant lets a user into rooms.
+type TokenGrant struct {
 	Room string   `json:"room" minLength:"1" maxLength:"129" pattern:"^[A-Za-z0-9._~-]*[*]?$" doc:"A name, or how names begin and a star for the rest: team-*. The star alone is every room."`
 	Can  []string `json:"can,omitempty" enum:"publish,moderate,capacity" maxItems:"3" doc:"publish: speak to others; moderate: lock, mute, kick and more; capacity: choose how many seats a new room has. Absent: publish. Empty: only listen."`
 }
 
-func (g *Grant) grant() auth.Grant {
+func (g *TokenGrant) grant() auth.Grant {
 	grant := auth.Grant{Room: g.Room, Can: auth.Permissions{Publish: g.Can == nil}}
 	for _, word := range g.Can {
 		switch word {
@@ -48,11 +48,11 @@ const maxTokenLife = auth.DefaultMaxLifetime
 type createTokenInput struct {
 	AppPath
 	Body struct {
-		User      string  `json:"user" minLength:"1" maxLength:"128" doc:"The app's own id of the user."`
-		Name      string  `json:"name,omitempty" maxLength:"128" doc:"What others see as the user's name."`
-		Rooms     []Grant `json:"rooms,omitempty" maxItems:"64" doc:"What the user may do where. Absent: publish in every room."`
-		ExpiresIn int     `json:"expiresIn,omitempty" minimum:"1" maximum:"86400" default:"600" doc:"For how many seconds it is good. The connection ends with it, unless it is refreshed."`
-		Key       string  `json:"key,omitempty" maxLength:"128" doc:"The id of the key to sign with."`
+		User      string       `json:"user" minLength:"1" maxLength:"128" doc:"The app's own id of the user."`
+		Name      string       `json:"name,omitempty" maxLength:"128" doc:"What others see as the user's name."`
+		Rooms     []TokenGrant `json:"rooms,omitempty" maxItems:"64" doc:"What the user may do where. Absent: publish in every room."`
+		ExpiresIn int          `json:"expiresIn,omitempty" minimum:"1" maximum:"86400" default:"600" doc:"For how many seconds it is good. The connection ends with it, unless it is refreshed."`
+		Key       string       `json:"key,omitempty" maxLength:"128" doc:"The id of the key to sign with."`
 	}
 }
 
@@ -93,7 +93,7 @@ func (a *API) createToken(_ context.Context, in *createTokenInput) (*createToken
 	}
 	token, err := auth.Sign(auth.SigningKey{ID: key.ID, Algorithm: key.Algorithm, Secret: key.Secret}, claims)
 	if err != nil { // the key is one of the app's, and so the claims are what is not valid
-		return nil, newProblem(wire.CodeBadRequest, "a user is 1 to 128 printable characters, a name up to 128, and a room as the grants describe it")
+		return nil, newProblem(CodeInvalid, "a user is 1 to 128 printable characters, a name up to 128, and a room as the grants describe it")
 	}
 	out := new(createTokenOutput)
 	out.Body.Token, out.Body.Key, out.Body.Expires = token, key.ID, claims.Expires.UTC().Truncate(time.Second)

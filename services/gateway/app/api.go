@@ -49,7 +49,7 @@ func (g *Gateway) openAPI(ctx context.Context, opts Options) (*apiServer, error)
 		return nil, err
 	}
 	s.api, err = httpapi.New(httpapi.Options{
-		Keys: keys, Apps: g.directory, Rooms: g.rooms.Operator(), Store: g.store, Cluster: g.cluster,
+		Keys: keys, Apps: g.directory, Rooms: g.rooms.Operator(), Store: g.store, Cluster: g.cluster, Refresh: g.tenants.read,
 		Capacity: g.config.Rooms.Capacity, MaxCapacity: g.config.Rooms.MaxCapacity, ICEServers: g.iceServers(),
 		AnswerKey: g.key, AnswerTTL: c.IdempotencyTTL,
 		BodyBytes: c.BodyBytes, BodyTimeout: c.BodyTimeout, Timeout: c.Timeout,
@@ -108,6 +108,17 @@ func (g *Gateway) APIAddr() net.Addr {
 		return nil
 	}
 	return g.api.listener.Addr()
+}
+
+// askToDrain ends the gateway in order if it is the one that is meant.
+func (g *Gateway) askToDrain(node string) {
+	if node != g.node {
+		return
+	}
+	g.drainOnce.Do(func() {
+		g.logger.Info("the operator has this gateway end")
+		close(g.drainAsked)
+	})
 }
 
 // runAPI serves the server API until endAPI ends it.

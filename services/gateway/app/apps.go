@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/signalbox-rtc/signalbox/pkg/auth"
+	"github.com/signalbox-rtc/signalbox/pkg/httpapi"
 	"github.com/signalbox-rtc/signalbox/pkg/session"
 	"github.com/signalbox-rtc/signalbox/pkg/store"
 )
@@ -29,6 +30,7 @@ type tenants struct {
 	store     *store.Store
 	directory *auth.Directory
 	sessions  *session.Server
+	drain     func(node string) // is told which gateway is to end
 	logger    *slog.Logger
 	loaded    chan struct{} // closed once they were read
 	once      sync.Once
@@ -117,6 +119,8 @@ func (t *tenants) announced(ctx context.Context, kind string, body []byte) error
 	switch kind {
 	case store.AnnounceApp:
 		return t.read(ctx, string(body))
+	case httpapi.AnnounceDrain:
+		t.drain(string(body))
 	case store.AnnounceRevoked:
 		r, err := store.ParseRevocation(body)
 		if err != nil {
@@ -147,7 +151,7 @@ func (t *tenants) revocations() []store.Revocation {
 	return list
 }
 
-// read reads one app.
+// read reads one app. It may be called by several goroutines at once: an older version does not take the place of a later one.
 func (t *tenants) read(ctx context.Context, id string) error {
 	app, err := t.store.App(ctx, id)
 	if err != nil && !errors.Is(err, store.ErrNoApp) {
@@ -158,6 +162,9 @@ func (t *tenants) read(ctx context.Context, id string) error {
 	if app == nil {
 		delete(t.stored, id)
 		t.directory.ManageOne(id, nil)
+		return nil
+	}
+	if t.stored[id].Version > app.Version {
 		return nil
 	}
 	t.stored[id] = *app

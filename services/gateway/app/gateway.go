@@ -101,6 +101,8 @@ type Gateway struct {
 	ready        chan struct{} // closed once clients are served
 	connections  atomic.Int64
 	draining     atomic.Bool
+	drainAsked   chan struct{} // closed when somebody wants this gateway to end
+	drainOnce    sync.Once
 	moves        moves
 	serving      sync.WaitGroup // sessions
 	sessionsLife context.Context
@@ -120,7 +122,7 @@ func Open(ctx context.Context, opts Options) (*Gateway, error) {
 	}
 	g := &Gateway{
 		config: opts.Config, node: rand.Text()[:nodeIDLength], public: opts.Public, operations: opts.Operations, internal: opts.Cluster,
-		ready: make(chan struct{}), options: opts,
+		ready: make(chan struct{}), drainAsked: make(chan struct{}), options: opts,
 	}
 	if g.name = opts.Config.Node.Name; g.name == "" {
 		host, err := os.Hostname()
@@ -170,6 +172,7 @@ func (g *Gateway) open(ctx context.Context, opts Options) (err error) {
 		return err
 	}
 	g.tenants = newTenants(g.store, g.directory, g.logger)
+	g.tenants.drain = g.askToDrain
 	g.reloader = newReloader(g.config, g.directory, opts.Hangup, g.logger, opts.Registry)
 	if err = g.openKey(ctx); err != nil {
 		return err
@@ -380,6 +383,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	var failure error
 	select {
 	case <-ctx.Done():
+	case <-g.drainAsked:
 	case failure = <-parts.failed:
 	}
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.config.Shutdown.Timeout)
