@@ -25,6 +25,7 @@ var mayImport = map[string][]string{
 	"pkg/store":            {"pkg/wire", "pkg/telemetry/metric"},
 	"pkg/room":             {"pkg/store", "pkg/wire", "pkg/telemetry/metric"},
 	"pkg/cluster":          {"pkg/store", "pkg/telemetry/metric"},
+	"pkg/webhook":          {"pkg/store", "pkg/telemetry/metric"},
 	"pkg/ws":               {"pkg/wire", "pkg/telemetry/metric"},
 	"pkg/socketio":         {"pkg/wire", "pkg/telemetry/metric"},
 	"pkg/socketio/classic": {"pkg/socketio", "pkg/wire", "pkg/telemetry/metric"},
@@ -36,7 +37,7 @@ var mayImport = map[string][]string{
 	"services/gateway":       {"services/gateway/app", "services/gateway/probe", "pkg/telemetry"},
 	"services/gateway/probe": {"services/gateway/app", "pkg/auth", "pkg/client", "pkg/wire"},
 	"services/gateway/app": {
-		"pkg/wire", "pkg/auth", "pkg/turncred", "pkg/telemetry", "pkg/telemetry/metric", "pkg/store", "pkg/room", "pkg/cluster",
+		"pkg/wire", "pkg/auth", "pkg/turncred", "pkg/telemetry", "pkg/telemetry/metric", "pkg/store", "pkg/room", "pkg/cluster", "pkg/webhook",
 		"pkg/ws", "pkg/socketio", "pkg/socketio/classic", "pkg/session", "pkg/httpapi", "sdk/js", "web",
 	},
 	"services/all-in-one": {"services/gateway/app", "pkg/auth", "pkg/telemetry"},
