@@ -1,11 +1,14 @@
 package auth
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -42,6 +45,21 @@ const (
 // Wants reports whether an event of a kind in a room is to be posted.
 func (w *Webhook) Wants(event, room string) bool {
 	return (len(w.Events) == 0 || slices.Contains(w.Events, event)) && (w.Rooms == "" || matchPattern(w.Rooms, room))
+}
+
+// WantsRoom reports whether any event in a room is to be posted.
+func (w *Webhook) WantsRoom(room string) bool { return w.Rooms == "" || matchPattern(w.Rooms, room) }
+
+// Fingerprint is another one when anything of the endpoint is. It tells nothing of the secrets.
+func (w *Webhook) Fingerprint() string {
+	hash := sha256.New()
+	for _, text := range slices.Concat([]string{w.ID, w.URL, w.Rooms, strconv.Itoa(len(w.Events))}, w.Events) {
+		fmt.Fprintf(hash, "%d %s", len(text), text)
+	}
+	for _, secret := range w.Secrets {
+		fmt.Fprintf(hash, "%d %s", len(secret), string(secret))
+	}
+	return hex.EncodeToString(hash.Sum(nil)[:16])
 }
 
 // Keys are the bytes of the secrets.

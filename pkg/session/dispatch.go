@@ -107,7 +107,7 @@ func (c *core) open(identity *auth.Identity, resumable bool) error {
 			return room.Permissions(permissions), ok
 		},
 		Generation: c.generation, Grace: grace, Replace: c.server.replaces(identity), Before: c.before, Whole: c.whole,
-		Hooks:    c.server.hooks(identity.App),
+		Hooks:    c.server.hooks(identity),
 		Detached: func(takenOver bool) { c.detached(opened, takenOver) },
 	}, c.sink)
 	if err != nil {

@@ -19,12 +19,18 @@ func (s *Server) grace(identity *auth.Identity) time.Duration {
 	return s.opts.Grace
 }
 
-// hooks gives what decides of which of an app's rooms webhooks tell; nil where of none.
-func (s *Server) hooks(app string) func(room string) bool {
+// hooks gives what decides of which rooms of an identity's app webhooks tell; nil where of none.
+func (s *Server) hooks(identity *auth.Identity) func(room string) bool {
 	if s.opts.Hooks == nil {
 		return nil
 	}
-	return func(room string) bool { return s.opts.Hooks(app, room) }
+	return func(room string) bool {
+		if !s.opts.Hooks(identity.App, room) {
+			return false
+		}
+		policy := identity.PolicyFor(room)
+		return policy.HasWebhooks()
+	}
 }
 
 // replaces reports whether a user's new seat takes the place of the user's earlier one.

@@ -74,7 +74,7 @@ type Options struct {
 	Auth  *auth.Directory
 	// Origin decides whether a page may use an app, once the app is known; nil allows all that connected.
 	Origin func(app, origin string) bool
-	// Hooks tells whether webhooks are to tell of an app's room; nil: of none.
+	// Hooks tells whether an app has webhooks that want to be told of a room, which its policy can forbid; nil: of none.
 	Hooks func(app, room string) bool
 	// Node is the gateway's name, as told to clients.
 	Node       string

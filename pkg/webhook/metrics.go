@@ -49,6 +49,9 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 			m.deliveries.WithLabelValues(kind, result)
 		}
 	}
+	for _, result := range results {
+		m.duration.WithLabelValues(result)
+	}
 	for _, reason := range reasons {
 		m.letters.WithLabelValues(reason)
 	}

@@ -61,6 +61,7 @@ var metricSections = []struct {
 	{"Rooms and seats", []string{"room", "seats", "joins_", "resumed_", "resyncs_", "restored_", "fenced_", "ghost_", "expired_", "lost_", "history_", "lobby_"}},
 	{"Redis", []string{"redis_", "inbox_"}},
 	{"Between gateways", []string{"cluster_", "reap", "hop_"}},
+	{"Webhooks", []string{"webhook_"}},
 	{"socket.io clients", []string{"socketio_", "classic_"}},
 	{"What calls came to", []string{"ice_"}},
 	{"The server API", []string{"api_"}},

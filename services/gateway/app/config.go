@@ -36,6 +36,7 @@ type Config struct {
 	Pages      PagesConfig    `koanf:"pages" doc:"The demo pages."`
 	Metrics    MetricsConfig  `koanf:"metrics" doc:"What is measured. See [metrics.md](metrics.md)."`
 	Tracing    TracingConfig  `koanf:"tracing" doc:"Traces of connects and requests, for OpenTelemetry. See [operations.md](operations.md#traces)."`
+	Webhooks   WebhooksConfig `koanf:"webhooks" doc:"Telling the apps' backends what happens in their rooms. See [webhooks.md](webhooks.md)."`
 	Log        LogConfig      `koanf:"log" doc:"The log, on standard error."`
 	Readiness  ReadyConfig    `koanf:"readiness" doc:"When /readyz says that this gateway wants new clients. See [operations.md](operations.md)."`
 	Shutdown   ShutdownConfig `koanf:"shutdown" doc:"The end of the process. See [operations.md](operations.md)."`

@@ -98,6 +98,7 @@ func (c *Config) problems() []problem {
 	k.api()
 	k.bounds()
 	k.tracing()
+	k.webhooks()
 	k.apps()
 	return k.found
 }
@@ -269,6 +270,18 @@ func (k *checker) tracing() {
 	}
 	if _, err := c.headers(); err != nil {
 		k.fail("tracing.headers: "+err.Error(), "tracing.headers")
+	}
+}
+
+// webhooks checks where events may be posted to, and when again.
+func (k *checker) webhooks() {
+	c := &k.config.Webhooks
+	if c.MinRetry > c.MaxRetry {
+		k.fail(fmt.Sprintf("webhooks.min_retry: %v is more than webhooks.max_retry, which is %v", c.MinRetry, c.MaxRetry),
+			"webhooks.min_retry", "webhooks.max_retry")
+	}
+	if _, err := c.networks(); err != nil {
+		k.fail(err.Error(), "webhooks.allow_networks")
 	}
 }
 

@@ -24,6 +24,7 @@ import (
 	"github.com/signalbox-rtc/signalbox/pkg/socketio"
 	"github.com/signalbox-rtc/signalbox/pkg/store"
 	"github.com/signalbox-rtc/signalbox/pkg/telemetry"
+	"github.com/signalbox-rtc/signalbox/pkg/webhook"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 	"github.com/signalbox-rtc/signalbox/pkg/ws"
 )
@@ -71,6 +72,9 @@ type Gateway struct {
 	reloader    *reloader
 	store       *store.Store
 	inbox       *store.Inbox
+	webhooks    *webhooks
+	deliveries  *webhook.Engine // nil where the other gateways deliver
+	delivered   chan struct{}   // closed once the engine has ended
 	rooms       *room.Service
 	sessions    *session.Server
 	upgrader    *ws.Upgrader
@@ -122,7 +126,7 @@ func Open(ctx context.Context, opts Options) (*Gateway, error) {
 	}
 	g := &Gateway{
 		config: opts.Config, node: rand.Text()[:nodeIDLength], public: opts.Public, operations: opts.Operations, internal: opts.Cluster,
-		ready: make(chan struct{}), drainAsked: make(chan struct{}), options: opts,
+		ready: make(chan struct{}), drainAsked: make(chan struct{}), delivered: make(chan struct{}), options: opts,
 	}
 	if g.name = opts.Config.Node.Name; g.name == "" {
 		host, err := os.Hostname()
@@ -177,7 +181,11 @@ func (g *Gateway) open(ctx context.Context, opts Options) (err error) {
 	if err = g.openKey(ctx); err != nil {
 		return err
 	}
+	g.webhooks = newWebhooks(g.directory)
 	if err = g.openRooms(opts.Registry); err != nil {
+		return err
+	}
+	if err = g.openWebhooks(opts.Registry); err != nil {
 		return err
 	}
 	g.inbox = g.store.Inbox(g.node, g.rooms)
@@ -255,7 +263,7 @@ func (g *Gateway) openRooms(registry *prometheus.Registry) (err error) {
 	}
 	if g.sessions, err = session.NewServer(session.Options{
 		Tokens: tokens, Grace: c.Rooms.Grace, SameUser: auth.SameUser(c.Rooms.SameUser),
-		Rooms: g.rooms, Auth: g.directory, Origin: g.directory.AppOriginAllowed, Node: g.name, ICEServers: g.iceServers(),
+		Rooms: g.rooms, Auth: g.directory, Origin: g.directory.AppOriginAllowed, Hooks: g.webhooks.wanted, Node: g.name, ICEServers: g.iceServers(),
 		ExpiryNotice: c.Session.ExpiryNotice,
 		Heartbeat:    c.Session.Heartbeat, HelloTimeout: c.Session.HelloTimeout,
 		QueueMessages: c.Session.QueueMessages, QueueBytes: c.Session.QueueBytes, InFlight: c.Session.InFlight,
@@ -349,6 +357,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	tenantsLife := parts.start(life, g.tenants.run)
 	reloaderLife := parts.start(life, g.reloader.run)
 	roomsLife := parts.start(life, func(ctx context.Context) error { return g.rooms.Run(ctx) })
+	webhooksLife := parts.start(life, g.runWebhooks)
 	lotLife := parts.start(life, g.lot.Run)
 	certLife := parts.start(life, func(ctx context.Context) error {
 		if g.certificate != nil {
@@ -401,6 +410,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 		g.logger.Warn("seats were left behind, for the others to give up", "error", err)
 		g.cluster.KeepLease()
 	}
+	webhooksLife() // others go on with what is left
+	g.awaitWebhooks(end)
 	lotLife()     // nobody is parked any more who has ended
 	g.endAPI(end) // a drain can be watched through it, and it asks the store
 	apiLife()

@@ -33,6 +33,7 @@ func (g *Gateway) openStore(ctx context.Context, opts Options) (*store.Store, er
 		PoolSize: c.PoolSize, TopologyReload: c.TopologyReload,
 		CanaryPeriod: g.config.Cluster.Canary, CanaryTimeout: g.config.Cluster.CanaryTimeout,
 		Partitions: g.config.Cluster.Partitions, LogLength: g.config.Rooms.LogLength, ResumeWindow: g.config.Rooms.ResumeWindow,
+		OutboxLength: g.config.Webhooks.OutboxLength, DeadLetters: g.config.Webhooks.DeadLetters,
 		LatencySamples: g.config.Metrics.LatencySamples, Tracer: g.tracer(),
 		Logger: g.logger, Registerer: opts.Registry,
 	})
