@@ -265,7 +265,7 @@ type DeadLetter struct {
 	// ID names it among the app's.
 	ID       string
 	Endpoint string
-	// Reason is a word: expired, gone, removed, crowded. See package webhook.
+	// Reason is a word: expired, gone or removed. See package webhook.
 	Reason string
 	// Parked is when it was put among the dead letters, by Redis' clock.
 	Parked time.Time

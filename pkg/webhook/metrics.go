@@ -12,10 +12,9 @@ const (
 	reasonExpired = "expired" // it was not taken in time
 	reasonGone    = "gone"    // the endpoint wants nothing any more
 	reasonRemoved = "removed" // there is no such endpoint any more
-	reasonCrowded = "crowded" // its room holds up the endpoint's other rooms
 )
 
-var reasons = []string{reasonExpired, reasonGone, reasonRemoved, reasonCrowded}
+var reasons = []string{reasonExpired, reasonGone, reasonRemoved}
 
 type metrics struct {
 	deliveries *prometheus.CounterVec

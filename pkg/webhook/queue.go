@@ -18,6 +18,9 @@ type queue struct {
 	length int    // of the whole queue when it was last read
 	stale  bool   // there may be more than was read
 	busy   bool   // a post is under way
+	// skipped are rooms of which entries behind the window were passed over, as it was full of rooms that wait: all that is read of
+	// them is passed over until the queue is read from its beginning.
+	skipped map[string]bool
 	// told are the places of what the endpoint has and that is still to be taken out of the queue in Redis.
 	told map[string]bool
 	// troubles are the rooms whose next events were not taken: they wait for their time, and then go by themselves, in order that
@@ -32,15 +35,21 @@ type trouble struct {
 
 // newQueue makes a queue of which nothing is known yet.
 func newQueue(name store.Queue) *queue {
-	return &queue{name: name, stale: true, told: make(map[string]bool), troubles: make(map[string]*trouble)}
+	return &queue{name: name, stale: true, skipped: make(map[string]bool), told: make(map[string]bool), troubles: make(map[string]*trouble)}
 }
 
-// take adds what was read.
-func (q *queue) take(entries []store.OutboxEntry, length, asked int) {
+// take adds what was read; past the window only what is of rooms that do not wait.
+func (q *queue) take(entries []store.OutboxEntry, length, asked int, past bool) {
 	for _, entry := range entries {
-		if entry.Event != nil && !q.told[entry.Place] { // it could be read when it was forwarded
-			q.window = append(q.window, entry)
+		if entry.Event == nil || q.told[entry.Place] { // the first it was not when it was forwarded
+			continue
 		}
+		room := entry.Event.Room.Name
+		if q.skipped[room] || past && q.troubles[room] != nil {
+			q.skipped[room] = true
+			continue
+		}
+		q.window = append(q.window, entry)
 	}
 	if n := len(entries); n > 0 {
 		q.last = entries[n-1].Place
@@ -120,26 +129,24 @@ func (q *queue) failed(entries []store.OutboxEntry, now time.Time, atLeast time.
 	}
 }
 
-// crowding gives the first events of the room that has most of a full window, if none of the window's can be told before a room's
-// time has come.
-func (q *queue) crowding(most int) []store.OutboxEntry {
-	counts, crowd := map[string]int{}, ""
+// thin reports whether a room that was passed over has nothing more in the window.
+func (q *queue) thin() bool {
+	if len(q.skipped) == 0 {
+		return false
+	}
+	there := make(map[string]bool, len(q.skipped))
 	for _, e := range q.window {
-		room := e.Event.Room.Name
-		if q.troubles[room] == nil {
-			return nil
-		}
-		if counts[room]++; counts[room] > counts[crowd] {
-			crowd = room
+		if room := e.Event.Room.Name; q.skipped[room] {
+			there[room] = true
 		}
 	}
-	var first []store.OutboxEntry
-	for _, e := range q.window {
-		if len(first) < most && e.Event.Room.Name == crowd {
-			first = append(first, e)
-		}
-	}
-	return first
+	return len(there) < len(q.skipped)
+}
+
+// rewind has the queue be read from its beginning. Nothing may be under way.
+func (q *queue) rewind() {
+	q.window, q.last, q.stale = nil, "", true
+	clear(q.skipped)
 }
 
 // outlived gives the entries that have waited too long, in order: those of rooms in trouble, or with all where the endpoint takes

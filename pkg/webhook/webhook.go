@@ -42,8 +42,8 @@ type Options struct {
 	MaxAge time.Duration
 	// Batch is the most events of one post (100).
 	Batch int
-	// Window is how many events of a queue are held in memory at most (1000): among them those are found that can be told while
-	// others' rooms wait.
+	// Window is how many events of a queue are held in memory (1000), and twice as many where those are all of rooms that wait and
+	// others' are looked for behind them.
 	Window int
 	// Concurrency is how many posts are under way at most (64), and PerEndpoint how many to one endpoint (4).
 	Concurrency, PerEndpoint int

@@ -158,7 +158,10 @@ func (w *worker) start(ctx, posting context.Context) {
 		if q.busy {
 			continue
 		}
-		if w.forget(q) != nil || w.read(q) != nil {
+		if q.thin() {
+			q.rewind()
+		}
+		if w.forget(q) != nil || w.read(q, w.engine.opts.Window-len(q.window), false) != nil {
 			continue
 		}
 		if len(q.window) == 0 {
@@ -178,9 +181,8 @@ func (w *worker) start(ctx, posting context.Context) {
 	}
 }
 
-// read has the window be as full as it can.
-func (w *worker) read(q *queue) error {
-	most := w.engine.opts.Window - len(q.window)
+// read reads on in a queue, at most so many entries: into its window, or past that.
+func (w *worker) read(q *queue, most int, past bool) error {
 	if !q.stale || most <= 0 {
 		return nil
 	}
@@ -188,7 +190,7 @@ func (w *worker) read(q *queue) error {
 	if err != nil {
 		return err
 	}
-	q.take(entries, length, most)
+	q.take(entries, length, most, past)
 	return nil
 }
 
@@ -196,10 +198,10 @@ func (w *worker) read(q *queue) error {
 func (w *worker) send(posting context.Context, q *queue, endpoint Endpoint) {
 	e, now := w.engine, time.Now()
 	batch := q.next(now, e.opts.Batch)
+	if len(batch) == 0 && len(q.window) >= e.opts.Window && !e.circuits.open(q.name) && w.read(q, 2*e.opts.Window-len(q.window), true) == nil {
+		batch = q.next(now, e.opts.Batch) // what rooms that wait must not hold up
+	}
 	if len(batch) == 0 {
-		if len(q.window) >= e.opts.Window && !e.circuits.open(q.name) {
-			w.park(q, q.crowding(e.opts.Batch), reasonCrowded)
-		}
 		return
 	}
 	select {

@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -32,7 +33,8 @@ const (
 type partyOptions struct {
 	dial     dialFunc // the balancer's if nil
 	fleeting bool     // it cannot be resumed
-	token    string   // else it is a guest of the demo app
+	token    string   // else it is a guest of an app
+	app      string   // that; the demo app if ""
 	backoff  client.Backoff
 	slow     func() // called with every event
 }
@@ -84,7 +86,7 @@ func (c *cluster) dialParty(ctx context.Context, name string, o partyOptions) (*
 		OnState: p.changed, OnResumed: p.moved, NoResume: o.fleeting,
 	}
 	if o.token == "" {
-		opts.App, opts.Name = "demo", name
+		opts.App, opts.Name = cmp.Or(o.app, "demo"), name
 	} else {
 		opts.Token = o.token
 	}

@@ -330,6 +330,8 @@ func TestLoadRefuses(t *testing.T) {
 		{name: "NamespaceTwice", args: []string{"--socketio.chat_namespaces=/"}, want: `socketio: "/" is in call_namespaces and in chat_namespaces`},
 		{name: "CallCapacity", args: []string{"--socketio.call_capacity=501"}, want: "socketio.call_capacity: 501 is more than rooms.max_capacity, which is 500"},
 		{name: "TracingEndpoint", args: []string{"--tracing.endpoint=collector:4318"}, want: `tracing.endpoint: "collector:4318" is not like http://host:4318`},
+		{name: "WebhookRetry", args: []string{"--webhooks.min_retry=10m"}, want: "webhooks.min_retry: 10m0s is more than webhooks.max_retry, which is 5m0s"},
+		{name: "WebhookNetwork", args: []string{"--webhooks.allow_networks=10.0.0.1"}, want: `webhooks.allow_networks: "10.0.0.1" is not a network such as 10.0.0.0/8`},
 		{name: "TracingHeaders", args: []string{"--tracing.headers=key"}, want: "tracing.headers: not like name=value,name=value"},
 		{name: "SocketIOApp", args: []string{"--socketio.app=acme"}, want: `socketio.app: there is no app "acme"`},
 		{name: "BindingCookie", args: []string{"--socketio.binding_cookie=a b"}, want: `socketio.binding_cookie: "a b" is not a cookie's name`},
