@@ -64,6 +64,9 @@ type Options struct {
 	transport http.RoundTripper
 }
 
+// countEvery is how often it is looked how many events were dropped.
+const countEvery = 10 * time.Second
+
 // maxTaken is how many partitions a gateway takes at one look, so that the others get some.
 const maxTaken = 8
 
@@ -118,6 +121,7 @@ type Engine struct {
 	metrics  *metrics
 	circuits circuits
 	slots    chan struct{} // one for each post under way
+	counted  time.Time     // when it was last looked what was dropped; owned by Run
 
 	mu       sync.Mutex
 	working  map[int]load           // the partitions that this gateway has
@@ -202,8 +206,14 @@ func (e *Engine) look(ctx context.Context, work func(partition int)) error {
 			work(partition)
 		}
 	}
+	if time.Since(e.counted) < countEvery {
+		return nil
+	}
+	e.counted = time.Now()
 	trimmed, err := e.opts.Store.Trimmed(ctx)
-	e.metrics.trimmed.Set(float64(trimmed))
+	if err == nil {
+		e.metrics.trimmed.Set(float64(trimmed))
+	}
 	return err
 }
 
