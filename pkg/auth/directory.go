@@ -153,6 +153,16 @@ func (d *Directory) App(id string) (*App, bool) {
 	return &source, true
 }
 
+// Webhooks gives the webhooks of an app as they lie in the directory, to be read alone: they stay where they are until the app
+// changes.
+func (d *Directory) Webhooks(app string) []Webhook {
+	a, ok := d.current.Load().apps[app]
+	if !ok {
+		return nil
+	}
+	return a.source.Webhooks
+}
+
 // PolicyFor gives the policy of an app's room, and false if there is no such app.
 func (d *Directory) PolicyFor(app, room string) (Policy, bool) {
 	a, ok := d.current.Load().apps[app]

@@ -30,7 +30,7 @@ func (a *API) deadLetterOperations() {
 type DeadLetter struct {
 	ID       string          `json:"id" doc:"Names it among the app's."`
 	Endpoint string          `json:"endpoint" doc:"The webhook's id."`
-	Reason   string          `json:"reason" doc:"Why it was given up: expired (all attempts failed), gone (the endpoint wants nothing any more), removed (there is no such endpoint), crowded (too many waited)."`
+	Reason   string          `json:"reason" doc:"Why it was given up: expired (all attempts failed), gone (the endpoint wants nothing any more), removed (there is no such endpoint)."`
 	Parked   time.Time       `json:"parked" doc:"When it was given up."`
 	Event    string          `json:"event" doc:"The event's id: the same however often it is delivered."`
 	Kind     string          `json:"kind" doc:"What happened." example:"peer.joined"`

@@ -16,45 +16,36 @@ type webhooks struct {
 	directory *auth.Directory
 
 	mu   sync.RWMutex
-	apps map[string]*appWebhooks
+	apps map[string]*appWebhooks // guarded by mu
 }
 
 type appWebhooks struct {
-	configured []auth.Webhook
+	configured *auth.Webhook // the first of them, as it lies in the directory: another one when the app has changed
 	endpoints  []webhook.Endpoint
 }
 
 func newWebhooks(directory *auth.Directory) *webhooks {
-	w := &webhooks{directory: directory, apps: make(map[string]*appWebhooks)}
-	directory.OnChange(w.forget)
-	return w
+	return &webhooks{directory: directory, apps: make(map[string]*appWebhooks)}
 }
 
-// forget has all be read anew.
-func (w *webhooks) forget() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	clear(w.apps)
-}
-
-// of gives an app's endpoints.
-func (w *webhooks) of(app string) *appWebhooks {
+// endpoints gives an app's endpoints, as they are configured now.
+func (w *webhooks) endpoints(app string) []webhook.Endpoint {
+	configured := w.directory.Webhooks(app)
 	w.mu.RLock()
 	known := w.apps[app]
 	w.mu.RUnlock()
-	if known != nil {
-		return known
+	if known != nil && len(configured) > 0 && known.configured == &configured[0] {
+		return known.endpoints
 	}
-	w.mu.Lock() // so that what is read is not put in place of what was forgotten meanwhile
+	w.mu.Lock()
 	defer w.mu.Unlock()
-	made := &appWebhooks{}
-	configured, ok := w.directory.App(app)
-	if !ok {
-		return made // nothing is kept of apps that there are not
+	delete(w.apps, app)
+	if len(configured) == 0 {
+		return nil
 	}
-	made.configured = configured.Webhooks
-	for i := range made.configured {
-		hook := &made.configured[i]
+	made := &appWebhooks{configured: &configured[0]}
+	for i := range configured {
+		hook := &configured[i]
 		keys, err := hook.Keys()
 		if err != nil {
 			continue // the directory takes no such app
@@ -64,15 +55,18 @@ func (w *webhooks) of(app string) *appWebhooks {
 		})
 	}
 	w.apps[app] = made
-	return made
+	return made.endpoints
 }
-
-// endpoints is the engine's source.
-func (w *webhooks) endpoints(app string) []webhook.Endpoint { return w.of(app).endpoints }
 
 // wanted reports whether any endpoint of an app wants to be told of a room.
 func (w *webhooks) wanted(app, room string) bool {
-	return slices.ContainsFunc(w.of(app).configured, func(hook auth.Webhook) bool { return hook.WantsRoom(room) })
+	return slices.ContainsFunc(w.directory.Webhooks(app), func(hook auth.Webhook) bool { return hook.WantsRoom(room) })
+}
+
+// told reports whether webhooks are to tell of a room that the app itself makes.
+func (w *webhooks) told(app, room string) bool {
+	policy, ok := w.directory.PolicyFor(app, room)
+	return ok && policy.HasWebhooks() && w.wanted(app, room)
 }
 
 // openWebhooks makes what delivers for the apps' webhooks, if this gateway does.
@@ -97,7 +91,7 @@ func (g *Gateway) openWebhooks(registry prometheus.Registerer) error {
 // runWebhooks delivers until ctx ends.
 func (g *Gateway) runWebhooks(ctx context.Context) error {
 	defer close(g.delivered)
-	if g.deliveries == nil {
+	if g.deliveries == nil || !g.tenants.waitLoaded(ctx) { // before that the endpoints of managed apps are not known
 		return nil
 	}
 	return g.deliveries.Run(ctx)
