@@ -27,6 +27,7 @@ const (
 type sweeper struct {
 	cluster *Cluster
 	seats   prometheus.Counter
+	rooms   prometheus.Counter
 
 	// offset is Redis' clock less this node's, in ns, as of the last beat.
 	offset atomic.Int64
@@ -38,7 +39,9 @@ type sweeper struct {
 func newSweeper(c *Cluster) *sweeper {
 	s := &sweeper{cluster: c, seats: metric.Counter("signalbox_expired_seats_total",
 		"Seats that this node gave up because nobody came back for them in time.")}
-	c.opts.Registerer.MustRegister(s.seats)
+	s.rooms = metric.Counter("signalbox_expired_rooms_total",
+		"Rooms that this node made an end of, because nobody had a seat in them for as long as they stay, or because their time was over.")
+	c.opts.Registerer.MustRegister(s.seats, s.rooms)
 	return s
 }
 
@@ -60,6 +63,7 @@ func (s *sweeper) run(ctx context.Context) {
 		for partition := (rank + turn) % nodes; partition < s.cluster.opts.Store.Partitions(); partition += nodes {
 			s.sweep(partition)
 			if turn != last {
+				s.finish(partition)
 				s.cluster.opts.Store.Holders(partition, s.suspect)
 			}
 		}
@@ -86,6 +90,16 @@ func (s *sweeper) sweep(partition int) {
 		s.seats.Add(float64(expired))
 		if err == nil && expired > 0 && left > 0 {
 			s.sweep(partition)
+		}
+	})
+}
+
+// finish makes an end of the rooms of a partition whose time is over, and goes on while there is more than one call does.
+func (s *sweeper) finish(partition int) {
+	s.cluster.opts.Store.Finish(partition, func(finished, left int, err error) {
+		s.rooms.Add(float64(finished))
+		if err == nil && finished > 0 && left > 0 {
+			s.finish(partition)
 		}
 	})
 }

@@ -30,6 +30,8 @@ func (m *Member) refusal(err error) *wire.Error {
 	case errors.Is(err, store.ErrFenced), errors.Is(err, store.ErrSuperseded):
 		m.service.detach(m, errors.Is(err, store.ErrSuperseded))
 		return &wire.Error{Code: wire.CodeUnavailable, Message: "another connection holds the seat", RetryAfter: lapsedRetryAfter}
+	case errors.Is(err, store.ErrNoRoom):
+		return wire.Errorf(wire.CodeForbidden, "there is no such room, and the app does not let it be made by joining it")
 	case errors.Is(err, store.ErrLapsed): // this gateway is about to close the session
 		return &wire.Error{Code: wire.CodeUnavailable, Message: "the gateway has to start anew", RetryAfter: lapsedRetryAfter}
 	}
@@ -66,7 +68,11 @@ func (m *Member) snapshot(s *store.Snapshot) *wire.Snapshot {
 	snapshot := &wire.Snapshot{
 		Room: s.Room.Name, Self: m.id, Epoch: s.Epoch, Seq: s.Seq, Version: s.Version, Capacity: s.Capacity, Count: s.Count,
 		Locked: s.Locked, Presenter: s.Presenter, Properties: wire.Object(s.Properties), Spotlight: s.Spotlight,
-		Peers: make([]wire.Peer, 0, len(s.Members)),
+		Peers: make([]wire.Peer, 0, len(s.Members)), Queue: m.queue(s),
+	}
+	if s.Place != nil {
+		where := waitingOf(s.Place)
+		snapshot.Waiting = &where
 	}
 	if !s.Created.IsZero() {
 		snapshot.Created = s.Created.UnixMilli()
@@ -80,6 +86,24 @@ func (m *Member) snapshot(s *store.Snapshot) *wire.Snapshot {
 			ID: member.ID, Order: member.Order, User: who.User, Name: who.Name, State: wire.Object(member.State), Away: member.Away})
 	}
 	return snapshot
+}
+
+// queue gives those who wait, as the client is told.
+func (m *Member) queue(s *store.Snapshot) []wire.Waiter {
+	var queue []wire.Waiter
+	for i := range s.Waiting {
+		waiting := &s.Waiting[i]
+		who, err := readProfile(waiting.Profile)
+		if err != nil {
+			m.service.opts.Logger.Warn("the profile of somebody who waits cannot be read", "app", m.app, "room", s.Room.Name, "session", waiting.ID, "error", err)
+		}
+		waiter := wire.Waiter{ID: waiting.ID, User: who.User, Name: who.Name, Away: waiting.Away, Reason: wire.WaitFull}
+		if waiting.Moderated {
+			waiter.Reason = wire.WaitModerated
+		}
+		queue = append(queue, waiter)
+	}
+	return queue
 }
 
 // readProfile reads a profile: without a decoder where it has no escapes and is as [Service.NewMember] writes it.

@@ -40,8 +40,9 @@ func (s *Service) audit() {
 		}
 	}
 	s.every(func(_ *shard, l *local) {
-		numbers[l.partition] += l.held(nil)
+		numbers[l.partition] += l.held(nil) + l.places()
 		listed[l.partition].believe(l)
+		s.askAll(l) // should the word not have come that there is a seat
 	})
 	for partition, believed := range listed {
 		if believed != nil {
@@ -59,7 +60,7 @@ func (s seats) believe(l *local) {
 		return
 	}
 	for peer, st := range l.seats {
-		if st.firm() {
+		if st.firm() || st.place != nil {
 			s[store.HeldSeat{Room: l.room, Peer: peer}] = struct{}{}
 		}
 	}
@@ -158,6 +159,12 @@ func (s *Service) exorcise(ghost store.HeldSeat) {
 		for i := range snapshot.Members {
 			if m := &snapshot.Members[i]; m.ID == ghost.Peer && m.Node == s.opts.Node {
 				generation := m.Generation
+				s.agenda.add(0, func() { s.giveUp(ghost, generation) })
+			}
+		}
+		for i := range snapshot.Waiting {
+			if w := &snapshot.Waiting[i]; w.ID == ghost.Peer && w.Node == s.opts.Node {
+				generation := w.Generation
 				s.agenda.add(0, func() { s.giveUp(ghost, generation) })
 			}
 		}

@@ -7,22 +7,20 @@ import (
 
 // keep publishes a message that is kept for those who join later.
 func (m *Member) keep(id int64, request *wire.Publish, done func(wire.Done, error)) {
+	policy := m.policyOf(request.Room)
+	most := m.service.keptOf(&policy, request.Topic)
+	if most < 1 {
+		done(wire.Done{}, wire.Errorf(wire.CodeForbidden, "nothing is kept of the %s of room %q", request.Topic, request.Room))
+		return
+	}
 	m.service.opts.Store.Keep(store.Keep{
 		Seat: m.asking(m.room(request.Room)), Request: id, Topic: request.Topic, Echo: request.Echo, Profile: m.profile,
 		EventHead: wire.KeptHead(request.Room, m.id, request.Topic), Data: request.Data,
-		Most: m.service.keptLength(request.Topic), MostBytes: m.service.opts.HistoryBytes,
+		Most: most, MostBytes: m.service.opts.HistoryBytes,
 	}, func(seq int64, dropped int, err error) {
 		m.service.metrics.dropped.WithLabelValues(request.Topic).Add(float64(dropped))
 		finish(done, wire.Done{Seq: seq}, m.outcome(request.Room, err))
 	})
-}
-
-// keptLength is how many messages are kept of a topic.
-func (s *Service) keptLength(topic string) int {
-	if topic == wire.TopicWhiteboard {
-		return s.opts.WhiteboardLength
-	}
-	return s.opts.ChatLength
 }
 
 // History gives what is kept of a topic. Refusals: not_member.
@@ -31,7 +29,8 @@ func (m *Member) History(request *wire.AskHistory, done func(*wire.History, erro
 		done(nil, notMember(request.Room))
 		return
 	}
-	limit := m.service.keptLength(request.Topic)
+	policy := m.policyOf(request.Room)
+	limit := max(m.service.keptOf(&policy, request.Topic), 1)
 	if request.Limit > 0 {
 		limit = min(limit, request.Limit)
 	}

@@ -144,6 +144,7 @@ type view struct {
 	properties store.State
 	created    time.Time
 	hooks      string // see [store.Snapshot]
+	rules      string // likewise
 }
 
 // pass moves to another state.
@@ -239,7 +240,7 @@ func (l *local) learn(snapshot *store.Snapshot) {
 		l.view = view{
 			capacity: snapshot.Capacity, version: snapshot.Version, locked: snapshot.Locked, presenter: snapshot.Presenter,
 			spotlight: snapshot.Spotlight, properties: snapshot.Properties, created: snapshot.Created,
-			hooks: snapshot.Hooks,
+			hooks: snapshot.Hooks, rules: snapshot.Rules,
 		}
 	}
 }

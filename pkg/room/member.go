@@ -34,6 +34,7 @@ type Member struct {
 	whole      bool
 	before     string
 	hooks      func(room string) bool // never nil
+	policy     func(room string) Policy
 
 	span trace.Span // owned by the goroutine that has the requests
 
@@ -66,6 +67,8 @@ type Identity struct {
 	Before string
 	// Whole has a resume bring all members of the rooms, for [Member.Returned].
 	Whole bool
+	// Policy gives the policy of a room; nil for rooms that have none.
+	Policy func(room string) Policy
 	// Hooks tells whether webhooks are to tell of a room, asked when this member makes it, and before it reports of its call. It
 	// may be nil: of none.
 	Hooks func(room string) bool
@@ -97,31 +100,28 @@ func (s *Service) NewMember(identity Identity, subscriber Subscriber) (*Member, 
 	if capacity == 0 {
 		capacity = s.opts.Capacity
 	}
-	var sameUser []byte
+	var replaces []byte
 	if identity.Replace {
-		user, err := json.Marshal(identity.User)
-		if err != nil {
-			return nil, err
-		}
-		sameUser = append([]byte(`{"user":`), user...)
+		replaces = sameUser(identity.User)
 	}
 	hooks := identity.Hooks
 	if hooks == nil {
 		hooks = func(string) bool { return false }
 	}
 	return &Member{
-		generation: identity.Generation, grace: identity.Grace, sameUser: sameUser, detached: identity.Detached,
-		whole: identity.Whole, before: identity.Before, hooks: hooks,
+		generation: identity.Generation, grace: identity.Grace, sameUser: replaces, detached: identity.Detached,
+		whole: identity.Whole, before: identity.Before, hooks: hooks, policy: identity.Policy,
 		service: s, id: identity.ID, app: identity.App, user: identity.User, name: identity.Name, profile: encoded,
 		capacity: min(capacity, most), most: most, grant: identity.Grant, subscriber: subscriber,
 	}, nil
 }
 
-// Join takes a seat, or finds the one that the member has. Refusals: forbidden, limit, room_full, room_locked. When it
-// succeeds, done runs before the first event after the snapshot is delivered. id is the request's number, 0 for none: what the
-// client asked before, for an earlier seat in the room, does not take effect once more.
+// Join takes a seat, or finds the one that the member has, or with Wait a place in the queue. Refusals: forbidden, limit, room_full,
+// room_locked. When it succeeds, done runs before the first event after the snapshot is delivered. id is the request's number, 0 for
+// none: what the client asked before, for an earlier seat in the room, does not take effect once more.
 func (m *Member) Join(id int64, request *wire.Join, done func(*wire.Snapshot, error)) {
-	permissions, err := m.checkJoin(request)
+	policy := m.policyOf(request.Room)
+	permissions, err := m.checkJoin(request, &policy)
 	var st *seat
 	if err == nil {
 		st, err = m.reserve(m.room(request.Room))
@@ -131,32 +131,41 @@ func (m *Member) Join(id int64, request *wire.Join, done func(*wire.Snapshot, er
 		done(nil, err)
 		return
 	}
-	capacity := m.capacity
-	if request.Capacity > 0 {
-		capacity = request.Capacity
-	}
-	head, tail := wire.SplitJoined(request.Room, &wire.Peer{ID: m.id, User: m.user, Name: m.name, State: request.State})
-	replacedHead, replacedTail := wire.SplitLeftOf(request.Room, wire.ReasonReplaced)
-	m.service.opts.Store.Join(store.Join{
-		Seat: m.asking(st.room), Request: id, Profile: m.profile, State: store.State(request.State), Capacity: capacity,
-		Moderator: permissions.Moderate, EventHead: head, EventTail: tail, Grace: m.grace,
-		Back:     wire.AppendEventBody(nil, request.Room, &wire.BackPeer{Peer: m.id}),
-		SameUser: m.sameUser, Before: m.before, ReplacedHead: replacedHead, ReplacedTail: replacedTail,
-		Hooks: m.hooks(request.Room),
-	}, func(snapshot *store.Snapshot, err error) { m.joined(st, snapshot, err, done) })
+	call := m.joinCall(st.room, &policy, permissions, request)
+	call.Request, call.Span = id, m.span
+	m.service.opts.Store.Join(*call, func(snapshot *store.Snapshot, err error) { m.joined(st, call, snapshot, err, done) })
 	m.service.displace(st)
 }
 
+// joinCall is what the store is asked for a seat.
+func (m *Member) joinCall(room store.Room, policy *Policy, permissions Permissions, request *wire.Join) *store.Join {
+	capacity, _ := m.capacityOf(policy)
+	if request.Capacity > 0 {
+		capacity = request.Capacity
+	}
+	head, tail := wire.SplitJoined(room.Name, &wire.Peer{ID: m.id, User: m.user, Name: m.name, State: request.State})
+	replacedHead, replacedTail := wire.SplitLeftOf(room.Name, wire.ReasonReplaced)
+	return &store.Join{
+		Seat: m.seat(room), Profile: m.profile, State: store.State(request.State), Capacity: capacity,
+		Moderator: permissions.Moderate, NoCreate: policy.NoCreate, Wait: request.Wait, Rules: m.service.rules(policy),
+		EventHead: head, EventTail: tail, Grace: m.graceOf(policy),
+		Back:     wire.AppendEventBody(nil, room.Name, &wire.BackPeer{Peer: m.id}),
+		SameUser: m.sameUserOf(policy), Before: m.before, ReplacedHead: replacedHead, ReplacedTail: replacedTail,
+		Hooks: m.hooks(room.Name),
+	}
+}
+
 // checkJoin refuses what the token does not allow, or no room can be.
-func (m *Member) checkJoin(request *wire.Join) (Permissions, *wire.Error) {
+func (m *Member) checkJoin(request *wire.Join, policy *Policy) (Permissions, *wire.Error) {
 	permissions, ok := m.grant(request.Room)
+	_, most := m.capacityOf(policy)
 	switch {
 	case !ok:
 		return permissions, wire.Errorf(wire.CodeForbidden, "the token does not allow room %q", request.Room)
 	case request.Capacity > 0 && !permissions.SetCapacity:
 		return permissions, wire.Errorf(wire.CodeForbidden, "the token does not allow to choose the capacity")
-	case request.Capacity > m.most:
-		return permissions, wire.Errorf(wire.CodeLimit, "a room has at most %d seats", m.most)
+	case request.Capacity > most:
+		return permissions, wire.Errorf(wire.CodeLimit, "a room has at most %d seats", most)
 	}
 	return permissions, m.checkState(request.State)
 }
@@ -204,22 +213,31 @@ func (m *Member) reserve(room store.Room) (*seat, *wire.Error) {
 }
 
 // joined takes a join's reply.
-func (m *Member) joined(st *seat, snapshot *store.Snapshot, err error, done func(*wire.Snapshot, error)) {
-	if result := m.finishJoin(st, snapshot, err, done); result == "ok" {
+func (m *Member) joined(st *seat, call *store.Join, snapshot *store.Snapshot, err error, done func(*wire.Snapshot, error)) {
+	if result := m.finishJoin(st, call, snapshot, err, done); result == "ok" {
 		m.service.metrics.joined.Inc()
 	} else {
 		m.service.metrics.joins.WithLabelValues(result).Inc()
 	}
 }
 
-func (m *Member) finishJoin(st *seat, snapshot *store.Snapshot, err error, done func(*wire.Snapshot, error)) string {
+func (m *Member) finishJoin(st *seat, call *store.Join, snapshot *store.Snapshot, err error, done func(*wire.Snapshot, error)) string {
 	sh := m.service.table.shard(st.room)
 	sh.mu.Lock()
 	st.joins--
 	if err == nil && st.waiting.overran() && !st.seated {
 		err = wire.Errorf(wire.CodeUnavailable, "too much happened in the room while joining it")
 	}
+	if err == nil && snapshot.Place != nil {
+		if !st.removed {
+			m.service.takePlace(st, call, snapshot.Place)
+		}
+		done(m.snapshot(snapshot), nil)
+		sh.mu.Unlock()
+		return "waiting"
+	}
 	if err == nil {
+		st.place = nil
 		answer := func() { done(m.snapshot(snapshot), nil) }
 		if st.removed {
 			answer() // left or ended meanwhile
@@ -345,8 +363,14 @@ func (m *Member) SetState(id int64, request *wire.SetState, done func(wire.Done,
 // as in [Member.Signal].
 func (m *Member) UpdateRoom(id int64, request *wire.UpdateRoom, done func(wire.Updated, error)) {
 	_, err := m.allow(request.Room, func(p Permissions) bool { return p.Moderate })
-	if err == nil && request.Capacity != nil && *request.Capacity > m.most {
-		err = wire.Errorf(wire.CodeLimit, "a room has at most %d seats", m.most)
+	policy := m.policyOf(request.Room)
+	_, most := m.capacityOf(&policy)
+	switch {
+	case err != nil:
+	case request.Capacity != nil && *request.Capacity > most:
+		err = wire.Errorf(wire.CodeLimit, "a room has at most %d seats", most)
+	case policy.NoSpotlight && request.Spotlight != nil && string(request.Spotlight) != "null":
+		err = wire.Errorf(wire.CodeForbidden, "the app does not allow a rotation in room %q", request.Room)
 	}
 	if err != nil {
 		done(wire.Updated{}, err)
@@ -391,8 +415,12 @@ func (m *Member) Control(id int64, request *wire.Control, done func(wire.Control
 		done(wire.Controlled{}, wire.Errorf(wire.CodeBadRequest, "control is for others"))
 		return
 	}
-	if request.Action == wire.ActionClose {
+	switch request.Action {
+	case wire.ActionClose:
 		m.closeRoom(request.Room, done)
+		return
+	case wire.ActionAdmit, wire.ActionDeny:
+		m.admit(id, request, done)
 		return
 	}
 	call := store.Control{

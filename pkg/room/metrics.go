@@ -31,17 +31,18 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		seats: metric.Gauge("signalbox_seats",
 			"Seats that sessions of this node hold or ask for."),
 		joins: metric.Counters("signalbox_joins_total",
-			"Joins by result: ok or the error code.", "result"),
+			"Joins by result: ok (also of who has waited), waiting or the error code.", "result"),
 		delivered: metric.Counter("signalbox_events_delivered_total",
 			"Room events given to sessions of this node, counted once a receiver."),
 		discarded: metric.Counters("signalbox_events_discarded_total",
 			"Room events that reached this node without a receiver for them: no_room, no_peer, seen (known from the snapshot), or old (of a life of the room that is over).", "reason"),
 	}
 	m.joined = m.joins.WithLabelValues("ok")
+	m.joins.WithLabelValues("waiting")
 	for _, code := range wire.Codes {
 		m.joins.WithLabelValues(string(code))
 	}
-	m.resumes = metric.Counters("signalbox_resumed_seats_total", "Seats that sessions came back for: replayed, resync, gone, or refused (the whole resume).", "result")
+	m.resumes = metric.Counters("signalbox_resumed_seats_total", "Seats that sessions came back for: replayed, resync, waiting (in the queue), gone, or refused (the whole resume).", "result")
 	m.replays = metric.Counters("signalbox_room_replays_total", "Rooms that were brought back in line: replayed from the log, or put right because of log (too short), epoch, rewound, seat (missing), emptied or subscription.", "result")
 	m.resyncs = metric.Counter("signalbox_resyncs_total", "Peers that had to start over from a snapshot.")
 	m.restored = metric.Counter("signalbox_restored_seats_total", "Seats that Redis had lost and this node put back.")
@@ -52,7 +53,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	for _, topic := range wire.KeptTopics {
 		m.dropped.WithLabelValues(topic)
 	}
-	for _, result := range []string{wire.ResumeReplayed, wire.ResumeResync, wire.ResumeGone, "refused"} {
+	for _, result := range []string{wire.ResumeReplayed, wire.ResumeResync, wire.ResumeWaiting, wire.ResumeGone, "refused"} {
 		m.resumes.WithLabelValues(result)
 	}
 	for _, result := range []string{"replayed", "log", "epoch", "rewound", "seat", "emptied", "subscription"} {

@@ -86,6 +86,13 @@ func (o *Operator) Mute(ctx context.Context, room store.Room, peer string, media
 	})
 }
 
+// Admit lets in who waits for it in a moderated room, or with deny sends away who waits; an empty peer is all of them. Refusals: peer_gone.
+func (o *Operator) Admit(ctx context.Context, room store.Room, peer string, deny bool) (wire.Controlled, error) {
+	return wait(ctx, func(done func(wire.Controlled, error)) {
+		o.store.Admit(store.Admit{Seat: store.Seat{Room: room, Operator: true}, Target: peer, Deny: deny}, controlled(done))
+	})
+}
+
 // Move asks a peer to leave for another room, in which it has to be allowed, and gives the number of the event. Refusals: peer_gone.
 func (o *Operator) Move(ctx context.Context, room store.Room, peer, target string) (int64, error) {
 	return o.send(ctx, room, peer, &wire.Controlling{Action: wire.ActionMove, To: peer, Target: target})

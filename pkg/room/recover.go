@@ -46,6 +46,7 @@ func (s *Service) Lost(partition int) {
 func (s *Service) Resubscribed(partition int) {
 	s.broken[partition].Store(false)
 	s.each(partition, func(_ *shard, l *local) {
+		s.askAll(l)
 		switch {
 		case l.state == repairing:
 			s.repair(l, "subscription") // its snapshot may be from before
@@ -63,6 +64,7 @@ func (s *Service) Resubscribed(partition int) {
 func (s *Service) Emptied(partition int) {
 	s.emptied.Add(1)
 	s.each(partition, func(_ *shard, l *local) {
+		s.askAll(l)
 		if l.epoch != "" { // also where it is repairing: what was done may be lost again
 			l.lost = true
 			s.repair(l, "emptied")

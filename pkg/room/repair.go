@@ -65,7 +65,7 @@ func (s *Service) restore(l *local, ticket int) {
 		call := store.Restore{
 			Room: l.room, Node: s.opts.Node, Epoch: l.epoch, Seq: l.last, Lost: l.lost,
 			Capacity: v.capacity, Version: v.version, Locked: v.locked, Presenter: v.presenter,
-			Spotlight: v.spotlight, Properties: v.properties, Created: v.created, Hooks: v.hooks,
+			Spotlight: v.spotlight, Properties: v.properties, Created: v.created, Hooks: v.hooks, Rules: v.rules,
 		}
 		for peer, st := range l.seats {
 			if st.firm() {
@@ -105,10 +105,11 @@ func (s *Service) takeAllAway(sh *shard, l *local) {
 // restore describes the seat to the store.
 func (st *seat) restore() store.RestoreSeat {
 	m := st.member
+	policy := m.policyOf(st.room.Name)
 	joined := &wire.JoinedPeer{Peer: wire.Peer{
 		ID: m.id, Order: st.order, User: m.user, Name: m.name, State: wire.Object(st.state)}}
 	return store.RestoreSeat{
-		Peer: m.id, Generation: m.generation, Order: st.order, Grace: m.grace, Profile: m.profile, State: st.state, Entered: st.entered,
+		Peer: m.id, Generation: m.generation, Order: st.order, Grace: m.graceOf(&policy), Profile: m.profile, State: st.state, Entered: st.entered,
 		Joined: wire.AppendEventBody(nil, st.room.Name, joined),
 		Back:   wire.AppendEventBody(nil, st.room.Name, &wire.BackPeer{Peer: m.id}),
 	}

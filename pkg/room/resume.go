@@ -80,6 +80,14 @@ func (m *Member) resumed(r *resume, st *seat, resumed *store.Resumed, err error)
 	}
 	result, refusal := wire.ResumedRoom{}, m.refusal(err)
 	switch {
+	case refusal == nil && resumed.Snapshot.Place != nil:
+		st.joins--
+		permissions, _ := m.grant(st.room.Name)
+		policy := m.policyOf(st.room.Name)
+		call := m.joinCall(st.room, &policy, permissions, &wire.Join{Room: st.room.Name, Wait: true})
+		s.takePlace(st, call, resumed.Snapshot.Place)
+		st.place.untold = true
+		result = wire.ResumedRoom{Result: wire.ResumeWaiting}
 	case refusal == nil:
 		st.resumed = resumed // Begin goes on with it
 		result = wire.ResumedRoom{Result: wire.ResumeResync, Request: resumed.Request}
@@ -124,7 +132,10 @@ func (r *resume) answered(room string, result wire.ResumedRoom, refusal *wire.Er
 }
 
 // Begin delivers what was missed in the rooms that were resumed, and then what comes.
-func (m *Member) Begin() { m.eachResumed(m.service.begin) }
+func (m *Member) Begin() {
+	m.eachResumed(m.service.begin)
+	m.tellPlaces()
+}
 
 // Returned gives, once a resume is answered and before [Member.Begin], the rooms as they were then, with all members if the
 // member has Whole, and what Begin is to deliver of them: in each room what was missed, up to its snapshot's number.

@@ -54,6 +54,10 @@ type Options struct {
 	// StateKeys and StateBytes bound a peer's state and a room's properties; 32 and 4096 if 0.
 	StateKeys  int
 	StateBytes int
+	// Waiting is how many may wait for a seat of a room for which nothing else is said, 0 for none, and Keep how long such a room
+	// stays when nobody has a seat in it.
+	Waiting int
+	Keep    time.Duration
 	// ChatLength and WhiteboardLength are how many messages are kept of these topics for those who join later, 100 and 2000 if
 	// 0, and HistoryBytes bounds what is kept of each, with its senders' names; 262144 if 0.
 	ChatLength       int

@@ -59,6 +59,9 @@ type seat struct {
 	resumed  *store.Resumed
 	frames   []*wire.Frame
 	position wire.Position
+	// place is set while the peer waits for the seat, and admitted once it has got it, which may be known before the place.
+	place    *place
+	admitted bool
 	// displaced is the member of the earlier connection whose place the seat has taken, until that one is told: owned by the
 	// session.
 	displaced *Member
@@ -96,6 +99,7 @@ func (s *Service) Deliver(event store.Event) {
 		s.metrics.discarded.WithLabelValues("no_room").Inc()
 	case event.Type == store.TypeFenced:
 		s.fenced(sh, l, &event)
+	case s.lobby(sh, l, &event):
 	default:
 		s.arrive(sh, l, event)
 	}
@@ -207,6 +211,9 @@ func (d *delivery) give(st *seat) {
 
 // due reports whether a seat is to get the event now, and notes it as seen.
 func (d *delivery) due(st *seat) bool {
+	if st.waits() {
+		return false
+	}
 	if !st.seated {
 		d.held++
 		if st.waiting == nil {
@@ -388,7 +395,7 @@ func (s *Service) refused(sh *shard, st *seat, code wire.Code) {
 	switch code {
 	case wire.CodeUnavailable:
 		st.unsure = true
-	case wire.CodeRoomFull, wire.CodeRoomLocked:
+	case wire.CodeRoomFull, wire.CodeRoomLocked, wire.CodeForbidden:
 		st.unsure = false // an earlier join has left no seat either: this one would have found it
 	}
 	switch {

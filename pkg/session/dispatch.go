@@ -108,6 +108,7 @@ func (c *core) open(identity *auth.Identity, resumable bool) error {
 		},
 		Generation: c.generation, Grace: grace, Replace: c.server.replaces(identity), Before: c.before, Whole: c.whole,
 		Hooks:    c.server.hooks(identity),
+		Policy:   func(name string) room.Policy { return roomPolicy(c.granted.Load(), name, c.client.Capacity > 0) },
 		Detached: func(takenOver bool) { c.detached(opened, takenOver) },
 	}, c.sink)
 	if err != nil {

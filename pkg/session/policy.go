@@ -1,7 +1,10 @@
 package session
 
 import (
+	"time"
+
 	"github.com/signalbox-rtc/signalbox/pkg/auth"
+	"github.com/signalbox-rtc/signalbox/pkg/room"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
 
@@ -40,4 +43,25 @@ func tooLarge(policy *auth.Policy, bytes int) error {
 		return wire.Errorf(wire.CodeTooLarge, "the room takes data of at most %d bytes", policy.MaxMessageBytes)
 	}
 	return nil
+}
+
+// roomPolicy gives what an identity's policies say of a room. The capacity is left out where the transport has one of its own.
+func roomPolicy(identity *auth.Identity, name string, ownCapacity bool) room.Policy {
+	p := identity.PolicyFor(name)
+	can, _ := identity.Room(name)
+	policy := room.Policy{
+		Capacity: p.Capacity, MaxCapacity: p.MaxCapacity, NoCreate: !p.MayCreate(can), Grace: time.Duration(p.Grace), Chat: p.History,
+		NoSpotlight: !p.AllowsSpotlight(),
+		Keep:        time.Duration(p.Keep), Succession: p.Succession == auth.SuccessionNext, Moderated: p.Moderated == auth.On, Waiting: p.Waiting,
+	}
+	if ownCapacity {
+		policy.Capacity = 0
+	}
+	switch p.SameUser {
+	case auth.SameUserReplace:
+		policy.SameUser = 1
+	case auth.SameUserAllow:
+		policy.SameUser = -1
+	}
+	return policy
 }

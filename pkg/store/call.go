@@ -31,8 +31,8 @@ type call struct {
 	answer func(reply []any, err error)
 }
 
-// maxStrings is the most fixed arguments of a script: join's 6 and 8 keys, and 8 of its own.
-const maxStrings = 22
+// maxStrings is the most fixed arguments of a script: join's 6 and 8 keys, and 9 of its own.
+const maxStrings = 23
 
 // newCall makes a call with the keys and arguments that every script has. The seat's node and peer may be empty; request
 // is the number of the client's request, 0 for none. Of scripts with keys of their own these are further.
@@ -141,7 +141,7 @@ func (c *call) outcome() (reply []any, result int, err error) {
 	}
 	reply = c.reply
 	status, _ := at(reply, 0).(string)
-	if status == statusOK || status == "repeated" {
+	if status == statusOK || status == statusWaiting || status == "repeated" {
 		return reply, resultOK, nil
 	}
 	if status == string(wire.CodeOutcomeUnknown) {
@@ -155,6 +155,9 @@ func (c *call) outcome() (reply []any, result int, err error) {
 
 // statusOK is the first word of a reply when the call was carried out.
 const statusOK = "ok"
+
+// statusWaiting is that of a reply to who has to wait for a seat.
+const statusWaiting = "waiting"
 
 // at is reply[i], or nil when the reply is shorter.
 func at(reply []any, i int) any {

@@ -70,8 +70,14 @@ type Join struct {
 	State State
 	// Capacity is the number of seats that the room gets if this call makes it, at least 1.
 	Capacity int
-	// Moderator passes a locked door. It never passes a full room.
+	// Moderator passes a locked door, and is let in without asking. It never passes a full room.
 	Moderator bool
+	// NoCreate refuses to make the room.
+	NoCreate bool
+	// Wait takes a place in the queue where there is no seat, or where it has to be let in.
+	Wait bool
+	// Rules are those of the room that this call makes; Waiting counts also in a room that has none.
+	Rules Rules
 	// EventHead and EventTail are the joined-peer event's JSON object, cut where the seat's order
 	// (a number) belongs. Head starts with {"type":"joined-peer".
 	EventHead, EventTail []byte
@@ -268,6 +274,12 @@ type Snapshot struct {
 	Spotlight  json.RawMessage
 	// Created is when the room was made, by Redis' clock, to the millisecond.
 	Created time.Time
+	// Rules is the room's field of that name without who waits, "" for none: it is for [Restore].
+	Rules string
+	// Waiting is who waits for a seat, in order; nil when members were only counted.
+	Waiting []Waiting
+	// Place is set in place of a seat for who has to wait.
+	Place *Place
 	// Hooks is the room's life by which webhooks tell of it, empty where they do not.
 	Hooks string
 	// Members is sorted by Order; nil when only counted.

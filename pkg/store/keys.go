@@ -90,6 +90,9 @@ func (p *partition) tombstone(node string) string { return p.prefix + "dead:" + 
 // away is the zset of the partition's away seats.
 func (p *partition) away() string { return p.prefix + awayKey }
 
+// ends is the zset of the partition's rooms that end at a time, by that time.
+func (p *partition) ends() string { return p.prefix + "ends" }
+
 // holders is the set of the nodes that hold seats in the partition.
 func (p *partition) holders() string { return p.prefix + holdersKey }
 

@@ -9,7 +9,7 @@ import (
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
 
-// Join takes a seat. Refusals: room_full, room_locked, unavailable while lost seats are put back, ErrSuperseded when a
+// Join takes a seat, or with Wait a place in the queue: the snapshot has a Place then. Refusals: [ErrNoRoom] when it may not be made, room_full, room_locked, unavailable while lost seats are put back, ErrSuperseded when a
 // later connection of the session holds the seat, ErrLapsed when the node was given up. A seat that the session has already
 // is the caller's from then on, and answered with the snapshot, New unset.
 func (s *Store) Join(j Join, done func(*Snapshot, error)) {
@@ -23,19 +23,38 @@ func (s *Store) Join(j Join, done func(*Snapshot, error)) {
 			done(nil, err)
 			return
 		}
-		done(decodeSnapshot(j.Room, j.Peer, reply))
+		snapshot, err := decodeSnapshot(j.Room, j.Peer, reply)
+		if err == nil && waits(reply) {
+			snapshot.Place = decodePlace(reply)
+		}
+		done(snapshot, err)
 	})
 	c.addBytes(j.Profile)
-	c.add(j.State.encode(), strconv.Itoa(j.Capacity), flag(j.Moderator), epoch)
+	c.add(j.State.encode(), strconv.Itoa(j.Capacity), j.mode(), epoch)
 	c.addBytes(j.EventHead, j.EventTail)
 	c.add(milliseconds(j.Grace))
 	c.addBytes(j.Back)
-	c.add(milliseconds(s.opts.RecoveryTime), lifeOf(epoch, j.Hooks))
+	c.add(milliseconds(s.opts.RecoveryTime), lifeOf(epoch, j.Hooks), j.Rules.encode())
 	if len(j.SameUser) > 0 || j.Before != "" {
 		c.addBytes(j.SameUser, j.ReplacedHead, j.ReplacedTail)
 		c.add(j.Before)
 	}
 	s.router.submit(c)
+}
+
+// mode is what the script has to know of the joiner.
+func (j *Join) mode() string {
+	mode := ""
+	if j.Moderator {
+		mode += "m"
+	}
+	if !j.NoCreate {
+		mode += "c"
+	}
+	if j.Wait {
+		mode += "w"
+	}
+	return mode
 }
 
 func (j *Join) check() error {
@@ -109,6 +128,14 @@ func (s *Store) Resume(r Resume, done func(*Resumed, error)) {
 	c := s.newCall(s.scripts.resume, r.Seat, 0, func(reply []any, err error) {
 		if err != nil {
 			done(nil, err)
+			return
+		}
+		if waits(reply) {
+			snapshot, err := decodeSnapshot(r.Room, r.Peer, reply)
+			if err == nil {
+				snapshot.Place = decodePlace(reply)
+			}
+			done(&Resumed{Snapshot: snapshot}, err)
 			return
 		}
 		resumed := &Resumed{Request: integer(reply, 3), Known: integer(reply, 4) == 1}

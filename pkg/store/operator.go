@@ -41,8 +41,11 @@ type CreateRoom struct {
 	Properties State
 	// MaxKeys and MaxBytes bound the properties, as in [SetState].
 	MaxKeys, MaxBytes int
-	// Hooks is as in [Join].
+	// Hooks and Rules are as in [Join]. Without anybody joining it, the room stays as long as Rules.Keep says, for ever with 0.
 	Hooks bool
+	Rules Rules
+	// Lifetime is how long the room may last, with peers in it or not; 0 is for ever.
+	Lifetime time.Duration
 }
 
 // CreateRoom makes a room. Refusals: [ErrRoomExists], with the room as it is, too_large, and unavailable while seats that were
@@ -65,7 +68,8 @@ func (s *Store) CreateRoom(r CreateRoom, done func(*Snapshot, error)) {
 		done(snapshot, err)
 	})
 	epoch := newEpoch()
-	c.add(epoch, strconv.Itoa(r.Capacity), flag(r.Locked), properties.encode(), milliseconds(s.opts.RecoveryTime), lifeOf(epoch, r.Hooks))
+	c.add(epoch, strconv.Itoa(r.Capacity), flag(r.Locked), properties.encode(), milliseconds(s.opts.RecoveryTime), lifeOf(epoch, r.Hooks),
+		r.Rules.encode(), milliseconds(max(r.Lifetime, 0)))
 	s.router.submit(c)
 }
 

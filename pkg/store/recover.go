@@ -109,8 +109,8 @@ type Restore struct {
 	Properties State
 	Created    time.Time
 	Version    int64
-	// Hooks is that of the room's [Snapshot].
-	Hooks string
+	// Hooks and Rules are those of the room's [Snapshot].
+	Hooks, Rules string
 	// Seats are all that the node has, those included that it is asking for.
 	Seats []RestoreSeat
 	// LeftHead and LeftTail are the left-peer event of a seat that the node does not have, cut inside the quotes where the
@@ -194,7 +194,7 @@ func (s *Store) Restore(r Restore, done func(*Restored, error)) {
 		compact(r.Spotlight), r.Properties.encode(), strconv.FormatInt(created.UnixMilli(), 10),
 		strconv.FormatInt(r.Version, 10), milliseconds(s.opts.RecoveryTime))
 	c.addBytes(r.LeftHead, r.LeftTail)
-	c.add(flag(r.Lost), r.Hooks)
+	c.add(flag(r.Lost), r.Hooks, r.Rules)
 	for _, seat := range r.Seats {
 		if seat.Asked {
 			c.add(seat.Peer, "", "", "", "", "", "", "", "")

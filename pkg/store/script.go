@@ -30,8 +30,9 @@ type scripts struct {
 	join, leave, lose, resume, send, state, room, control, snapshot *script // for a session
 	keep, erase, history                                            *script // for what is kept of a topic
 	report                                                          *script // for a session, see outbox.go
+	admit                                                           *script // for a moderator
 	create, close                                                   *script // for the operator
-	replay, rebirth, restore, reap, expire, holders, held           *script // for a node
+	replay, rebirth, restore, reap, expire, finish, holders, held   *script // for a node
 	canary                                                          *script // for an inbox
 	collect, forward, queue, delivered, release                     *script // for webhooks
 
@@ -55,7 +56,7 @@ const (
 	resumeKeyCount = 7 // and the node's tombstone
 	joinKeyCount   = 8 // and the partition's gate
 	reapKeyCount   = 3 // see reap.lua
-	expireKeyCount = 2 // see expire.lua
+	expireKeyCount = 2 // see expire.lua and finish.lua
 	oneKeyCount    = 1 // see holders.lua, held.lua, canary.lua
 )
 
@@ -79,6 +80,7 @@ func newScripts(opts scriptOptions) (*scripts, error) {
 		{&s.erase, "erase", keptKeyCount},
 		{&s.history, "history", keptKeyCount},
 		{&s.report, "report", roomKeyCount},
+		{&s.admit, "admit", seatKeyCount},
 		{&s.create, "create", joinKeyCount},
 		{&s.close, "close", seatKeyCount},
 		{&s.replay, "replay", roomKeyCount},
@@ -86,6 +88,7 @@ func newScripts(opts scriptOptions) (*scripts, error) {
 		{&s.restore, "restore", joinKeyCount},
 		{&s.reap, "reap", reapKeyCount},
 		{&s.expire, "expire", expireKeyCount},
+		{&s.finish, "finish", expireKeyCount},
 		{&s.holders, "holders", oneKeyCount},
 		{&s.held, "held", oneKeyCount},
 		{&s.canary, "canary", oneKeyCount},

@@ -17,6 +17,7 @@ import (
 const (
 	seatField  = "p:"
 	stateField = "s:"
+	placeField = "w:"
 	// enteredField is of rooms of which webhooks tell.
 	enteredField = "j:"
 )
@@ -55,6 +56,8 @@ type roomReader struct {
 	snapshot *Snapshot
 	numbers  int      // fields that every room has, and that were read
 	states   []string // pairs of peer and state
+	places   map[string]Waiting
+	queue    []string // who waits, in order
 	entered  []string // pairs of peer and when it has joined, for webhooks
 	err      error
 }
@@ -73,6 +76,13 @@ func (d *roomReader) read(field, value string) {
 			if value != "" {
 				d.states = append(d.states, field[len(stateField):], value)
 			}
+		case placeField:
+			place, err := decodeWaiting(field[len(placeField):], value)
+			d.note(err)
+			if d.places == nil {
+				d.places = make(map[string]Waiting)
+			}
+			d.places[place.ID] = place
 		case enteredField:
 			d.entered = append(d.entered, field[len(enteredField):], value)
 		}
@@ -100,6 +110,10 @@ func (d *roomReader) read(field, value string) {
 		s.Spotlight = json.RawMessage(value)
 	case "hooks":
 		s.Hooks = value
+	case "rules":
+		const head = 4
+		parts := strings.Fields(value)
+		s.Rules, d.queue = strings.Join(parts[:min(head, len(parts))], " "), parts[min(head, len(parts)):]
 	case "properties":
 		var err error
 		s.Properties, err = decodeState(value)
@@ -129,6 +143,11 @@ func (d *roomReader) finish() error {
 			if m, known := of[d.entered[i]]; known {
 				members[m].Entered = d.entered[i+1]
 			}
+		}
+	}
+	for _, peer := range d.queue {
+		if place, ok := d.places[peer]; ok {
+			d.snapshot.Waiting = append(d.snapshot.Waiting, place)
 		}
 	}
 	slices.SortFunc(members, func(a, b Member) int { return cmp.Compare(a.Order, b.Order) })

@@ -141,6 +141,14 @@ func newEventBody(t Type) EventBody {
 		return new(RoomChanged)
 	case TypeControl:
 		return new(Controlling)
+	case TypeWaiting:
+		return new(Waiting)
+	case TypeSeated:
+		return new(Seated)
+	case TypeWaitingPeer:
+		return new(WaitingPeer)
+	case TypeGonePeer:
+		return new(GonePeer)
 	case TypeUndone:
 		return new(Undone)
 	case TypeCleared:
@@ -162,11 +170,11 @@ func newEventBody(t Type) EventBody {
 // AppendEventBody appends an event as it is written before its number is known: an object that begins with its type.
 // [AppendNumbered] makes the message of it.
 //
-// A [Resync] is the exception: it has its room and number within itself, and is whole already.
+// [Resync] and [Seated] are the exceptions: they have their room and number within themselves, and are whole already.
 func AppendEventBody(b []byte, room string, body EventBody) []byte {
 	e := encoder{b: slices.Grow(b, len(room)+eventSize(body))}
-	if resync, ok := body.(*Resync); ok {
-		room = resync.Room
+	if snapshot := snapshotOf(body); snapshot != nil {
+		room = snapshot.Room
 	}
 	e.begin(room, body.Type())
 	body.encode(&e)
@@ -183,10 +191,21 @@ func AppendNumbered(b []byte, seq int64, body []byte) []byte {
 
 // AppendEvent appends an event.
 func AppendEvent(b []byte, event Event) []byte {
-	if event.Seq == 0 || event.Body.Type() == TypeResync {
+	if event.Seq == 0 || snapshotOf(event.Body) != nil {
 		return AppendEventBody(b, event.Room, event.Body)
 	}
 	return AppendNumbered(b, event.Seq, AppendEventBody(nil, event.Room, event.Body))
+}
+
+// snapshotOf gives the snapshot of an event that is one; nil for others.
+func snapshotOf(body EventBody) *Snapshot {
+	switch m := body.(type) {
+	case *Resync:
+		return &m.Snapshot
+	case *Seated:
+		return &m.Snapshot
+	}
+	return nil
 }
 
 // eventSize guesses an event's length, to spare what carries data from growing step by step.
@@ -198,6 +217,8 @@ func eventSize(body EventBody) int {
 	case *Signaled:
 		return envelope + len(m.Data)
 	case *Resync:
+		return envelope + m.Snapshot.size()
+	case *Seated:
 		return envelope + m.Snapshot.size()
 	}
 	return envelope

@@ -90,6 +90,10 @@ type Snapshot struct {
 	Created int64
 	// Peers holds everybody by order, the receiver included.
 	Peers []Peer
+	// Queue holds those who wait for a seat, in order.
+	Queue []Waiter
+	// Waiting is the receiver's own place, where it has no seat but waits for one; the snapshot has no peers then.
+	Waiting *Waiting
 }
 
 // Peer is one seat in a room.
@@ -322,6 +326,22 @@ func (m *Snapshot) encodeState(e *encoder) {
 		e.close()
 	}
 	e.b = append(e.b, ']', ',')
+	if len(m.Queue) > 0 {
+		e.key("queue")
+		e.b = append(e.b, '[')
+		for i := range m.Queue {
+			if i > 0 {
+				e.b = append(e.b, ',')
+			}
+			e.open()
+			m.Queue[i].encode(e)
+			e.close()
+		}
+		e.b = append(e.b, ']', ',')
+	}
+	if m.Waiting != nil {
+		e.nested("waiting", m.Waiting.encode)
+	}
 }
 
 func (m *Snapshot) decode(f *fields) {
@@ -345,6 +365,15 @@ func (m *Snapshot) decode(f *fields) {
 		var peer Peer
 		peer.decode(f)
 		m.Peers = append(m.Peers, peer)
+	})
+	f.each("queue", func(f *fields) {
+		var waiter Waiter
+		waiter.decode(f)
+		m.Queue = append(m.Queue, waiter)
+	})
+	f.nested("waiting", func(f *fields) {
+		m.Waiting = new(Waiting)
+		m.Waiting.decode(f)
 	})
 }
 

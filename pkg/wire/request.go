@@ -87,6 +87,8 @@ type Join struct {
 	State Object
 	// Capacity is the number of seats of a room that this join creates; 0 leaves it to the policy.
 	Capacity int
+	// Wait takes a place in the queue where there is no seat, or a moderator has to let one in: the answer has [Snapshot].Waiting then.
+	Wait bool
 }
 
 // Leave gives a seat up. Answered by [Done].
@@ -139,7 +141,8 @@ type RoomChange struct {
 	Spotlight json.RawMessage
 }
 
-// Control mutes, unmutes or kicks one peer, or all but oneself when To is empty, or closes the room. Answered by [Controlled].
+// Control mutes, unmutes or kicks one peer, or all but oneself when To is empty, lets in or sends away one who waits, or all, or closes
+// the room. Answered by [Controlled].
 type Control struct {
 	Room   string
 	Action string
@@ -333,12 +336,14 @@ func (m *Join) decode(f *fields) {
 	m.Room = f.required("room", ValidRoom)
 	m.State = f.object("state")
 	m.Capacity = f.count("capacity", 1)
+	m.Wait = f.boolean("wait")
 }
 
 func (m *Join) encode(e *encoder) {
 	e.str("room", m.Room)
 	e.object("state", m.State)
 	e.count("capacity", int64(m.Capacity))
+	e.flag("wait", m.Wait)
 }
 
 func (m *Leave) decode(f *fields)  { m.Room = f.required("room", ValidRoom) }
@@ -463,7 +468,7 @@ func (m *RoomChange) encode(e *encoder) {
 func (m *Control) decode(f *fields) {
 	m.Room = f.required("room", ValidRoom)
 	f.need("action")
-	m.Action = f.word("action", ActionMute, ActionUnmute, ActionKick, ActionClose)
+	m.Action = f.word("action", ActionMute, ActionUnmute, ActionKick, ActionClose, ActionAdmit, ActionDeny)
 	m.Kind = f.word("kind", KindAudio, KindVideo)
 	m.To = f.optional("to", ValidID)
 	mutes := m.Action == ActionMute || m.Action == ActionUnmute

@@ -50,18 +50,22 @@ const (
 
 // Events, from server to client. Those of a room carry its name and the event's number.
 const (
-	TypeJoinedPeer Type = "joined-peer" // [JoinedPeer]
-	TypeLeftPeer   Type = "left-peer"   // [LeftPeer]
-	TypeAwayPeer   Type = "away-peer"   // [AwayPeer]
-	TypeBackPeer   Type = "back-peer"   // [BackPeer]
-	TypeMessage    Type = "message"     // [Message]: what somebody published
-	TypeUndone     Type = "undone"      // [Undone]: a kept message was taken back
-	TypeCleared    Type = "cleared"     // [Cleared]: all kept messages of a topic were taken back
-	TypeClosed     Type = "closed"      // [Closed]: the receiver's own seat was taken
-	TypeResync     Type = "resync"      // [Resync]: start over from this snapshot
-	TypeICE        Type = "ice"         // [ICE]: fresh ICE servers; of no room
-	TypeGoAway     Type = "goaway"      // [GoAway]: the gateway drains; of no room
-	TypeExpiring   Type = "expiring"    // [Expiring]: the token is about to expire; of no room
+	TypeJoinedPeer  Type = "joined-peer"  // [JoinedPeer]
+	TypeLeftPeer    Type = "left-peer"    // [LeftPeer]
+	TypeAwayPeer    Type = "away-peer"    // [AwayPeer]
+	TypeBackPeer    Type = "back-peer"    // [BackPeer]
+	TypeMessage     Type = "message"      // [Message]: what somebody published
+	TypeWaiting     Type = "waiting"      // [Waiting]: the receiver's own place in the queue
+	TypeSeated      Type = "seated"       // [Seated]: the receiver, who has waited, has a seat
+	TypeWaitingPeer Type = "waiting-peer" // [WaitingPeer]: somebody waits for a seat
+	TypeGonePeer    Type = "gone-peer"    // [GonePeer]: somebody waits no more
+	TypeUndone      Type = "undone"       // [Undone]: a kept message was taken back
+	TypeCleared     Type = "cleared"      // [Cleared]: all kept messages of a topic were taken back
+	TypeClosed      Type = "closed"       // [Closed]: the receiver's own seat was taken
+	TypeResync      Type = "resync"       // [Resync]: start over from this snapshot
+	TypeICE         Type = "ice"          // [ICE]: fresh ICE servers; of no room
+	TypeGoAway      Type = "goaway"       // [GoAway]: the gateway drains; of no room
+	TypeExpiring    Type = "expiring"     // [Expiring]: the token is about to expire; of no room
 	// TypeState [StateChanged], TypeSignal [Signaled], TypeRoom [RoomChanged] and TypeControl [Controlling] are events, too.
 )
 
@@ -74,7 +78,8 @@ var RequestTypes = []Type{
 // EventTypes lists every event.
 var EventTypes = []Type{
 	TypeJoinedPeer, TypeLeftPeer, TypeAwayPeer, TypeBackPeer, TypeState, TypeSignal, TypeMessage, TypeRoom, TypeControl,
-	TypeUndone, TypeCleared, TypeClosed, TypeResync, TypeICE, TypeGoAway, TypeExpiring,
+	TypeWaiting, TypeSeated, TypeWaitingPeer, TypeGonePeer, TypeUndone, TypeCleared, TypeClosed, TypeResync, TypeICE, TypeGoAway,
+	TypeExpiring,
 }
 
 // The topics of which messages can be kept for those who join later ([Publish]).
@@ -86,6 +91,12 @@ const (
 // KeptTopics lists them.
 var KeptTopics = []string{TopicChat, TopicWhiteboard}
 
+// Why somebody has to wait for a seat ([Waiting]).
+const (
+	WaitFull      = "full"      // every seat is taken
+	WaitModerated = "moderated" // a moderator has to let it in
+)
+
 // Why a peer left ([LeftPeer]) or a seat was closed ([Closed]).
 const (
 	ReasonLeft         = "left"
@@ -93,6 +104,7 @@ const (
 	ReasonKicked       = "kicked"
 	ReasonExpired      = "expired"
 	ReasonClosed       = "closed"
+	ReasonDenied       = "denied"   // who has waited to be let in was not
 	ReasonReplaced     = "replaced" // the same user came with another session, and the app gives it one seat
 )
 
@@ -100,6 +112,7 @@ const (
 const (
 	ResumeReplayed = "replayed" // the events that were missed follow, if there are any
 	ResumeResync   = "resync"   // a [Resync] follows
+	ResumeWaiting  = "waiting"  // the place in the queue is kept: a [Waiting] follows
 	ResumeGone     = "gone"     // the seat is no more: join again
 )
 
@@ -109,6 +122,8 @@ const (
 	ActionUnmute = "unmute"
 	ActionKick   = "kick"
 	ActionClose  = "close" // the room, for everybody
+	ActionAdmit  = "admit" // who waits for it in a moderated room
+	ActionDeny   = "deny"  // who waits
 	ActionMove   = "move"  // to another room: the app alone asks a peer for it
 
 	KindAudio = "audio"

@@ -17,7 +17,13 @@ local expired = 0
 for _, entry in ipairs(call('ZRANGEBYSCORE', away, '-inf', now, 'LIMIT', 0, ARGV[7])) do
   local room, peer = visit(entry)
   local seat = room and open('p:' .. peer)[7]
-  if not seat or seat:match('^%S+') ~= '-' then
+  local place = room and not seat and R.rules and call('HGET', ROOM, 'w:' .. peer)
+  if place and place:match('^%S+') == '-' then
+    --@ lobby
+    unqueue(peer, place, 'expired')
+    commit()
+    expired = expired + 1
+  elseif not seat or seat:match('^%S+') ~= '-' then
     call('ZREM', away, entry)
   else
     unseat(peer, seat, peer, head .. room .. middle .. peer .. tail)

@@ -7,8 +7,14 @@
 -- Caller: Store.Lose
 --@ open fence tell append commit shift let_go unseat time depart
 local seat = open('p:' .. PEER)[7]
-local refused = fence(seat)
+local place = not seat and R.rules and call('HGET', ROOM, 'w:' .. PEER)
+local refused = fence(seat or place)
 if refused then return {refused} end
-depart(PEER, seat, ARGV[7], ARGV[8])
+if place then
+  --@ lobby
+  lose_place(PEER, place)
+else
+  depart(PEER, seat, ARGV[7], ARGV[8])
+end
 commit()
 return {'ok', R.seq}

@@ -16,7 +16,13 @@ local reaped = 0
 for _, entry in ipairs(call('SRANDMEMBER', held, ARGV[7])) do
   local room, peer = visit(entry)
   local seat = room and open('p:' .. peer)[7]
-  if not seat or seat:match('^%S+') ~= NODE then
+  local place = room and not seat and R.rules and call('HGET', ROOM, 'w:' .. peer)
+  if place and place:match('^%S+') == NODE then
+    --@ lobby
+    lose_place(peer, place)
+    commit()
+    reaped = reaped + 1
+  elseif not seat or seat:match('^%S+') ~= NODE then
     let_go(NODE, entry) -- no seat, one that is gone, or another node's by now
   else
     depart(peer, seat, ARGV[12] .. room .. ARGV[13] .. peer .. ARGV[14], ARGV[9] .. room .. ARGV[10] .. peer .. ARGV[11])

@@ -5,7 +5,8 @@
 -- ARGV:  7 epoch, 8 number of the last event that the node has seen, 9 an epoch for a room that was lost, 10 to 16
 --        capacity, locked, presenter, spotlight, properties, created (ms), version of a room that has to be made again,
 --        17 how long the gate stays shut in ms, 18 and 19 the left-peer event, cut where the peer's id belongs,
---        20 whether Redis is known to have lost data (0/1), 21 the room's life, '' if webhooks tell nothing of it; then for each
+--        20 whether Redis is known to have lost data (0/1), 21 the room's life, '' if webhooks tell nothing of it, 22 its rules
+--        without who waits, see lobby; then for each
 --        seat peer, generation, order, grace, profile, state, joined-peer event, back-peer event, j:<peer>. A generation of ''
 --        is a seat that is being asked for: it is let alone.
 -- Returns {'ok', 1 if data was lost else 0, {the room}, {peer, status, ...}}; {'lapsed'}. A status is held,
@@ -20,14 +21,14 @@ if node[1] then return {'lapsed'} end
 if node[2] ~= '0' then gate_open(KEYS[8], node[2], ARGV[17]) end
 local got, lost = open('order', 'capacity'), 0
 local found, order_of_last, capacity = R.epoch, tonumber(got[7] or 0), tonumber(got[8] or ARGV[10])
-local to_put, ghosts, orders = survey(22)
+local to_put, ghosts, orders = survey(23)
 if found == of_epoch and since > R.seq then
   lost = 1
   rebirth(new_epoch, since)
 elseif not found then
   lost = 1
   if to_put == 1 then
-    make(new_epoch, since, ARGV[10], ARGV[15], ARGV[16], ARGV[11], ARGV[21])
+    make(new_epoch, since, ARGV[10], ARGV[15], ARGV[16], ARGV[11], ARGV[21], ARGV[22])
     for field, value in pairs({presenter = ARGV[12], spotlight = ARGV[13], properties = ARGV[14]}) do
       local n = #R.set
       if value ~= '' then R.set[n + 1], R.set[n + 2] = field, value end
@@ -37,7 +38,7 @@ end
 for _, g in ipairs(ghosts) do unseat(g[1], g[2], '-', ARGV[18] .. g[1] .. ARGV[19], to_put == 1) end
 
 local results, same, added = {}, lost == 0 and found == of_epoch, false -- same: the room is as it was
-for i = 22, #ARGV, 9 do
+for i = 23, #ARGV, 9 do
   local peer, generation, order, grace, profile, state, joined, back, entered = unpack(ARGV, i, i + 8)
   if generation ~= '' then
     local seat, status = call('HGET', ROOM, 'p:' .. peer), 'held'
@@ -64,7 +65,7 @@ end
 if same and added then -- so Redis has lost events: none of their numbers must come again
   lost = 1
   rebirth(new_epoch, since)
-elseif same and R.count == 0 then -- there were ghosts alone
+elseif same and R.count == 0 and not R.gone and not R.rules then -- there were ghosts alone
   --@ dissolve
 end
 commit()

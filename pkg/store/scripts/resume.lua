@@ -4,7 +4,8 @@
 -- ARGV:  7 epoch and 8 number of the last event that the peer has seen, 9 the back-peer event, 10 an epoch for when
 --        Redis turns out to have gone back in time, 11 whether all peers are asked for (0/1)
 -- Returns {'ok', 0, {the room}, last request, 0} when it is not known what was missed, and otherwise {'ok', 0, {the room, with
---         the own seat or all}, last request, 1, {records}}; {'not_member'}, {'superseded'}, {'lapsed'}
+--         the own seat or all}, last request, 1, {records}}; {'waiting', ...} as of join;
+--         {'not_member'}, {'superseded'}, {'lapsed'}
 -- Caller: Store.Resume
 --@ open tell append commit shift hold let_go take log missed
 local of_epoch, since = ARGV[7], tonumber(ARGV[8])
@@ -12,6 +13,15 @@ local most_lost = 1000000 -- a client's word alone must not use the numbers up: 
 
 if call('EXISTS', KEYS[7]) == 1 then return {'lapsed'} end
 local got = open('p:' .. PEER, 'r:' .. PEER)
+local place = not got[7] and R.rules and call('HGET', ROOM, 'w:' .. PEER)
+if place then
+  --@ look lobby
+  local refused = take_place(PEER, place)
+  if refused then return {refused} end
+  local answer = place_of(PEER)
+  commit()
+  return answer
+end
 if not got[7] then return {'not_member'} end
 if of_epoch == R.epoch and since > R.seq then -- before take, which may number an event
   --@ rebirth

@@ -1,4 +1,4 @@
--- room: changes the room's own fields, if its version is still the caller's, and tells everybody.
+-- room: changes the room's own fields, if its version is still the caller's, and tells everybody. Who waits is seated where that lets them.
 -- Takes effect once: the second one is answered as the first, or without a number with conflict.
 -- KEYS:  see the prelude
 -- ARGV:  7 version, 8 capacity or '', 9 locked (0/1) or '', 10 presenter, '-' for none, or '', 11 spotlight, null for
@@ -36,5 +36,10 @@ local n = #R.set
 if #ARGV >= 16 then R.set[n + 1], R.set[n + 2] = 'properties', properties end
 tell('room', '-', head .. new_version .. tail)
 took_effect(new_version)
+local seq = R.seq
+if R.rules and (capacity ~= '' or locked == '0') then
+  --@ shift lobby
+  call_next(capacity ~= '' and capacity or nil, locked ~= '' and locked or nil)
+end
 commit()
-return {'ok', R.seq, tonumber(new_version)}
+return {'ok', seq, tonumber(new_version)}

@@ -135,6 +135,8 @@ type RoomsConfig struct {
 	PerSession   int           `koanf:"per_session" default:"16" min:"1" max:"1024" doc:"Rooms that one session may be in at once."`
 	StateBytes   int           `koanf:"state_bytes" default:"4096" min:"2" max:"1048576" doc:"Greatest size of a peer's own state, in bytes of JSON."`
 	StateKeys    int           `koanf:"state_keys" default:"32" min:"1" max:"1024" doc:"Greatest number of keys in a peer's own state."`
+	Waiting      int           `koanf:"waiting" default:"100" min:"0" max:"1000" doc:"Clients that may wait for a seat of a full room, or to be let into a moderated one. An app's policy.waiting goes before it. See [protocol.md](protocol.md#waiting-for-a-seat)."`
+	Keep         time.Duration `koanf:"keep" default:"0s" min:"0s" max:"720h" doc:"How long a room stays when its last peer has left, with its chat and its settings. An app's policy.keep goes before it."`
 	ChatLength   int           `koanf:"chat_length" default:"100" min:"1" max:"10000" doc:"Messages of a room's chat that are kept for those who join later. See [protocol.md](protocol.md#history)."`
 	Whiteboard   int           `koanf:"whiteboard_length" default:"2000" min:"1" max:"100000" doc:"Strokes of a room's whiteboard that are kept for those who join later."`
 	HistoryBytes int           `koanf:"history_bytes" default:"262144" min:"1024" max:"16777216" doc:"Greatest size of what is kept of a room's chat, and of its whiteboard, in bytes: the oldest goes."`

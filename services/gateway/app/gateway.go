@@ -252,7 +252,7 @@ func (g *Gateway) openRooms(registry *prometheus.Registry) (err error) {
 	if g.rooms, err = room.New(room.Options{
 		Store: g.store, Node: g.node, Capacity: c.Rooms.Capacity, MaxCapacity: c.Rooms.MaxCapacity,
 		PerSession: c.Rooms.PerSession, StateKeys: c.Rooms.StateKeys, StateBytes: c.Rooms.StateBytes,
-		ChatLength: c.Rooms.ChatLength, WhiteboardLength: c.Rooms.Whiteboard, HistoryBytes: c.Rooms.HistoryBytes,
+		Waiting: c.Rooms.Waiting, Keep: c.Rooms.Keep, ChatLength: c.Rooms.ChatLength, WhiteboardLength: c.Rooms.Whiteboard, HistoryBytes: c.Rooms.HistoryBytes,
 		Logger: g.calm, Registerer: registry,
 	}); err != nil {
 		return err

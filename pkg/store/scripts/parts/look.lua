@@ -2,7 +2,7 @@
 
 -- Reads the room, as pairs of field and value.
 local function look()
-  local names = {'epoch', 'seq', 'capacity', 'count', 'version', 'locked', 'presenter', 'spotlight', 'properties', 'created', 'hooks'}
+  local names = {'epoch', 'seq', 'capacity', 'count', 'version', 'locked', 'presenter', 'spotlight', 'properties', 'created', 'hooks', 'rules'}
   local pairs_of, values = {}, call('HMGET', ROOM, unpack(names))
   for i, value in ipairs(values) do
     if value then

@@ -1,0 +1,125 @@
+-- Part of the scripts that deal with who waits, and a piece of unseat, after tell and shift, and where seats are given up let_go.
+-- The room's field `rules` is "<ms that it stays when it is empty> <1 if the next peer becomes the presenter> <1 if moderators admit>
+-- <most who may wait>", and then who waits, in order. w:<peer> is "<node> 0 <status> <generation> <grace in ms> <f or m> <length of the
+-- profile> <of the state> <of the head> <profile><state><head><tail>": m waits to be admitted, f for a seat; head and tail are its
+-- joined-peer event, cut where the order belongs. Who waits is in the held set of its node, or in the away set, as a seat is.
+
+local function queue_of()
+  if not R.rules then return '0 0 0 0', {} end
+  local head, rest = R.rules:match('^(%S+ %S+ %S+ %S+)(.*)$')
+  local queue = {}
+  for peer in rest:gmatch('%S+') do queue[#queue + 1] = peer end
+  return head, queue
+end
+
+-- Has a node alone learn something, without a number: an event of a kind for one of its peers, or '*'.
+local function post(node, kind, peer, more)
+  local list = R.posts[node] or {}
+  list[#list + 1] = '1v ' .. R.epoch .. ' ' .. ('%d'):format(R.seq) .. ' ' .. NAME .. ' ' .. kind .. ' ' .. peer .. ' - - {"type":"' .. kind .. '"' .. more .. '}'
+  R.posts[node] = list
+end
+
+-- Writes who waits, and has the nodes learn of it.
+local function requeue(head, queue)
+  R.rules = head
+  if queue[1] then
+    R.rules = head .. ' ' .. table.concat(queue, ' ')
+    local places, nodes = {}, {}
+    for i, peer in ipairs(queue) do
+      local node, why = call('HGET', ROOM, 'w:' .. peer):match('^(%S+) %S+ %S+ %S+ %S+ (%S)')
+      places[i], nodes[node] = peer .. ':' .. why, true
+    end
+    nodes['-'] = nil
+    for node in pairs(nodes) do post(node, 'queue', '*', ',"peers":"' .. table.concat(places, ' ') .. '"') end
+  elseif head:find('^0 0 0 ') then
+    R.rules = false -- what is as everywhere costs nothing from now on
+    return call('HDEL', ROOM, 'rules')
+  end
+  call('HSET', ROOM, 'rules', R.rules)
+end
+
+-- Seats those who wait for it, in order, as long as there are seats, and the room is not locked. Reports whether the room stays though
+-- nobody has a seat. `capacity` and `locked` are what they are about to be, or nil.
+local function call_next(capacity, locked)
+  local head, queue = queue_of()
+  local got = call('HMGET', ROOM, 'capacity', 'order', 'locked')
+  local left, order, most = {}, tonumber(got[2] or 0), tonumber(capacity or got[1])
+  local open_door = (locked or got[3]) ~= '1'
+  for _, peer in ipairs(queue) do
+    local record = open_door and R.count < most and call('HGET', ROOM, 'w:' .. peer) or ''
+    local node, status, generation, grace, why, a, b, c, at = record:match('^(%S+) %S+ (%S) (%S+) (%S+) (%S) (%d+) (%d+) (%d+) ()')
+    if status ~= 'c' or why ~= 'f' then
+      left[#left + 1] = peer
+    else
+      local state = at + a
+      local body, set, n, entered, profile = state + b, R.set, #R.set, nil, record:sub(at, state - 1)
+      order, R.count = order + 1, R.count + 1
+      call('HDEL', ROOM, 'w:' .. peer)
+      set[n + 1], set[n + 2], set[n + 3] = 'order', order, 'p:' .. peer
+      set[n + 4] = node .. ' ' .. order .. ' c ' .. generation .. ' ' .. grace .. ' ' .. profile
+      if b ~= '0' then set[n + 5], set[n + 6] = 's:' .. peer, record:sub(state, body - 1) end
+      shift(node, 1)
+      tell('joined-peer', peer, record:sub(body, body + c - 1) .. order .. record:sub(body + c))
+      if R.out then
+        --@ entered
+      end
+      post(node, 'admitted', peer, '')
+    end
+  end
+  if #left < #queue then requeue(head, left) end
+  local stays = head:match('^%d+')
+  if R.count > 0 then return true end
+  if stays ~= '0' then
+    --@ retain
+  end
+  return left[1] ~= nil or stays ~= '0'
+end
+
+-- Takes who waits out of the queue, and tells the room, whose end it may be.
+local function unqueue(peer, record, reason)
+  local node = record:match('^%S+')
+  call('HDEL', ROOM, 'w:' .. peer)
+  if node == '-' then call('ZREM', AWAY, NAME .. ' ' .. peer) else let_go(node, NAME .. ' ' .. peer) end
+  local head, queue = queue_of()
+  for i, other in ipairs(queue) do
+    if other == peer then table.remove(queue, i) break end
+  end
+  requeue(head, queue)
+  tell('gone-peer', '-', '{"type":"gone-peer","room":"' .. NAME:match('/(.*)') .. '","peer":"' .. peer .. '","reason":"' .. reason .. '"}')
+  if R.count == 0 and not queue[1] and head:match('^%d+') == '0' then
+    --@ dissolve
+  end
+end
+
+-- Ends a connection's hold on a place: it is kept, away, for the grace, as a seat is.
+local function lose_place(peer, record)
+  local node, generation, grace, rest = record:match('^(%S+) %S+ %S+ (%S+) (%S+) (.*)$')
+  if grace == '0' then return unqueue(peer, record, 'disconnected') end
+  local entry, time = NAME .. ' ' .. peer, call('TIME')
+  let_go(node, entry)
+  call('HSET', ROOM, 'w:' .. peer, '- 0 a ' .. generation .. ' ' .. grace .. ' ' .. rest)
+  call('ZADD', AWAY, ('%d'):format(time[1] * 1000 + math.floor(time[2] / 1000) + grace), entry)
+end
+
+-- Gives a place to the calling connection, as take does with a seat. Returns nil or the status of a refusal.
+local function take_place(peer, record)
+  local node, status, old, rest = record:match('^(%S+) %S+ (%S+) (%S+) (.*)$')
+  if node == NODE and old == GENERATION then return end
+  if tonumber(old) > tonumber(GENERATION) or status == 'c' and old == GENERATION then return 'superseded' end
+  if status == 'a' then call('ZREM', AWAY, NAME .. ' ' .. peer) else let_go(node, NAME .. ' ' .. peer) end
+  call('HSET', ROOM, 'w:' .. peer, NODE .. ' 0 c ' .. GENERATION .. ' ' .. rest)
+  hold(peer)
+  if node ~= NODE and status ~= 'a' then post(node, 'fenced', peer, ',"generation":' .. GENERATION) end
+  call_next()
+end
+
+-- The answer for who waits: its place, and why.
+local function place_of(peer)
+  local _, queue = queue_of()
+  for i, other in ipairs(queue) do
+    if other == peer then
+      return {'waiting', 0, look(), i, #queue, (call('HGET', ROOM, 'w:' .. peer):match('^%S+ %S+ %S+ %S+ %S+ (%S)'))}
+    end
+  end
+  return {'waiting', 0, look(), 0, #queue, 'f'} -- it has been seated this moment, and its node learns of that
+end
