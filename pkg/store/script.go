@@ -6,8 +6,10 @@ import (
 	"embed"
 	"encoding/hex"
 	"fmt"
+	"io/fs"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -121,13 +123,43 @@ var arguments = map[string]string{
 // partMark begins a line that stands for parts, whose names follow.
 const partMark = "--@ "
 
-// render puts the prelude in front of a script, and its parts where it names them.
-func (o scriptOptions) render(name string) (string, error) {
+// bare are the texts of all scripts before the options are filled in, by name: made once in a process.
+var bare = sync.OnceValues(func() (map[string]string, error) {
+	entries, err := scriptFiles.ReadDir("scripts")
+	if err != nil {
+		return nil, err
+	}
+	texts := make(map[string]string)
+	for _, entry := range entries {
+		if name, ok := strings.CutSuffix(entry.Name(), ".lua"); ok {
+			if texts[name], err = assemble(name); err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+		}
+	}
+	return texts, nil
+})
+
+// assemble puts the prelude in front of a script, and its parts where it names them.
+func assemble(name string) (string, error) {
 	var b strings.Builder
 	for _, file := range []string{"parts/prelude", name} {
 		if err := include(&b, file); err != nil {
 			return "", err
 		}
+	}
+	return withArguments(b.String()), nil
+}
+
+// render fills the options into a script.
+func (o scriptOptions) render(name string) (string, error) {
+	texts, err := bare()
+	if err != nil {
+		return "", err
+	}
+	text, ok := texts[name]
+	if !ok {
+		return "", fs.ErrNotExist
 	}
 	publish := "PUBLISH"
 	if o.sharded {
@@ -139,7 +171,7 @@ func (o scriptOptions) render(name string) (string, error) {
 		"@OUTBOX_LENGTH@", strconv.Itoa(o.outboxLength),
 		"@WINDOWS@", strconv.FormatInt(2*o.resumeWindow.Milliseconds(), 10),
 		"@WINDOW@", strconv.FormatInt(o.resumeWindow.Milliseconds(), 10),
-	).Replace(withArguments(b.String())), nil
+	).Replace(text), nil
 }
 
 // withArguments puts arguments in place of their names, which are whole words. A regular expression took most of the time in which a store
@@ -183,9 +215,13 @@ func include(b *strings.Builder, file string) error {
 		return err
 	}
 	for line := range strings.Lines(string(text)) {
-		parts, ok := strings.CutPrefix(strings.TrimSpace(line), partMark)
+		line = strings.TrimSpace(line)
+		parts, ok := strings.CutPrefix(line, partMark)
 		if !ok {
-			b.WriteString(line)
+			if line != "" && !strings.HasPrefix(line, "--") { // a server keeps, and the embedded one reads, what is no code
+				b.WriteString(line)
+				b.WriteByte('\n')
+			}
 			continue
 		}
 		for part := range strings.FieldsSeq(parts) {
@@ -197,11 +233,21 @@ func include(b *strings.Builder, file string) error {
 	return nil
 }
 
-// load puts every script into one server's script cache.
+// load puts every script into one server's script cache that it lacks.
 func (s *scripts) load(ctx context.Context, client *redis.Client) error {
-	_, err := client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-		for _, script := range s.all {
-			pipe.ScriptLoad(ctx, script.text)
+	hashes := make([]string, len(s.all))
+	for i, script := range s.all {
+		hashes[i], _ = script.sha.(string)
+	}
+	there, err := client.ScriptExists(ctx, hashes...).Result()
+	if err != nil {
+		return err
+	}
+	_, err = client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		for i, script := range s.all {
+			if i >= len(there) || !there[i] {
+				pipe.ScriptLoad(ctx, script.text)
+			}
 		}
 		return nil
 	})
