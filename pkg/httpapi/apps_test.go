@@ -73,7 +73,7 @@ func TestKeys(t *testing.T) {
 	require.Equal(t, auth.Permissions{Publish: true, Moderate: true}, can)
 	_, ok = identity.Room("elsewhere")
 	require.False(t, ok)
-	s.ask(t, made.Key, "POST", "/v1/apps/nova/tokens", `{"user":"ann","key":"other"}`).problem(409, wire.CodeConflict)
+	s.ask(t, made.Key, "POST", "/v1/apps/nova/tokens", `{"user":"ann","key":"other","rooms":[{"room":"*"}]}`).problem(409, wire.CodeConflict)
 
 	for _, path := range []string{"/v1/apps/nova", "/v1/apps/nova/keys", "/v1/apps/nova/api-keys"} {
 		text := string(s.ask(t, operatorKey, "GET", path, "").ok(200, nil).body)

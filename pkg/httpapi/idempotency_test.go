@@ -89,7 +89,7 @@ func TestIdempotencyAtOnce(t *testing.T) {
 func TestAnswersAreSealed(t *testing.T) {
 	s := start(t, nil)
 	var minted struct{ Token string }
-	s.ask(t, acmeKey, "POST", "/v1/apps/acme/tokens", `{"user":"ann"}`, "Idempotency-Key", "secret-name").ok(201, &minted)
+	s.ask(t, acmeKey, "POST", "/v1/apps/acme/tokens", `{"user":"ann","rooms":[{"room":"*"}]}`, "Idempotency-Key", "secret-name").ok(201, &minted)
 	require.NotEmpty(t, minted.Token)
 	keys, err := s.redis.Do("KEYS", "sb:answer:*")
 	require.NoError(t, err)
@@ -106,7 +106,7 @@ func TestAnswersAreSealed(t *testing.T) {
 	// What cannot be opened is not carried out once more.
 	_, err = s.redis.Do("SET", name, strings.Repeat("x", 100))
 	require.NoError(t, err)
-	s.ask(t, acmeKey, "POST", "/v1/apps/acme/tokens", `{"user":"ann"}`, "Idempotency-Key", "secret-name").problem(409, wire.CodeOutcomeUnknown)
+	s.ask(t, acmeKey, "POST", "/v1/apps/acme/tokens", `{"user":"ann","rooms":[{"room":"*"}]}`, "Idempotency-Key", "secret-name").problem(409, wire.CodeOutcomeUnknown)
 }
 
 // When Redis does not answer, nothing is carried out, and the problem says so; afterwards the same name works.

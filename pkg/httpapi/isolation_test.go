@@ -55,7 +55,7 @@ func TestIsolation(t *testing.T) {
 	s.ask(t, umbraKey, "POST", "/v1/apps/umbra/rooms", `{"room":"secret","properties":{"x":"hush"}}`).ok(201, nil)
 	bodies := map[string]string{
 		"create-room": `{"room":"lobby"}`, "update-room": `{"locked":true,"version":1}`, "post-to-room": `{"data":1}`, "post-to-user": `{"data":1}`,
-		"post-to-app": `{"data":1}`, "create-token": `{"user":"ann"}`, "mute-member": `{"kind":"audio"}`, "unmute-member": `{"kind":"audio"}`,
+		"post-to-app": `{"data":1}`, "create-token": `{"user":"ann","rooms":[{"room":"*"}]}`, "mute-member": `{"kind":"audio"}`, "unmute-member": `{"kind":"audio"}`,
 		"update-app": `{"disabled":true}`, "create-key": `{}`, "create-api-key": `{"can":"admin"}`, "replay-dead-letters": `{}`,
 		"mute-all": `{"kind":"audio"}`, "unmute-all": `{"kind":"audio"}`, "move-member": `{"room":"secret"}`,
 	}

@@ -50,7 +50,7 @@ type createTokenInput struct {
 	Body struct {
 		User      string       `json:"user" minLength:"1" maxLength:"128" doc:"The app's own id of the user."`
 		Name      string       `json:"name,omitempty" maxLength:"128" doc:"What others see as the user's name."`
-		Rooms     []TokenGrant `json:"rooms,omitempty" maxItems:"64" doc:"What the user may do where. Absent: publish in every room."`
+		Rooms     []TokenGrant `json:"rooms" minItems:"1" maxItems:"64" nullable:"false" doc:"Where the user may go, and what the user may do there."`
 		ExpiresIn int          `json:"expiresIn,omitempty" minimum:"1" maximum:"86400" default:"600" doc:"For how many seconds it is good. The connection ends with it, unless it is refreshed."`
 		Key       string       `json:"key,omitempty" maxLength:"128" doc:"The id of the key to sign with."`
 	}

@@ -1,7 +1,6 @@
 package app_test
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -21,6 +20,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/signalbox-rtc/signalbox/pkg/client"
+	"github.com/signalbox-rtc/signalbox/pkg/wire"
 	"github.com/signalbox-rtc/signalbox/services/gateway/app"
 )
 
@@ -33,6 +34,7 @@ func apiConfig(name string, redis backend) *app.Config {
 	config.API.Address = "127.0.0.1:0"
 	config.API.Keys = []app.APIKey{{ID: "root", Secret: apiKey, Can: "admin"}}
 	config.API.Timeout = patience
+	config.API.RequestsPerSecond, config.API.RequestsBurst = 100_000, 100_000 // tests ask until something has happened
 	return config
 }
 
@@ -186,11 +188,72 @@ func writePEM(t *testing.T, path, kind string, der []byte) string {
 	return path
 }
 
-// untilRoster waits until a gateway sees so many.
-func untilRoster(ctx context.Context, tb testing.TB, g *gateway, nodes int) {
-	tb.Helper()
-	require.Eventually(tb, func() bool {
-		var list struct{ Nodes []struct{ Name string } }
-		return ctx.Err() != nil || callAPI(tb, g, "GET", "/v1/nodes", "", &list) == http.StatusOK && len(list.Nodes) == nodes
-	}, patience, 20*time.Millisecond)
+// Whichever gateway is asked, the API acts in the whole cluster: an app that is made by one is known to the other, and clients of
+// both get what either is asked to do. Numbers of answers and events agree.
+func TestAPIActsInTheWholeCluster(t *testing.T) {
+	onBoth(t, func(t *testing.T, redis backend) {
+		gateways := startGateways(t, 2, redis, func(c *app.Config) { *c = *apiConfig(c.Node.Name, redis) })
+		one, two := gateways[0], gateways[1]
+		for _, g := range gateways {
+			require.NoError(t, g.WaitReady(t.Context()))
+		}
+		require.Equal(t, 201, callAPI(t, one, "POST", "/v1/apps", `{"id":"nova","policy":{"capacity":3}}`, nil))
+		require.Equal(t, 201, callAPI(t, one, "POST", "/v1/apps/nova/keys", `{"id":"k1"}`, nil))
+		token := func(user string) func(*client.Options) {
+			var minted struct{ Token string }
+			until(t, func() bool { // the other one learns of the app and its key within moments
+				return callAPI(t, two, "POST", "/v1/apps/nova/tokens", `{"user":"`+user+`","rooms":[{"room":"*"}]}`, &minted) == 201
+			}, "a token")
+			return func(o *client.Options) { o.App, o.Name, o.Token = "", "", minted.Token }
+		}
+		require.Equal(t, 201, callAPI(t, two, "POST", "/v1/apps/nova/rooms", `{"room":"a","properties":{"x":1}}`, nil))
+		ann, ben := connect(t, one, "", token("ann")), connect(t, two, "", token("ben"))
+		snapshot := ann.mustJoin(t, "a")
+		require.Equal(t, 3, snapshot.Capacity)
+		require.JSONEq(t, "1", string(snapshot.Properties["x"]))
+		ben.mustJoin(t, "a")
+
+		var posted struct{ Seq int64 }
+		require.Equal(t, 200, callAPI(t, two, "POST", "/v1/apps/nova/rooms/a/messages", `{"topic":"news","data":"hello"}`, &posted))
+		for _, p := range []*peer{ann, ben} {
+			message := p.await(t, wire.TypeMessage)
+			require.Equal(t, posted.Seq, message.Seq)
+			require.Empty(t, message.Body.(*wire.Message).From)
+		}
+		var affected struct {
+			Seq      int64
+			Affected int
+		}
+		require.Equal(t, 200, callAPI(t, one, "POST", "/v1/apps/nova/rooms/a/members/"+ben.id()+"/kick", "", &affected))
+		require.Equal(t, 1, affected.Affected)
+		require.Equal(t, wire.ReasonKicked, ben.await(t, wire.TypeClosed).Body.(*wire.Closed).Reason)
+		left := ann.await(t, wire.TypeLeftPeer)
+		require.Equal(t, affected.Seq, left.Seq)
+
+		require.Equal(t, 204, callAPI(t, two, "POST", "/v1/apps/nova/users/ann/revoke", "", nil))
+		require.Equal(t, wire.CloseRevoked, closeCode(t, ann))
+	})
+}
+
+// A gateway that is told to drain, by whichever one is asked, ends in order; the others stay.
+func TestAPIDrains(t *testing.T) {
+	redis := singleRedis(t)
+	gateways := startGateways(t, 2, redis, func(c *app.Config) { *c = *apiConfig(c.Node.Name, redis) })
+	for _, g := range gateways {
+		require.NoError(t, g.WaitReady(t.Context()))
+	}
+	var list struct {
+		Nodes []struct{ Node, Name string }
+	}
+	until(t, func() bool {
+		return callAPI(t, gateways[0], "GET", "/v1/nodes", "", &list) == 200 && len(list.Nodes) == 2
+	}, "two gateways on the roster")
+	require.Equal(t, gateways[1].Name(), list.Nodes[1].Name)
+	client := connect(t, gateways[1], "ann")
+	require.Equal(t, 202, callAPI(t, gateways[0], "POST", "/v1/nodes/"+list.Nodes[1].Node+"/drain", "", nil))
+	require.Equal(t, wire.CloseMoved, closeCode(t, client))
+	until(t, func() bool {
+		return callAPI(t, gateways[0], "GET", "/v1/nodes", "", &list) == 200 && len(list.Nodes) == 1
+	}, "one of them to be gone")
+	require.Equal(t, gateways[0].Name(), list.Nodes[0].Name)
 }
