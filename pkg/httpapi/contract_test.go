@@ -362,7 +362,7 @@ func TestContract(t *testing.T) {
 			carriedOut++
 		}
 	}
-	require.Greater(t, carriedOut, len(calls)*3/4, "hardly anything was carried out, so hardly anything was seen: %v", seen)
+	require.Greater(t, carriedOut, len(calls)/2, "hardly anything was carried out, so hardly anything was seen: %v", seen)
 	require.Empty(t, s.log.lines(t, "a request to the server API failed"))
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/signalbox-rtc/signalbox/pkg/auth"
 	"github.com/signalbox-rtc/signalbox/pkg/store"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
@@ -114,7 +115,7 @@ func (a *API) roomOperations() {
 	}, a.listRooms)
 	register(a, operation{
 		id: "create-room", method: http.MethodPost, path: "/apps/{app}/rooms", tag: "rooms", need: Write, status: http.StatusCreated,
-		summary: "Make a room", text: "Before anybody joins it. It stays when the last member leaves, until it is closed or somebody has been in it.",
+		summary: "Make a room", text: "Before anybody joins it. It stays for a while when nobody has a seat in it, as keep says, and ends with its lifetime.",
 		codes: []wire.Code{wire.CodeConflict, wire.CodeLimit},
 	}, a.createRoom)
 	register(a, operation{
@@ -171,6 +172,8 @@ type createRoomInput struct {
 		Capacity   int                        `json:"capacity,omitempty" minimum:"1" maximum:"10000" doc:"How many seats it has. Absent: as the app's policy says."`
 		Locked     bool                       `json:"locked,omitempty" doc:"Whether only moderators may join."`
 		Properties map[string]json.RawMessage `json:"properties,omitempty" doc:"What the app notes with the room: any JSON by names of A-Z a-z 0-9 . _ ~ -"`
+		Lifetime   int                        `json:"lifetime,omitempty" minimum:"1" maximum:"2592000" doc:"For how many seconds it may last: then it is closed for everybody. Absent: without an end of its own."`
+		Keep       int                        `json:"keep,omitempty" minimum:"1" maximum:"2592000" doc:"For how many seconds it stays when nobody has a seat in it, from the beginning on. Absent: as the app's policy says, and before anybody joins it 10 minutes."`
 	}
 }
 
@@ -185,6 +188,7 @@ func (a *API) createRoom(ctx context.Context, in *createRoomInput) (*createRoomO
 	if err != nil {
 		return nil, err
 	}
+	rules := a.rules(in)
 	capacity := cmp.Or(in.Body.Capacity, usual)
 	if capacity > most {
 		return nil, overCapacity(most)
@@ -196,7 +200,8 @@ func (a *API) createRoom(ctx context.Context, in *createRoomInput) (*createRoomO
 	defer cancel()
 	snapshot, err := a.opts.Rooms.Create(ctx, store.CreateRoom{
 		Room: store.Room{App: in.App, Name: in.Body.Room}, Capacity: capacity, Locked: in.Body.Locked, Properties: in.Body.Properties,
-		Hooks: a.opts.Hooks != nil && a.opts.Hooks(in.App, in.Body.Room),
+		Hooks: a.opts.Hooks != nil && a.opts.Hooks(in.App, in.Body.Room), Rules: rules,
+		Lifetime: time.Duration(in.Body.Lifetime) * time.Second,
 	})
 	if err != nil {
 		return nil, err
@@ -204,6 +209,22 @@ func (a *API) createRoom(ctx context.Context, in *createRoomInput) (*createRoomO
 	return &createRoomOutput{
 		Location: prefix + "/apps/" + in.App + "/rooms/" + in.Body.Room, ETag: tagOf(snapshot).String(), Body: roomOf(snapshot),
 	}, nil
+}
+
+// unusedKeep is how long a room stays that nobody has joined, where nothing else is said.
+const unusedKeep = 10 * time.Minute
+
+// rules gives what a new room has of its policy. A room that is made before anybody joins it has to stay for a while.
+func (a *API) rules(in *createRoomInput) store.Rules {
+	policy, _ := a.opts.Apps.PolicyFor(in.App, in.Body.Room)
+	rules := store.Rules{
+		Keep: time.Duration(in.Body.Keep) * time.Second, Succession: policy.Succession == auth.SuccessionNext,
+		Moderated: policy.Moderated == auth.On, Waiting: cmp.Or(policy.Waiting, a.opts.Waiting),
+	}
+	if rules.Keep == 0 {
+		rules.Keep = cmp.Or(max(time.Duration(policy.Keep), 0), a.opts.Keep, unusedKeep)
+	}
+	return rules
 }
 
 // seats gives how many seats a new room of the name has if nothing is said, and how many it can have.
