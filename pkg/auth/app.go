@@ -38,6 +38,8 @@ type App struct {
 	// MaxLifetime is the greatest time from a token's iat (or from now, if it has none) to its exp, and how long an
 	// anonymous identity is good for; 0 is [Options.MaxLifetime].
 	MaxLifetime Duration `koanf:"max_lifetime" yaml:"max_lifetime" json:"max_lifetime,omitzero"`
+	// JWKS is where the app publishes further keys.
+	JWKS JWKS `koanf:"jwks" yaml:"jwks,omitempty" json:"jwks,omitzero"`
 	// Webhooks are where the app's backend is told of what happens in its rooms.
 	Webhooks []Webhook `koanf:"webhooks" yaml:"webhooks,omitempty" json:"webhooks,omitempty"`
 	// APIKeys let the app's backend use the server API.
@@ -57,6 +59,7 @@ type app struct {
 	source          App
 	id              string
 	keys            map[string]*verifyKey // by kid
+	jwks            *keySet               // nil if it publishes none
 	origins         *originSet
 	originList      []string // as configured
 	anonymous       bool
@@ -103,7 +106,7 @@ func (a *App) compile(opts *Options) (*app, error) {
 	if a.MaxLifetime < 0 {
 		fail(errors.New("max_lifetime is negative"))
 	}
-	if len(a.Keys) == 0 && !a.Anonymous && !opts.mayLackKeys {
+	if len(a.Keys) == 0 && a.JWKS.URL == "" && !a.Anonymous && !opts.mayLackKeys {
 		fail(errors.New("there is no key and anonymous is off: nobody could connect"))
 	}
 
@@ -136,6 +139,7 @@ func (a *App) compile(opts *Options) (*app, error) {
 	fail(err)
 	out.policies, err = a.compilePolicies(opts.MaxCapacity)
 	fail(err)
+	fail(a.JWKS.validate(opts.Loopback))
 	fail(a.validateServices())
 	for i := range a.Keys {
 		key := &a.Keys[i]
@@ -148,6 +152,9 @@ func (a *App) compile(opts *Options) (*app, error) {
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
+	}
+	if a.JWKS.URL != "" && opts.fetcher != nil {
+		out.jwks = opts.fetcher.set(a, opts)
 	}
 	return out, nil
 }
@@ -189,12 +196,15 @@ func (a *app) give(id *Identity) *Identity {
 }
 
 // key chooses the key by the token's kid, which is bound to the app: another app's key of the same id is never seen.
-func (a *app) key(kid string, named bool) (*verifyKey, bool) {
+func (a *app) key(kid string, named bool, nudge func()) (*verifyKey, bool) {
 	if named {
 		key, ok := a.keys[kid]
+		if !ok && a.jwks != nil && validKeyID(kid) {
+			return a.jwks.lookup(kid, nudge)
+		}
 		return key, ok
 	}
-	if len(a.keys) != 1 {
+	if len(a.keys) != 1 || a.jwks != nil {
 		return nil, false
 	}
 	for _, key := range a.keys {

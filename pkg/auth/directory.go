@@ -2,12 +2,12 @@ package auth
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -56,6 +56,7 @@ func NewDirectory(opts Options) (*Directory, error) {
 	if err := d.opts.validate(); err != nil {
 		return nil, err
 	}
+	d.opts.fetcher = newFetcher(&d.opts)
 	configured, err := d.compile(opts.Apps, nil)
 	if err != nil {
 		return nil, err
@@ -64,6 +65,12 @@ func NewDirectory(opts Options) (*Directory, error) {
 	d.configured, d.metrics = configured, newDirectoryMetrics(opts.Registerer)
 	d.swap()
 	return d, nil
+}
+
+// Run keeps the keys that apps publish fresh, until ctx ends. Without it none are known.
+func (d *Directory) Run(ctx context.Context) error {
+	d.opts.fetcher.run(ctx)
+	return nil
 }
 
 // Configure takes the configuration's apps in place of those before. If anything is wrong with one of them, all stay as they
@@ -267,10 +274,11 @@ func (d *Directory) swap() {
 		refused++
 		if !m.logged {
 			m.logged = true
-			d.opts.Logger.Error("a managed app is left out", "app", id, "error", strings.ReplaceAll(m.reason.Error(), "\n", "; "))
+			d.opts.Logger.Error("a managed app is left out", "app", id, "error", oneLine(m.reason))
 		}
 	}
 	before := d.current.Swap(newVerifier(&d.opts, apps))
+	d.opts.fetcher.keep(apps)
 	d.metrics.configured.Set(float64(len(d.configured)))
 	d.metrics.managed.Set(float64(taken))
 	d.metrics.refused.Set(float64(refused))

@@ -36,6 +36,7 @@ func wholeApp() auth.App {
 			Succession: auth.SuccessionNext, Spotlight: auth.Off, History: 20, Keep: auth.Duration(time.Hour), Webhooks: auth.On, Waiting: 5,
 		}}},
 		Audience: "here", Issuer: "there", MaxLifetime: auth.Duration(2 * time.Hour),
+		JWKS:     auth.JWKS{URL: "https://a.example/jwks", Interval: auth.Duration(time.Hour)},
 		Webhooks: []auth.Webhook{{ID: "w", URL: "https://a.example/hook", Secrets: []auth.Secret{webhookSecret}, Events: []string{"room.full"}, Rooms: "a*"}},
 		APIKeys:  []auth.APIKey{{ID: "backend", Hash: auth.HashAPIKey("s3cret"), Can: []string{auth.APIWrite}}},
 	}

@@ -66,21 +66,26 @@ func (k *Key) compile(a *App, opts *Options) (*verifyKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("key %q: %w", k.ID, err)
 	}
+	return newVerifyKey(k.Algorithm, material, a.Audience, a.Issuer, opts), nil
+}
+
+// newVerifyKey makes a key ready whose material is for the algorithm.
+func newVerifyKey(algorithm string, material any, audience, issuer string, opts *Options) *verifyKey {
 	options := []jwt.ParserOption{
-		jwt.WithValidMethods([]string{k.Algorithm}),
+		jwt.WithValidMethods([]string{algorithm}),
 		jwt.WithStrictDecoding(),
 		jwt.WithTimeFunc(opts.Now),
 		jwt.WithLeeway(opts.Leeway),
 		jwt.WithExpirationRequired(),
 		jwt.WithIssuedAt(),
 	}
-	if a.Audience != "" {
-		options = append(options, jwt.WithAudience(a.Audience))
+	if audience != "" {
+		options = append(options, jwt.WithAudience(audience))
 	}
-	if a.Issuer != "" {
-		options = append(options, jwt.WithIssuer(a.Issuer))
+	if issuer != "" {
+		options = append(options, jwt.WithIssuer(issuer))
 	}
-	return &verifyKey{algorithm: k.Algorithm, material: material, parser: jwt.NewParser(options...)}, nil
+	return &verifyKey{algorithm: algorithm, material: material, parser: jwt.NewParser(options...)}
 }
 
 // keyFor is the parser's [jwt.Keyfunc]. The token has no say in it.

@@ -1,10 +1,13 @@
 package auth
 
 import (
+	"context"
 	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"time"
 
@@ -31,7 +34,16 @@ type Options struct {
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 
-	mayLackKeys bool // an app may have no way in yet
+	// DialContext connects to what apps name: where keys are published. It has to refuse what an app must not reach. Nil is the
+	// network's own, which refuses nothing.
+	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
+	// TLS is for that; the system's roots if nil.
+	TLS *tls.Config
+	// Loopback lets what apps name be http on this machine, for tests.
+	Loopback bool
+
+	mayLackKeys bool     // an app may have no way in yet
+	fetcher     *fetcher // of published keys; nil has nobody fetch them
 }
 
 // Defaults of [Options].
@@ -78,6 +90,7 @@ type Verifier struct {
 	now           func() time.Time
 	leeway        time.Duration
 	maxTokenBytes int
+	nudge         func() // has published keys fetched
 }
 
 // New checks the apps and gives their verifier, or an error that names everything that is wrong with them.
@@ -106,6 +119,9 @@ func New(opts Options) (*Verifier, error) {
 // newVerifier makes the verifier of apps that were checked. The map is its own from then on.
 func newVerifier(opts *Options, apps map[string]*app) *Verifier {
 	v := &Verifier{apps: apps, origins: &originSet{}, now: opts.Now, leeway: opts.Leeway, maxTokenBytes: opts.MaxTokenBytes}
+	if opts.fetcher != nil {
+		v.nudge = opts.fetcher.nudge
+	}
 	for _, a := range apps {
 		if !a.disabled {
 			v.origins.add(a.origins)
@@ -136,7 +152,7 @@ func (v *Verifier) without(others map[string]*app) map[string]bool {
 //
 // What the token says of itself only chooses the app and, within the app, the key. The key then decides which
 // algorithm is used (RFC 8725, section 3.1); headers that bring or point to a key (jku, jwk, x5u, x5c) are not
-// looked at.
+// looked at. For a key that an app publishes and that is not known yet it waits for a bounded time.
 func (v *Verifier) Verify(token string) (*Identity, error) {
 	if len(token) > v.maxTokenBytes {
 		return nil, refuse(ReasonTooLarge, fmt.Sprintf("the token is longer than %d bytes", v.maxTokenBytes))
@@ -153,7 +169,7 @@ func (v *Verifier) Verify(token string) (*Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, ok := a.key(head.kid, head.hasKid)
+	key, ok := a.key(head.kid, head.hasKid, v.nudge)
 	if !ok {
 		return nil, refuse(ReasonUnknownKey, "the app has no such key; a token without kid needs an app with exactly one key")
 	}

@@ -354,6 +354,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	// Each part lives as long as what stands on it: ended in the opposite order.
 	storeLife := parts.start(life, func(ctx context.Context) error { return g.store.Run(ctx) })
 	inboxLife := parts.start(life, func(ctx context.Context) error { return g.inbox.Run(ctx) })
+	keysLife := parts.start(life, g.directory.Run)
 	tenantsLife := parts.start(life, g.tenants.run)
 	reloaderLife := parts.start(life, g.reloader.run)
 	roomsLife := parts.start(life, func(ctx context.Context) error { return g.rooms.Run(ctx) })
@@ -420,6 +421,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	roomsLife()
 	reloaderLife()
 	tenantsLife()
+	keysLife()
 	inboxLife()
 	storeLife()
 	certLife()
