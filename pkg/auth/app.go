@@ -40,6 +40,8 @@ type App struct {
 	MaxLifetime Duration `koanf:"max_lifetime" yaml:"max_lifetime" json:"max_lifetime,omitzero"`
 	// JWKS is where the app publishes further keys.
 	JWKS JWKS `koanf:"jwks" yaml:"jwks,omitempty" json:"jwks,omitzero"`
+	// Hook is the app's backend where it says itself who its clients are.
+	Hook Hook `koanf:"hook" yaml:"hook,omitempty" json:"hook,omitzero"`
 	// Webhooks are where the app's backend is told of what happens in its rooms.
 	Webhooks []Webhook `koanf:"webhooks" yaml:"webhooks,omitempty" json:"webhooks,omitempty"`
 	// APIKeys let the app's backend use the server API.
@@ -60,6 +62,7 @@ type app struct {
 	id              string
 	keys            map[string]*verifyKey // by kid
 	jwks            *keySet               // nil if it publishes none
+	backend         *backend              // nil if it is not asked
 	origins         *originSet
 	originList      []string // as configured
 	anonymous       bool
@@ -78,6 +81,7 @@ func (a *App) clone() App {
 	for i := range copied.Policies {
 		copied.Policies[i].Policy = copied.Policies[i].clone()
 	}
+	copied.Hook.Secrets = slices.Clone(a.Hook.Secrets)
 	copied.Webhooks, copied.APIKeys = slices.Clone(a.Webhooks), slices.Clone(a.APIKeys)
 	for i := range copied.Webhooks {
 		w := &copied.Webhooks[i]
@@ -106,7 +110,7 @@ func (a *App) compile(opts *Options) (*app, error) {
 	if a.MaxLifetime < 0 {
 		fail(errors.New("max_lifetime is negative"))
 	}
-	if len(a.Keys) == 0 && a.JWKS.URL == "" && !a.Anonymous && !opts.mayLackKeys {
+	if len(a.Keys) == 0 && a.JWKS.URL == "" && a.Hook.URL == "" && !a.Anonymous && !opts.mayLackKeys {
 		fail(errors.New("there is no key and anonymous is off: nobody could connect"))
 	}
 
@@ -140,6 +144,7 @@ func (a *App) compile(opts *Options) (*app, error) {
 	out.policies, err = a.compilePolicies(opts.MaxCapacity)
 	fail(err)
 	fail(a.JWKS.validate(opts.Loopback))
+	fail(a.Hook.validate(opts.Loopback))
 	fail(a.validateServices())
 	for i := range a.Keys {
 		key := &a.Keys[i]
@@ -155,6 +160,9 @@ func (a *App) compile(opts *Options) (*app, error) {
 	}
 	if a.JWKS.URL != "" && opts.fetcher != nil {
 		out.jwks = opts.fetcher.set(a, opts)
+	}
+	if a.Hook.URL != "" && opts.hooks != nil {
+		out.backend = newBackend(out.source.Hook, opts)
 	}
 	return out, nil
 }

@@ -56,7 +56,7 @@ func NewDirectory(opts Options) (*Directory, error) {
 	if err := d.opts.validate(); err != nil {
 		return nil, err
 	}
-	d.opts.fetcher = newFetcher(&d.opts)
+	d.opts.fetcher, d.opts.hooks = newFetcher(&d.opts), newHookCalls(&d.opts)
 	configured, err := d.compile(opts.Apps, nil)
 	if err != nil {
 		return nil, err

@@ -36,7 +36,10 @@ func wholeApp() auth.App {
 			Succession: auth.SuccessionNext, Spotlight: auth.Off, History: 20, Keep: auth.Duration(time.Hour), Webhooks: auth.On, Waiting: 5,
 		}}},
 		Audience: "here", Issuer: "there", MaxLifetime: auth.Duration(2 * time.Hour),
-		JWKS:     auth.JWKS{URL: "https://a.example/jwks", Interval: auth.Duration(time.Hour)},
+		JWKS: auth.JWKS{URL: "https://a.example/jwks", Interval: auth.Duration(time.Hour)},
+		Hook: auth.Hook{
+			URL: "https://a.example/auth", Secrets: []auth.Secret{webhookSecret}, Timeout: auth.Duration(time.Second), Join: auth.On, Failing: auth.FailOpen,
+		},
 		Webhooks: []auth.Webhook{{ID: "w", URL: "https://a.example/hook", Secrets: []auth.Secret{webhookSecret}, Events: []string{"room.full"}, Rooms: "a*"}},
 		APIKeys:  []auth.APIKey{{ID: "backend", Hash: auth.HashAPIKey("s3cret"), Can: []string{auth.APIWrite}}},
 	}
@@ -185,7 +188,7 @@ func TestDirectoryGivesCopies(t *testing.T) {
 	app, ok := d.App("whole")
 	require.True(t, ok)
 	require.Equal(t, wholeApp(), *app)
-	app.Policies[0].Topics[0], app.Keys[0].ID, app.Webhooks[0].Secrets[0], app.APIKeys[0].Can[0] = "x", "x", "x", "x"
+	app.Policies[0].Topics[0], app.Hook.Secrets[0], app.Keys[0].ID, app.Webhooks[0].Secrets[0], app.APIKeys[0].Can[0] = "x", "x", "x", "x", "x"
 	app.AnonymousGrants[0].Room = "x"
 	require.Equal(t, []auth.App{wholeApp()}, d.Apps())
 	_, ok = d.App("none")

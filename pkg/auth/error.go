@@ -37,6 +37,8 @@ const (
 	ReasonClaims Reason = "claims"
 	// ReasonAnonymous: the app does not take users without a token.
 	ReasonAnonymous Reason = "anonymous_refused"
+	// ReasonDenied: the app's backend, which was asked, refuses it.
+	ReasonDenied Reason = "denied"
 	// ReasonRevoked: the user or the session was revoked after this was issued.
 	ReasonRevoked Reason = "revoked"
 )
@@ -45,7 +47,7 @@ const (
 var Reasons = []Reason{
 	ReasonTooLarge, ReasonMalformed, ReasonAlgorithm, ReasonUnknownApp, ReasonAppDisabled, ReasonUnknownKey,
 	ReasonSignature, ReasonNoExpiry, ReasonExpired, ReasonNotYetValid, ReasonAudience, ReasonIssuer, ReasonLifetime,
-	ReasonClaims, ReasonAnonymous, ReasonRevoked,
+	ReasonClaims, ReasonAnonymous, ReasonDenied, ReasonRevoked,
 }
 
 // Error is what [Verifier.Verify] and [Verifier.Anonymous] return. Its text is fit for the client: it is made of our

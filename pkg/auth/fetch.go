@@ -36,7 +36,7 @@ type fetcher struct {
 
 func newFetcher(opts *Options) *fetcher {
 	f := &fetcher{
-		opts: opts, client: newJWKSClient(opts), nudged: make(chan struct{}, 1), slots: make(chan struct{}, maxFetches),
+		opts: opts, client: newClient(opts, 1), nudged: make(chan struct{}, 1), slots: make(chan struct{}, maxFetches),
 		refreshes: metric.Counters("signalbox_jwks_refresh_total",
 			"Fetches of apps' published keys, by result: ok, or error, after which those before stay for a while.", "result"),
 		age: metric.Gauge("signalbox_jwks_age_seconds",

@@ -264,14 +264,13 @@ func (s *keySet) is(a *App) bool {
 	return s.app == a.ID && s.config == a.JWKS && s.audience == a.Audience && s.issuer == a.Issuer
 }
 
-// newJWKSClient makes the client of all fetches. It follows no redirect and knows no proxy: both would be ways around what the
-// dialer refuses.
-func newJWKSClient(opts *Options) *http.Client {
+// newClient makes a client for what apps name, which keeps so many connections to each host. It follows no redirect and knows no
+// proxy: both would be ways around what the dialer refuses. How long a request may take is its context's to say.
+func newClient(opts *Options, kept int) *http.Client {
 	return &http.Client{
-		Timeout: jwksTimeout,
 		Transport: &http.Transport{
 			DialContext: opts.DialContext, ForceAttemptHTTP2: true, TLSHandshakeTimeout: jwksTimeout, ResponseHeaderTimeout: jwksTimeout,
-			MaxResponseHeaderBytes: 16 << 10, MaxIdleConnsPerHost: 1, IdleConnTimeout: time.Minute, TLSClientConfig: opts.TLS,
+			MaxResponseHeaderBytes: 16 << 10, MaxIdleConnsPerHost: kept, IdleConnTimeout: time.Minute, TLSClientConfig: opts.TLS,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}

@@ -34,7 +34,7 @@ type Options struct {
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 
-	// DialContext connects to what apps name: where keys are published. It has to refuse what an app must not reach. Nil is the
+	// DialContext connects to what apps name: where keys are published, and their backends. It has to refuse what an app must not reach. Nil is the
 	// network's own, which refuses nothing.
 	DialContext func(ctx context.Context, network, address string) (net.Conn, error)
 	// TLS is for that; the system's roots if nil.
@@ -42,8 +42,9 @@ type Options struct {
 	// Loopback lets what apps name be http on this machine, for tests.
 	Loopback bool
 
-	mayLackKeys bool     // an app may have no way in yet
-	fetcher     *fetcher // of published keys; nil has nobody fetch them
+	mayLackKeys bool       // an app may have no way in yet
+	fetcher     *fetcher   // of published keys; nil has nobody fetch them
+	hooks       *hookCalls // nil has nobody asked
 }
 
 // Defaults of [Options].

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -56,6 +57,12 @@ func (c *core) authenticate(hello *wire.Hello) (*auth.Identity, error) {
 	var identity *auth.Identity
 	var err error
 	switch {
+	case hello.App != "" && c.server.opts.Auth.Hooked(hello.App):
+		if !c.originAllowed(hello.App) {
+			return refuse("origin", "the app does not allow this page's origin") // before anybody is asked
+		}
+		identity, err = c.server.opts.Auth.Authorise(context.Background(), auth.Connect{
+			App: hello.App, Token: hello.Token, Name: hello.Name, Origin: c.client.Origin, Remote: c.client.Remote, Transport: c.client.Transport})
 	case hello.Token != "" && hello.App != "":
 		return refuse("ambiguous", "a token names its app itself")
 	case hello.Token != "":
@@ -67,6 +74,10 @@ func (c *core) authenticate(hello *wire.Hello) (*auth.Identity, error) {
 	}
 	if refused := new(auth.Error); errors.As(err, &refused) {
 		return refuse(string(refused.Reason), refused.Error())
+	}
+	if errors.Is(err, auth.ErrNoAnswer) {
+		c.server.metrics.hellos.WithLabelValues("no_answer").Inc()
+		return nil, noAnswer()
 	}
 	if err != nil {
 		return nil, err
@@ -163,7 +174,7 @@ func (c *core) dispatch(request wire.Request) {
 	case *wire.Leave:
 		c.member.Leave(once, body.Room, c.doneReply(c.begun(request)))
 	case *wire.Join:
-		c.member.Join(once, body, c.seatReply(c.begun(request), body.Room))
+		c.join(once, request, body)
 	case *wire.Peers:
 		c.handlePeers(c.begun(request), body)
 	case *wire.UpdateRoom:

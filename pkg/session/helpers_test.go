@@ -3,6 +3,7 @@ package session_test
 import (
 	"context"
 	"log/slog"
+	"net"
 	"sync"
 	"testing"
 	"time"
@@ -27,6 +28,7 @@ type gateway struct {
 	rooms    *room.Service
 	registry *prometheus.Registry
 	apps     *auth.Directory
+	backend  func(context.Context, string, string) (net.Conn, error) // leads to the backend of the app "hooked"
 	key      auth.SigningKey
 	prompt   bool            // the connections to come can be written to without waiting
 	life     context.Context // of the sessions
@@ -84,7 +86,12 @@ func newGatewayOf(tb testing.TB, number string, opts session.Options, redis stor
 	key, signing, err := auth.GenerateKey("k1", auth.HS256)
 	require.NoError(tb, err)
 	g.key = signing
-	opts.Auth, err = auth.NewDirectory(auth.Options{Apps: []auth.App{
+	toBackend := func(ctx context.Context, network, addr string) (net.Conn, error) {
+		return g.backend(ctx, network, addr)
+	}
+	opts.Auth, err = auth.NewDirectory(auth.Options{Loopback: true, DialContext: toBackend, Apps: []auth.App{
+		{ID: "hooked", Origins: []string{"https://acme.example"}, Hook: auth.Hook{
+			URL: "http://127.0.0.1:80/auth", Secrets: []auth.Secret{"whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"}, Join: auth.On}},
 		{ID: "acme", Keys: []auth.Key{key}, Origins: []string{"https://acme.example"}},
 		{ID: "open", Anonymous: true, Origins: []string{"*"}},
 		{ID: "off", Anonymous: true, Disabled: true},

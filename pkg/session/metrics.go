@@ -80,7 +80,7 @@ func newMetrics(reg prometheus.Registerer, transports, apps []string) *metrics {
 	for _, word := range wire.CloseCodes {
 		m.closed.WithLabelValues(word, "server")
 	}
-	for _, result := range []string{"ok", "missing", "ambiguous", "origin", "resume_failed"} {
+	for _, result := range []string{"ok", "missing", "ambiguous", "origin", "resume_failed", "no_answer"} {
 		m.hellos.WithLabelValues(result)
 	}
 	for _, reason := range auth.Reasons {

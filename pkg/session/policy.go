@@ -1,12 +1,44 @@
 package session
 
 import (
+	"context"
+	"errors"
 	"time"
 
 	"github.com/signalbox-rtc/signalbox/pkg/auth"
 	"github.com/signalbox-rtc/signalbox/pkg/room"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
+
+// backendPause is when a client is to try again that an app's backend was asked about in vain.
+const backendPause = 2 * time.Second
+
+func noAnswer() *wire.Error {
+	return &wire.Error{Code: wire.CodeUnavailable, Message: "the app's backend does not answer", RetryAfter: backendPause}
+}
+
+// join hands on what the app's backend allows, where it wants to be asked. It is waited for: what the client asks for later has to
+// come later, and nobody else waits.
+func (c *core) join(once int64, request wire.Request, body *wire.Join) {
+	pending := c.begun(request)
+	if directory := c.server.opts.Auth; directory.JoinsAsked(c.identity.App) {
+		if _, granted := c.identity.Room(body.Room); granted { // else it is refused in any case
+			if err := directory.AuthoriseJoin(context.Background(), c.identity, c.client.ID, body.Room); err != nil {
+				c.answer(pending, nil, joinRefusal(err))
+				return
+			}
+		}
+	}
+	c.member.Join(once, body, c.seatReply(pending, body.Room))
+}
+
+// joinRefusal is what a client is told of a join that the app's backend does not allow.
+func joinRefusal(err error) error {
+	if refused, ok := errors.AsType[*auth.Error](err); ok {
+		return wire.Errorf(wire.CodeForbidden, "%s", refused.Error())
+	}
+	return noAnswer()
+}
 
 // publish hands on what the room's policy lets pass.
 func (c *core) publish(once int64, request wire.Request, body *wire.Publish) {

@@ -56,7 +56,7 @@ var metricSections = []struct {
 	beginnings []string
 }{
 	{"Clients: connections and sessions", []string{"accepts_", "handshakes_", "heartbeat_", "connection", "hellos_", "session", "websocket_"}},
-	{"By app", []string{"app_", "apps", "jwks_"}},
+	{"By app", []string{"app_", "apps", "auth_hook", "jwks_"}},
 	{"Requests and events", []string{"relay_", "messages_", "request", "events_", "sent_bytes", "write_batch"}},
 	{"Rooms and seats", []string{"room", "seats", "joins_", "resumed_", "resyncs_", "restored_", "fenced_", "ghost_", "expired_", "lost_", "history_", "lobby_"}},
 	{"Redis", []string{"redis_", "inbox_"}},

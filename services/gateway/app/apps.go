@@ -15,12 +15,20 @@ import (
 	"github.com/signalbox-rtc/signalbox/pkg/httpapi"
 	"github.com/signalbox-rtc/signalbox/pkg/session"
 	"github.com/signalbox-rtc/signalbox/pkg/store"
+	"github.com/signalbox-rtc/signalbox/pkg/webhook"
 )
 
-// directory makes the directory of the configuration's apps.
+// directory makes the directory of the configuration's apps. What apps name, published keys and backends, is reached as webhooks are: at
+// public addresses, unless others are allowed.
 func (c *Config) directory(logger *slog.Logger, registerer prometheus.Registerer) (*auth.Directory, error) {
+	networks, err := c.Webhooks.networks()
+	if err != nil {
+		return nil, err
+	}
+	guard := &webhook.Guard{Allowed: networks}
 	return auth.NewDirectory(auth.Options{
-		Apps: c.AllApps(), Origins: c.Origins.Allowed, MaxCapacity: c.Rooms.MaxCapacity, Logger: logger, Registerer: registerer,
+		DialContext: guard.DialContext,
+		Apps:        c.AllApps(), Origins: c.Origins.Allowed, MaxCapacity: c.Rooms.MaxCapacity, Logger: logger, Registerer: registerer,
 	})
 }
 

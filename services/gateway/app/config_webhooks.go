@@ -21,7 +21,7 @@ type WebhooksConfig struct {
 	OutboxLength  int           `koanf:"outbox_length" default:"10000" min:"100" max:"10000000" doc:"Events that wait in a partition, and for one endpoint in a partition. The oldest are dropped beyond that, and counted (signalbox_webhook_trimmed_events)."`
 	DeadLetters   int           `koanf:"dead_letters" default:"1000" min:"1" max:"1000000" doc:"Dead letters that are kept of an app in each partition. The oldest are dropped beyond that, and counted in the same place."`
 	AllowHTTP     bool          `koanf:"allow_http" default:"false" doc:"Post to http URLs, too: anybody on the way can then read what is told. For trying out."`
-	AllowNetworks []string      `koanf:"allow_networks" max:"256" doc:"Networks that may be posted to although they are not public, in CIDR notation. Whoever can name a URL for an app can then reach them through the gateway."`
+	AllowNetworks []string      `koanf:"allow_networks" max:"256" doc:"Networks that may be posted to although they are not public, in CIDR notation; and where an app may publish its keys (jwks) or have its backend asked (hook). Whoever can name a URL for an app can then reach them through the gateway."`
 }
 
 // networks are AllowNetworks, read.
