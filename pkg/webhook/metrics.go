@@ -18,7 +18,7 @@ var reasons = []string{reasonExpired, reasonGone, reasonRemoved}
 
 type metrics struct {
 	deliveries *prometheus.CounterVec
-	duration   *prometheus.HistogramVec
+	duration   prometheus.Histogram
 	pending    prometheus.Gauge
 	oldest     prometheus.Gauge
 	letters    *prometheus.CounterVec
@@ -30,8 +30,8 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 	m := &metrics{
 		deliveries: metric.Counters("signalbox_webhook_deliveries_total",
 			"Events that were posted to an endpoint, each time, by kind and by what became of the post.", "event", "result"),
-		duration: metric.Histograms("signalbox_webhook_delivery_duration_seconds", "Time of a post to an endpoint, of one or more events.",
-			[]float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 15, 30}, "result"),
+		duration: metric.Histogram("signalbox_webhook_delivery_duration_seconds", "Time of a post to an endpoint, of one or more events.",
+			[]float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 15}),
 		pending: metric.Gauge("signalbox_webhook_pending",
 			"Events that wait for their endpoint, in the partitions that this gateway delivers for."),
 		oldest: metric.Gauge("signalbox_webhook_oldest_pending_seconds",
@@ -47,9 +47,6 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		for _, result := range results {
 			m.deliveries.WithLabelValues(kind, result)
 		}
-	}
-	for _, result := range results {
-		m.duration.WithLabelValues(result)
 	}
 	for _, reason := range reasons {
 		m.letters.WithLabelValues(reason)

@@ -63,7 +63,7 @@ func (e *Engine) post(ctx context.Context, endpoint *Endpoint, entries []store.O
 	ctx, span := e.begin(ctx, entries)
 	begin := time.Now()
 	status, a := e.request(ctx, endpoint, entries)
-	e.metrics.duration.WithLabelValues(a.result).Observe(time.Since(begin).Seconds())
+	e.metrics.duration.Observe(time.Since(begin).Seconds())
 	if span != nil {
 		if status != 0 {
 			span.SetAttributes(attribute.Int("http.response.status_code", status))

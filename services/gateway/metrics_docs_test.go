@@ -44,7 +44,7 @@ scheduler and the garbage collector), of the process (` + "`process_…`" + `) a
   ` + "`scrape_native_histograms: true`" + `, and a query then names it without a suffix.
 - Labels have small closed sets of values. None is a room, peer, user or address: what a gateway shows does not grow with its
   use. Of apps the first ones of the configuration have a label (` + "`metrics.apps`" + `), the others together are ` + "`other`" + `. It stays
-  below 2,000 series of its own with the 20 of the default.
+  below 2,500 series of its own with the 20 of the default.
 - Where a request is traced, its histograms have the trace's id as an exemplar, in OpenMetrics and protobuf: a Prometheus
   keeps them with ` + "`--enable-feature=exemplar-storage`" + `. See [traces](operations.md#traces).
 - All figures are of one gateway. Sums over gateways are right for all but ` + "`signalbox_cluster_nodes`" + `, which each knows of all.
