@@ -31,6 +31,8 @@ type App struct {
 	Policy Policy `koanf:"policy" yaml:"policy" json:"policy,omitzero"`
 	// Policies of rooms by their names: of the patterns that match, the first counts.
 	Policies []RoomPolicy `koanf:"policies" yaml:"policies,omitempty" json:"policies,omitzero"`
+	// Quotas bound what the app uses.
+	Quotas Quotas `koanf:"quotas" yaml:"quotas,omitempty" json:"quotas,omitzero"`
 	// Audience must be in the aud claim; "" does not look at aud.
 	Audience string `koanf:"audience" yaml:"audience" json:"audience,omitzero"`
 	// Issuer must be the iss claim; "" does not look at iss.
@@ -69,6 +71,7 @@ type app struct {
 	disabled        bool
 	anonymousGrants []Grant
 	policies        policies
+	quotas          Quotas // with the deployment's defaults
 	maxLifetime     time.Duration
 }
 
@@ -145,6 +148,8 @@ func (a *App) compile(opts *Options) (*app, error) {
 	fail(err)
 	fail(a.JWKS.validate(opts.Loopback))
 	fail(a.Hook.validate(opts.Loopback))
+	fail(a.Quotas.Validate())
+	out.quotas = a.Quotas.over(&opts.Quotas)
 	fail(a.validateServices())
 	for i := range a.Keys {
 		key := &a.Keys[i]

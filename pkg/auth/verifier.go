@@ -22,6 +22,8 @@ type Options struct {
 	Origins []string
 	// MaxCapacity is the greatest [Policy.MaxCapacity] that an app may have; 0 sets no bound.
 	MaxCapacity int
+	// Quotas are the defaults of apps that leave them out.
+	Quotas Quotas
 	// Now is the clock; nil is [time.Now].
 	Now func() time.Time
 	// Leeway is how far another machine's clock may be off, for exp, nbf and iat; 0 is 30 s.
@@ -70,7 +72,7 @@ func (o *Options) setDefaults() {
 }
 
 func (o *Options) validate() error {
-	var errs []error
+	errs := []error{o.Quotas.Validate()}
 	if o.Leeway < 0 {
 		errs = append(errs, errors.New("auth: leeway is negative"))
 	}

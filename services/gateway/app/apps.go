@@ -28,7 +28,7 @@ func (c *Config) directory(logger *slog.Logger, registerer prometheus.Registerer
 	guard := &webhook.Guard{Allowed: networks}
 	return auth.NewDirectory(auth.Options{
 		DialContext: guard.DialContext,
-		Apps:        c.AllApps(), Origins: c.Origins.Allowed, MaxCapacity: c.Rooms.MaxCapacity, Logger: logger, Registerer: registerer,
+		Apps:        c.AllApps(), Quotas: c.Quotas.defaults(), Origins: c.Origins.Allowed, MaxCapacity: c.Rooms.MaxCapacity, Logger: logger, Registerer: registerer,
 	})
 }
 

@@ -29,6 +29,7 @@ type Config struct {
 	Rooms      RoomsConfig    `koanf:"rooms" doc:"What rooms may be, unless their app says otherwise."`
 	Session    SessionConfig  `koanf:"session" doc:"One client's session and its connection."`
 	Limits     LimitsConfig   `koanf:"limits" doc:"What one connection may ask for."`
+	Quotas     QuotasConfig   `koanf:"quotas" doc:"What an app may use that does not say so itself. See [quotas.md](quotas.md)."`
 	SocketIO   SocketIOConfig `koanf:"socketio" doc:"Stock socket.io clients: which namespace is served how, and what a client may ask for. See [classic.md](classic.md) and [socketio.md](socketio.md)."`
 	API        APIConfig      `koanf:"api" doc:"The server API, for the backends of apps and for the operator. See [api.md](api.md)."`
 	Origins    OriginsConfig  `koanf:"origins" doc:"Which web pages may connect, beside those that an app names itself."`
