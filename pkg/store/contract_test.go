@@ -95,6 +95,9 @@ var contract = []struct {
 	{"a room is closed", testCloseRoom},
 	{"the operator acts without a seat", testOperator},
 	{"rooms are listed", testListRooms},
+	{"join makes no room where it must not", testJoinNoCreate},
+	{"nodes tell each other what they use", testUsage},
+	{"rooms are counted", testCountRooms},
 }
 
 func TestContract(t *testing.T) {

@@ -104,7 +104,7 @@ func (s *Store) ClusterKey(ctx context.Context) ([]byte, error) {
 
 // rosterScripts are not part of a room's pipeline: they come once in seconds, and nobody waits behind them.
 type rosterScripts struct {
-	beat, list, condemn, find          *redis.Script
+	beat, list, condemn, find, usage   *redis.Script
 	announce, app, putBackApps, revoke *redis.Script // see bulletin.go
 }
 
@@ -113,7 +113,7 @@ func newRosterScripts() (*rosterScripts, error) {
 	for _, d := range []struct {
 		into **redis.Script
 		name string
-	}{{&s.beat, "beat"}, {&s.list, "roster"}, {&s.condemn, "condemn"}, {&s.find, "find"},
+	}{{&s.beat, "beat"}, {&s.list, "roster"}, {&s.condemn, "condemn"}, {&s.find, "find"}, {&s.usage, "usage"},
 		{&s.announce, "announce"}, {&s.app, "app"}, {&s.putBackApps, "put_back_apps"}, {&s.revoke, "revoke"}} {
 		var text strings.Builder
 		if err := include(&text, d.name); err != nil {
