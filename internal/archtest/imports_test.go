@@ -29,7 +29,8 @@ var mayImport = map[string][]string{
 	"pkg/ws":               {"pkg/wire", "pkg/telemetry/metric"},
 	"pkg/socketio":         {"pkg/wire", "pkg/telemetry/metric"},
 	"pkg/socketio/classic": {"pkg/socketio", "pkg/wire", "pkg/telemetry/metric"},
-	"pkg/session":          {"pkg/room", "pkg/auth", "pkg/wire", "pkg/telemetry/metric"},
+	"pkg/quota":            {"pkg/auth", "pkg/telemetry/metric"},
+	"pkg/session":          {"pkg/room", "pkg/auth", "pkg/quota", "pkg/wire", "pkg/telemetry/metric"},
 	"pkg/httpapi":          {"pkg/room", "pkg/cluster", "pkg/store", "pkg/auth", "pkg/turncred", "pkg/wire", "pkg/telemetry/metric"},
 	"pkg/client":           {"pkg/wire"},
 
@@ -38,7 +39,7 @@ var mayImport = map[string][]string{
 	"services/gateway/probe": {"services/gateway/app", "pkg/auth", "pkg/client", "pkg/wire"},
 	"services/gateway/app": {
 		"pkg/wire", "pkg/auth", "pkg/turncred", "pkg/telemetry", "pkg/telemetry/metric", "pkg/store", "pkg/room", "pkg/cluster", "pkg/webhook",
-		"pkg/ws", "pkg/socketio", "pkg/socketio/classic", "pkg/session", "pkg/httpapi", "sdk/js", "web",
+		"pkg/ws", "pkg/socketio", "pkg/socketio/classic", "pkg/session", "pkg/quota", "pkg/httpapi", "sdk/js", "web",
 	},
 	"services/all-in-one": {"services/gateway/app", "pkg/auth", "pkg/telemetry"},
 
