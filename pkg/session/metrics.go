@@ -80,7 +80,7 @@ func newMetrics(reg prometheus.Registerer, transports, apps []string) *metrics {
 	for _, word := range wire.CloseCodes {
 		m.closed.WithLabelValues(word, "server")
 	}
-	for _, result := range []string{"ok", "missing", "ambiguous", "origin", "resume_failed", "no_answer"} {
+	for _, result := range []string{"ok", "missing", "ambiguous", "origin", "quota", "resume_failed", "no_answer"} {
 		m.hellos.WithLabelValues(result)
 	}
 	for _, reason := range auth.Reasons {
@@ -184,6 +184,7 @@ func newRequestMetrics(received *prometheus.CounterVec, answered *prometheus.His
 	}
 	for _, t := range []wire.Type{
 		wire.TypeJoin, wire.TypeLeave, wire.TypeSignal, wire.TypePublish, wire.TypeState, wire.TypePeers, wire.TypeRoom, wire.TypeControl,
+		wire.TypeHistory, wire.TypeUndo, wire.TypeClear,
 	} {
 		m.timers[t] = &requestTimer{kind: t, span: "request " + string(t)}
 		for i, result := range resultNames {
