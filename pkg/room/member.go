@@ -35,6 +35,7 @@ type Member struct {
 	before     string
 	hooks      func(room string) bool // never nil
 	policy     func(room string) Policy
+	quota      Quota // nil for none
 
 	span trace.Span // owned by the goroutine that has the requests
 
@@ -72,6 +73,8 @@ type Identity struct {
 	// Hooks tells whether webhooks are to tell of a room, asked when this member makes it, and before it reports of its call. It
 	// may be nil: of none.
 	Hooks func(room string) bool
+	// Quota is that of the app; nil for none.
+	Quota Quota
 	// Detached is called, from a goroutine of Run, when this connection holds its seats no more: because another one of the
 	// session has taken them over, or for another reason, upon which the client should come back. It may be nil.
 	Detached func(takenOver bool)
@@ -110,30 +113,34 @@ func (s *Service) NewMember(identity Identity, subscriber Subscriber) (*Member, 
 	}
 	return &Member{
 		generation: identity.Generation, grace: identity.Grace, sameUser: replaces, detached: identity.Detached,
-		whole: identity.Whole, before: identity.Before, hooks: hooks, policy: identity.Policy,
+		whole: identity.Whole, before: identity.Before, hooks: hooks, policy: identity.Policy, quota: identity.Quota,
 		service: s, id: identity.ID, app: identity.App, user: identity.User, name: identity.Name, profile: encoded,
 		capacity: min(capacity, most), most: most, grant: identity.Grant, subscriber: subscriber,
 	}, nil
 }
 
-// Join takes a seat, or finds the one that the member has, or with Wait a place in the queue. Refusals: forbidden, limit, room_full,
-// room_locked. When it succeeds, done runs before the first event after the snapshot is delivered. id is the request's number, 0 for
-// none: what the client asked before, for an earlier seat in the room, does not take effect once more.
+// Join takes a seat, or finds the one that the member has, or with Wait a place in the queue. Refusals: forbidden, limit, rate_limited,
+// room_full, room_locked. When it succeeds, done runs before the first event after the snapshot is delivered. id is the request's number,
+// 0 for none: what the client asked before, for an earlier seat in the room, does not take effect once more.
 func (m *Member) Join(id int64, request *wire.Join, done func(*wire.Snapshot, error)) {
 	policy := m.policyOf(request.Room)
 	permissions, err := m.checkJoin(request, &policy)
 	var st *seat
 	if err == nil {
-		st, err = m.reserve(m.room(request.Room))
+		st, err = m.reserve(m.room(request.Room), false)
 	}
 	if err != nil {
 		m.service.metrics.joins.WithLabelValues(string(err.Code)).Inc()
 		done(nil, err)
 		return
 	}
+	making := m.makes(st.room)
 	call := m.joinCall(st.room, &policy, permissions, request)
 	call.Request, call.Span = id, m.span
-	m.service.opts.Store.Join(*call, func(snapshot *store.Snapshot, err error) { m.joined(st, call, snapshot, err, done) })
+	call.NoCreate = call.NoCreate || making.refusal != nil
+	m.service.opts.Store.Join(*call, func(snapshot *store.Snapshot, err error) {
+		m.joined(st, call, snapshot, making.answered(snapshot, err), done)
+	})
 	m.service.displace(st)
 }
 
@@ -180,8 +187,9 @@ func (m *Member) checkState(state wire.Object) *wire.Error {
 	return nil
 }
 
-// reserve notes a join under way, so that events which come before its reply find a place to wait.
-func (m *Member) reserve(room store.Room) (*seat, *wire.Error) {
+// reserve notes a join under way, so that events which come before its reply find a place to wait. back is set for one that comes
+// back for a seat.
+func (m *Member) reserve(room store.Room, back bool) (*seat, *wire.Error) {
 	sh := m.service.table.shard(room)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -198,12 +206,16 @@ func (m *Member) reserve(room store.Room) (*seat, *wire.Error) {
 	if limit := m.service.opts.PerSession; st == nil && len(m.seats) >= limit {
 		return nil, wire.Errorf(wire.CodeLimit, "a session can be in %d rooms", limit)
 	}
+	var other *seat
 	if l := sh.rooms[room]; l != nil {
-		if other := l.seats[m.id]; other != nil && other.member != m && other.member.generation >= m.generation {
+		if other = l.seats[m.id]; other != nil && other.member != m && other.member.generation >= m.generation {
 			return nil, wire.Errorf(wire.CodeResumeRefused, "a later connection has the session")
 		}
 	}
 	st = &seat{member: m, room: room, joins: 1, asked: m.service.emptied.Load()}
+	if refusal := st.asks(other, back); refusal != nil {
+		return nil, refusal
+	}
 	if m.seats == nil {
 		m.seats = make(map[string]*seat, 1)
 	}

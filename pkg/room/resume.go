@@ -54,7 +54,7 @@ func (s *Service) displace(st *seat) {
 
 // resume takes over the seat in one room.
 func (m *Member) resume(r *resume, name string, position wire.Position) *seat {
-	st, refusal := m.reserve(m.room(name))
+	st, refusal := m.reserve(m.room(name), true)
 	if refusal != nil {
 		r.answered(name, wire.ResumedRoom{}, refusal)
 		return nil

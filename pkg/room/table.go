@@ -43,6 +43,7 @@ type seat struct {
 	asked int64
 	// removed is set once the seat is out of the table.
 	removed bool
+	quota   Quota // what the seat is counted by; nil if it is not
 	// epoch is the room's life that the peer has seen; since is the number of the snapshot with which it got its
 	// present seat, and last that of the last event that was delivered.
 	epoch string
@@ -305,6 +306,9 @@ func (s *Service) remove(sh *shard, st *seat) {
 	l := sh.rooms[st.room]
 	delete(l.seats, st.member.id)
 	s.metrics.seats.Dec()
+	if st.quota != nil {
+		st.quota.FreeSeat()
+	}
 	if len(l.seats) == 0 {
 		l.pass(broken) // whatever is under way for the room finds that it is over
 		delete(sh.rooms, st.room)

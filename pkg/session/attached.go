@@ -58,6 +58,7 @@ func (a *Attached) hello(hello *wire.Hello) (refusal *wire.Error, code wire.Clos
 			if a.member != nil {
 				a.abandon()
 			}
+			a.uncount()
 			a.failed(fault)
 			refusal, code = wire.Errorf(wire.CodeInternal, "internal error"), wire.CloseInternal
 		}

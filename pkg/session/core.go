@@ -13,6 +13,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/signalbox-rtc/signalbox/pkg/auth"
+	"github.com/signalbox-rtc/signalbox/pkg/quota"
 	"github.com/signalbox-rtc/signalbox/pkg/room"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
@@ -56,7 +57,8 @@ type core struct {
 	limiter    *rate.Limiter
 	tracing    *tracing // nil unless the session is part of a trace
 	app        *appMetrics
-	throttled  time.Time // since when the session is over its rate; zero if it is not
+	quota      *quota.Session // nil before hello, after the end, and where there are none
+	throttled  time.Time      // since when the session is over its rate; zero if it is not
 
 	presence presence
 	granted  atomic.Pointer[auth.Identity] // the identity, for rooms, which ask on any goroutine
@@ -98,6 +100,7 @@ func final(code wire.CloseCode) bool { return !code.Retryable() && code != wire.
 func (c *core) finish(end cause) {
 	c.cancelExpiry()
 	c.server.present.remove(c)
+	c.uncount()
 	if c.member == nil {
 		return
 	}

@@ -21,6 +21,7 @@ func (c *core) enter(hello *wire.Hello) *wire.Error {
 // enterBy opens the session in one of several ways. A fault of ours is logged, and told as an internal error.
 func (c *core) enterBy(hello *wire.Hello, way func(*wire.Hello) error) *wire.Error {
 	if err := way(hello); err != nil {
+		c.uncount()
 		var refusal *wire.Error
 		if !errors.As(err, &refusal) {
 			c.logger().Error("hello failed", "error", err)
@@ -45,6 +46,9 @@ func (c *core) begins(hello *wire.Hello) error {
 		return err
 	}
 	c.generation = max(hello.Attempt, 1)
+	if err := c.count(identity, false); err != nil {
+		return err
+	}
 	return c.open(identity, hello.Resumable)
 }
 
@@ -120,7 +124,7 @@ func (c *core) open(identity *auth.Identity, resumable bool) error {
 		Generation: c.generation, Grace: grace, Replace: c.server.replaces(identity), Before: c.before, Whole: c.whole,
 		Hooks:    c.server.hooks(identity),
 		Policy:   func(name string) room.Policy { return roomPolicy(c.granted.Load(), name, c.client.Capacity > 0) },
-		Detached: func(takenOver bool) { c.detached(opened, takenOver) },
+		Detached: func(takenOver bool) { c.detached(opened, takenOver) }, Quota: c.roomQuota(),
 	}, c.sink)
 	if err != nil {
 		return err
@@ -163,6 +167,10 @@ func (c *core) dispatch(request wire.Request) {
 	once := int64(0) // the number by which a request takes effect once
 	if c.resumable && c.numbered {
 		once = id
+	}
+	if refusal := c.overQuota(request.Body); refusal != nil {
+		c.answer(c.begun(request), nil, refusal)
+		return
 	}
 	switch body := request.Body.(type) {
 	case *wire.Signal:

@@ -88,6 +88,7 @@ func (c *core) resume(hello *wire.Hello) error {
 		attempt = time.Now().UnixMilli() // later than what came before, as far as clocks agree
 	}
 	c.generation = max(session.Generation+1, attempt)
+	_ = c.count(session.Identity, true) // refuses nobody who comes back
 	if err := c.open(session.Identity, true); err != nil {
 		c.identify(own)
 		return err

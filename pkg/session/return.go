@@ -39,6 +39,10 @@ func (a *Attached) returns(hello *wire.Hello, sink Returner) error {
 		a.server.metrics.hellos.WithLabelValues("resume_" + reason).Inc()
 		a.identify(own)
 	}
+	a.uncount() // as one that came back
+	if err := a.count(identity, false); err != nil {
+		return err
+	}
 	a.generation = max(hello.Attempt, 1)
 	return a.open(identity, hello.Resumable)
 }
@@ -71,6 +75,7 @@ func (a *Attached) comeBack(hello *wire.Hello, identity *auth.Identity, sink Ret
 	// A stock client does not count its attempts: what comes later is later, as far as the gateways' clocks agree.
 	a.generation = max(session.Generation+1, time.Now().UnixMilli())
 	a.whole = true
+	_ = a.count(identity, true) // refuses nobody who comes back
 	if err := a.open(identity, true); err != nil {
 		return "", err
 	}

@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/signalbox-rtc/signalbox/pkg/auth"
+	"github.com/signalbox-rtc/signalbox/pkg/quota"
 	"github.com/signalbox-rtc/signalbox/pkg/room"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
@@ -61,7 +62,7 @@ type Client struct {
 	Transport string
 	// Origin is the page's origin as the transport checked it, "" if the client sent none.
 	Origin string
-	// Remote is the client's address, for the log.
+	// Remote is the client's address, with or without a port, for the log and for quotas of addresses.
 	Remote string
 	// Capacity is the number of seats of a room that the client creates, up to the most that its app allows; 0 leaves it
 	// to the app's policy.
@@ -79,6 +80,8 @@ type Options struct {
 	// Node is the gateway's name, as told to clients.
 	Node       string
 	ICEServers []wire.ICEServer
+	// Quotas hold apps, users, addresses and sessions to what they may use; nil sets none.
+	Quotas *quota.Keeper
 	// Tokens are those with which sessions are resumed; nil lets none be.
 	Tokens *auth.ResumeTokens
 	// Grace is how long a seat is kept when its connection is lost, where the app's policy does not say; 0 gives it

@@ -207,10 +207,12 @@ func closeOf(refusal *wire.Error) wire.CloseCode {
 	switch refusal.Code {
 	case wire.CodeResumeRefused:
 		return 0 // the client says hello anew
-	case wire.CodeUnavailable:
+	case wire.CodeUnavailable, wire.CodeRateLimited:
 		return wire.CloseMoved // it comes back
 	case wire.CodeInternal:
 		return wire.CloseInternal
+	case wire.CodeLimit:
+		return wire.CloseRateLimited
 	}
 	return wire.CloseUnauthorized
 }
