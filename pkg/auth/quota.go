@@ -99,6 +99,11 @@ func (q *RateQuotas) fields(prefix string) []quotaField {
 	}
 }
 
+// Shared reports whether there are some of the whole cluster.
+func (q *Quotas) Shared() bool {
+	return q.Connections > 0 || q.Members > 0 || q.Rooms > 0 || q.MessagesPerSecond > 0 || q.BytesPerSecond > 0
+}
+
 // Quotas gives those that hold for an app, the deployment's defaults for one that there is not: 0 is no limit.
 func (d *Directory) Quotas(app string) Quotas {
 	var none Quotas

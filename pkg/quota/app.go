@@ -24,14 +24,10 @@ type limits struct {
 func newLimits(q auth.Quotas) *limits {
 	bounds := func(r auth.RateQuotas) bool { return r.MessagesPerSecond > 0 || r.BytesPerSecond > 0 }
 	return &limits{
-		Quotas: q, shared: isShared(q),
+		Quotas: q, shared: q.Shared(),
 		messages: q.MessagesPerSecond > 0 || q.BytesPerSecond > 0 || bounds(q.PerSession) || bounds(q.PerUser.RateQuotas) || bounds(q.PerIP.RateQuotas),
 		joins:    q.PerSession.JoinsPerSecond > 0 || q.PerUser.JoinsPerSecond > 0 || q.PerIP.JoinsPerSecond > 0,
 	}
-}
-
-func isShared(q auth.Quotas) bool {
-	return q.Connections > 0 || q.Members > 0 || q.Rooms > 0 || q.MessagesPerSecond > 0 || q.BytesPerSecond > 0
 }
 
 // of gives the limit of a kind; 0 is none.

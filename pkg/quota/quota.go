@@ -245,7 +245,10 @@ func (k *Keeper) learn(now time.Time, others map[string]map[string]report) {
 	k.nodes = len(names)
 	for _, reports := range others {
 		for id, r := range reports {
-			if k.apps[id] == nil && r.busy() && len(k.apps) < k.opts.Apps && isShared(k.opts.Quotas(id)) {
+			if k.apps[id] != nil || !r.busy() || len(k.apps) >= k.opts.Apps {
+				continue
+			}
+			if q := k.opts.Quotas(id); q.Shared() {
 				k.add(id)
 			}
 		}

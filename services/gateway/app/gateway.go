@@ -19,6 +19,7 @@ import (
 
 	"github.com/signalbox-rtc/signalbox/pkg/auth"
 	"github.com/signalbox-rtc/signalbox/pkg/cluster"
+	"github.com/signalbox-rtc/signalbox/pkg/quota"
 	"github.com/signalbox-rtc/signalbox/pkg/room"
 	"github.com/signalbox-rtc/signalbox/pkg/session"
 	"github.com/signalbox-rtc/signalbox/pkg/socketio"
@@ -76,6 +77,7 @@ type Gateway struct {
 	deliveries  *webhook.Engine // nil where the other gateways deliver
 	delivered   chan struct{}   // closed once the engine has ended
 	rooms       *room.Service
+	quotas      *quota.Keeper
 	sessions    *session.Server
 	upgrader    *ws.Upgrader
 	lot         *ws.Lot
@@ -261,7 +263,11 @@ func (g *Gateway) openRooms(registry *prometheus.Registry) (err error) {
 	if err != nil {
 		return err
 	}
+	if err = g.openQuotas(registry); err != nil {
+		return err
+	}
 	if g.sessions, err = session.NewServer(session.Options{
+		Quotas: g.quotas,
 		Tokens: tokens, Grace: c.Rooms.Grace, SameUser: auth.SameUser(c.Rooms.SameUser),
 		Rooms: g.rooms, Auth: g.directory, Origin: g.directory.AppOriginAllowed, Hooks: g.webhooks.wanted, Node: g.name, ICEServers: g.iceServers(),
 		ExpiryNotice: c.Session.ExpiryNotice,
@@ -366,6 +372,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		}
 		return nil
 	})
+	quotasLife := parts.start(life, g.runQuotas)
 	clusterLife := parts.start(life, g.cluster.Run)
 	g.serving.Add(1) // the sessions of socket.io clients, all together
 	socketIOLife := parts.start(life, g.runSocketIO)
@@ -383,6 +390,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 			return nil
 		}
 		if !g.tenants.waitLoaded(life) { // whom they let in is not known before
+			return nil
+		}
+		if err := g.waitQuotas(life); err != nil {
 			return nil
 		}
 		close(g.ready)
@@ -413,6 +423,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}
 	webhooksLife() // others go on with what is left
 	g.awaitWebhooks(end)
+	quotasLife()
 	lotLife()     // nobody is parked any more who has ended
 	g.endAPI(end) // a drain can be watched through it, and it asks the store
 	apiLife()
