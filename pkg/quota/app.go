@@ -69,8 +69,9 @@ type App struct {
 	idle    int                    // periods
 }
 
+// newApp makes an entry. The keeper's mu is held.
 func newApp(k *Keeper, id string) *App {
-	a := &App{keeper: k, id: id, rooms: -1, own: -1, others: others{rooms: -1}}
+	a := &App{keeper: k, id: id, rooms: -1, own: -1, others: others{rooms: -1, silent: max(0, k.nodes-1)}}
 	a.limits.Store(&limits{})
 	for kind := counts; kind < kinds; kind++ {
 		a.rates[kind] = rate.NewLimiter(0, 0)
@@ -155,27 +156,40 @@ func (a *App) prepare(s share, hold bool) {
 			a.demand[k] = 0
 		}
 	}
-	l := a.limits.Load()
 	for k := range kinds {
-		switch {
-		case l.of(k) == 0:
-			a.claims[k] = 0
-			continue
-		case hold:
-		case k < counts:
-			others := a.others.parts[k]
-			others.used += float64(a.others.silent) * even(k, l.of(k), s.nodes) // which they may have used
-			a.claims[k] = s.count(a.left(k), part{used: a.inUse(k), wanted: a.demand[k]}, others)
-		default:
-			a.claims[k] = s.rate(l.of(k), a.demand[k], a.others.parts[k].used)
-		}
-		if k < counts {
-			a.claims[k] = max(a.claims[k], a.inUse(k))
-		}
-		if a.claims[k] < a.most[k] { // the others may take the rest as soon as they are told
-			a.allow(k, a.claims[k])
-		}
+		a.claim(k, s, hold)
 	}
+}
+
+// claim decides what the node claims of a kind next. More than it may use already it claims only as far as the others seem to leave room:
+// what several claim beyond that nobody could use before they let go of it again. mu is held.
+func (a *App) claim(k kind, s share, hold bool) {
+	limit := a.limits.Load().of(k)
+	if limit == 0 {
+		a.claims[k] = 0
+		return
+	}
+	if !hold {
+		var wanted, turn float64
+		if k < counts {
+			wanted, turn = s.count(a.left(k), part{used: a.inUse(k), wanted: a.demand[k]}, a.others.parts[k])
+		} else {
+			wanted = s.rate(limit, a.demand[k], a.others.parts[k].used)
+		}
+		a.claims[k] = min(wanted, max(a.most[k], a.room(k, s.nodes))) + turn
+	}
+	if k < counts {
+		a.claims[k] = max(a.claims[k], a.inUse(k))
+	}
+	if a.claims[k] < a.most[k] { // the others may take the rest as soon as they are told
+		a.allow(k, a.claims[k])
+	}
+}
+
+// room is what the claims of the others leave, as far as they are known. mu is held.
+func (a *App) room(k kind, nodes int) float64 {
+	claimed := a.others.parts[k].claim + float64(a.others.silent)*even(k, a.limits.Load().of(k), nodes)
+	return max(0, a.left(k)-claimed)
 }
 
 // isCounter reports whether this node is to have the app's rooms counted: it is its turn, or nobody else has.
@@ -219,11 +233,9 @@ func (a *App) learn(o others, nodes []string, self string) {
 	a.counter = counterOf(a.id, nodes) == self
 	l := a.limits.Load()
 	for k := range kinds {
-		if l.of(k) == 0 {
-			continue
+		if l.of(k) > 0 {
+			a.allow(k, min(a.claims[k], a.room(k, len(nodes))))
 		}
-		claimed := o.parts[k].claim + float64(o.silent)*even(k, l.of(k), len(nodes))
-		a.allow(k, max(0, min(a.claims[k], a.left(k)-claimed)))
 	}
 }
 

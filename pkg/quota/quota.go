@@ -8,7 +8,7 @@
 //   - connections and members of an app are never more than its quota. Less can be used while claims move to where they are
 //     needed, which takes some periods; what is left is claimed by the gateways in turns, so that all of it can be.
 //   - messages and bytes that are taken in a time t are at most those of t and one second more, and one message more for each
-//     gateway. Rates follow demand within two or three periods; a tenth is divided evenly, for those that begin.
+//     gateway. Rates follow demand within four periods; a tenth is divided evenly, for those that begin.
 //   - rooms are counted in Redis, by one gateway for each app, and those that were made in the last three to four periods are added:
 //     they are never more than the quota, but for an app that no gateway knew of: until its rooms are counted, up to a quarter of
 //     the quota, or one room for each gateway, can be made beside those that there were.

@@ -32,15 +32,15 @@ type share struct {
 	turn  int64 // a number that rises, the same on all nodes
 }
 
-// count is the next claim of a count: what is used, and of what is left of the limit one half in even parts and the other by demand. What
-// cannot be divided goes to the nodes in turns.
-func (s share) count(limit float64, own, others part) float64 {
+// count is the next claim of a count: what is used, and of what is left of the limit one half in even parts and the other by demand.
+// What cannot be divided goes to the nodes in turns: turn is 1 for the node whose turn it is.
+func (s share) count(limit float64, own, others part) (claim, turn float64) {
 	if s.nodes == 0 {
-		return own.used
+		return own.used, 0
 	}
 	n := float64(s.nodes)
 	free := max(0, limit-own.used-others.used)
-	claim := own.used
+	claim = own.used
 	if all := own.wanted + others.wanted; all > 0 {
 		half := math.Floor(free / 2)
 		claim += math.Floor((free-half)/n) + math.Floor(half*own.wanted/all)
@@ -48,9 +48,9 @@ func (s share) count(limit float64, own, others part) float64 {
 		claim += math.Floor(free / n)
 	}
 	if free > 0 && (int64(s.rank)+s.turn)%int64(s.nodes) == 0 {
-		claim++
+		turn = 1
 	}
-	return claim
+	return claim, turn
 }
 
 // rate is the next claim of a rate: a part by demand, and the floor.
