@@ -210,6 +210,10 @@ comparison-docs: loadtest-build ## measure us and the peers in turns, and write 
 	@[ -d loadtest/peers/node_modules ] || npm ci --prefix loadtest/peers --no-audit --no-fund
 	scripts/comparison.sh "$(ROUNDS)" "$(DURATION)" "$(PARTS)"
 
+.PHONY: quotas
+quotas: loadtest-build ## 100 apps with quotas on three gateways, with and without a loud one, into docs/quotas.md (two minutes; leave the machine alone; ARGS="-rounds 1 -duration 3s")
+	LOADTEST_GATEWAY=bin/gateway bin/loadtest quotas -insert docs/quotas.md $(ARGS)
+
 .PHONY: loadtest-20k
 loadtest-20k: loadtest-build ## memory and CPU with 20,000 connections, of two processes (ARGS="-processes 4 -clients 40000 -nodes 4")
 	LOADTEST_GATEWAY=bin/gateway bin/loadtest run idle-20k $(ARGS)

@@ -57,6 +57,9 @@ func newMetrics(opts *Options, age func() time.Duration) *metrics {
 	for _, label := range opts.Labels {
 		m.labels[label] = true
 	}
+	for _, name := range kindNames {
+		m.usage.WithLabelValues(m.other, name)
+	}
 	for s := range scopes {
 		for what := range joins + 1 {
 			switch {

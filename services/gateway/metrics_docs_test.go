@@ -47,7 +47,8 @@ scheduler and the garbage collector), of the process (` + "`process_…`" + `) a
   below 2,500 series of its own with the 20 of the default.
 - Where a request is traced, its histograms have the trace's id as an exemplar, in OpenMetrics and protobuf: a Prometheus
   keeps them with ` + "`--enable-feature=exemplar-storage`" + `. See [traces](operations.md#traces).
-- All figures are of one gateway. Sums over gateways are right for all but ` + "`signalbox_cluster_nodes`" + `, which each knows of all.
+- All figures are of one gateway. Sums over gateways are right for all but ` + "`signalbox_cluster_nodes`" + ` and
+  ` + "`signalbox_quota_usage_ratio`" + `, which each knows of all.
 `
 
 // metricSections order the page. The first section with a beginning that fits has a metric.
@@ -56,7 +57,7 @@ var metricSections = []struct {
 	beginnings []string
 }{
 	{"Clients: connections and sessions", []string{"accepts_", "handshakes_", "heartbeat_", "connection", "hellos_", "session", "websocket_"}},
-	{"By app", []string{"app_", "apps", "auth_hook", "jwks_"}},
+	{"By app", []string{"app_", "apps", "auth_", "jwks_", "quota_"}},
 	{"Requests and events", []string{"relay_", "messages_", "request", "events_", "sent_bytes", "write_batch"}},
 	{"Rooms and seats", []string{"room", "seats", "joins_", "resumed_", "resyncs_", "restored_", "fenced_", "ghost_", "expired_", "lost_", "history_", "lobby_"}},
 	{"Redis", []string{"redis_", "inbox_"}},

@@ -32,6 +32,7 @@ const usage = `loadtest puts loads on signaling servers and tells what they bear
   loadtest run FILE [flags]                                a scenario file; flags go before what it says
   loadtest compare [flags]                                 the same work against us and a peer in turns
   loadtest plan [flags]                                    what a deployment needs, from what runs have measured
+  loadtest quotas [flags]                                  many apps with quotas, with and without a loud one
   loadtest serve [flags]                                   servers alone, for loads of several processes
   loadtest sink [flags]                                    an OTLP receiver that throws away what it gets
   loadtest report -o FILE RESULT...                        results side by side, as one HTML page
@@ -68,6 +69,8 @@ func Run(ctx context.Context, args []string, constants []byte, stdout, stderr io
 		return p.plan(ctx, rest)
 	case command == "serve":
 		return p.serve(ctx, rest)
+	case command == "quotas":
+		return p.quotas(ctx, rest)
 	case command == "sink":
 		return p.sink(ctx, rest)
 	case command == "report":

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -240,7 +241,7 @@ func insertParts(file string, parts map[string]func(io.Writer) error) error {
 		page, found = []byte(head+begin+"\n"+text.String()+"\n"+end+tail), true
 	}
 	if !found {
-		return fmt.Errorf("%s has no part <!-- plan needs -->, <!-- plan costs --> or <!-- plan check -->", file)
+		return fmt.Errorf("%s has no part <!-- plan %s -->", file, strings.Join(slices.Sorted(maps.Keys(parts)), " --> or <!-- plan "))
 	}
 	return toFile(file, func(w io.Writer) error {
 		_, err := w.Write(page)

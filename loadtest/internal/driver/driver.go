@@ -16,6 +16,7 @@ import (
 type Endpoint struct {
 	Addr   string // host:port
 	Source net.IP // the address to come from; nil lets the system choose
+	App    string // whose client it is, of a server with several; the demo if empty. Native only
 	// Traffic, if not nil, counts the connection's bytes.
 	Traffic *Traffic
 }

@@ -2,6 +2,7 @@ package driver
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -61,7 +62,8 @@ func (*nativeDriver) Connect(ctx context.Context, to Endpoint, events Events) (P
 	p := &nativePeer{
 		waiter: newWaiter(), events: events, gone: make(chan struct{}), attempt: 1, rooms: map[string]nativePos{},
 	}
-	if _, err := p.connect(ctx, to, `"app":"demo","resumable":true,"client":"loadtest","attempt":1`); err != nil {
+	hello := fmt.Sprintf(`"app":%q,"resumable":true,"client":"loadtest","attempt":1`, cmp.Or(to.App, "demo"))
+	if _, err := p.connect(ctx, to, hello); err != nil {
 		return nil, err
 	}
 	return p, nil
