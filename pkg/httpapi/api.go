@@ -135,9 +135,7 @@ func New(opts Options) (*API, error) {
 	}
 	a.api = a.newDocument()
 	a.operations()
-	if err := a.describe(); err != nil {
-		return nil, err
-	}
+	a.describe()
 	a.handler = a.sameOrigin(a.mux)
 	return a, nil
 }

@@ -12,8 +12,12 @@ const auditMessage = "audit"
 // audit writes the line of a change that somebody with a valid key has asked for, whether it was carried out or not. It has
 // names alone: no body, no answer, no key.
 func (a *API) audit(op *operation, c *call, r *http.Request) {
+	status := c.writer.status
+	if status == 0 { // it has panicked
+		status = http.StatusInternalServerError
+	}
 	attributes := []slog.Attr{
-		slog.String("actor", c.principal.id), slog.String("operation", op.id), slog.Int("status", c.writer.status),
+		slog.String("actor", c.principal.id), slog.String("operation", op.id), slog.Int("status", status),
 		slog.String("remote", c.remote),
 	}
 	for _, name := range []string{"app", "room", "peer", "user", "session", "key", "node"} {

@@ -250,7 +250,7 @@ func spoil(t *rapid.T, value any) any {
 
 // parameter draws a value for a parameter: a name of something that is there, a good one, or a bad one.
 func parameter(t *rapid.T, c *contract, schema map[string]any, name string, good bool) string {
-	there := map[string][]string{"app": {"acme"}, "room": {"a", "b"}, "peer": {"p1", "p2"}, "user": {"ann"}, "key": {"k1"}, "node": {"node-of-the-tests"}}[name]
+	there := map[string][]string{"app": {"acme", "acme", "acme", "nova"}, "room": {"a", "b"}, "peer": {"p1", "p2"}, "user": {"ann"}, "key": {"k1"}, "node": {"node-of-the-tests"}}[name]
 	how := rapid.IntRange(0, 5).Draw(t, name+" how")
 	switch {
 	case len(there) > 0 && (how > 1 || good && how > 0):
@@ -335,7 +335,8 @@ func TestContract(t *testing.T) {
 		for range requests {
 			d := calls[rapid.IntRange(0, len(calls)-1).Draw(rt, "operation")]
 			good := rapid.Bool().Draw(rt, "good")
-			for _, room := range []string{"a", "b"} { // so that there is something to act on
+			s.ask(t, operatorKey, "POST", "/v1/apps", `{"id":"nova"}`) // that can be changed
+			for _, room := range []string{"a", "b"} {                  // so that there is something to act on
 				s.ask(t, acmeKey, "DELETE", rooms+"/"+room, "")
 				s.join(t, "acme", room, "p1", "ann")
 				s.join(t, "acme", room, "p2", "ben")

@@ -152,33 +152,27 @@ func problemDescription(codes []wire.Code) string {
 	return "A problem: " + strings.Join(words, ", ")
 }
 
-// describe ends the description, once all operations are there, and serves it.
-func (a *API) describe() error {
+// describe ends the description, once all operations are there, and serves it. Its forms are made when they are first asked for,
+// as they are some hundred kilobytes.
+func (a *API) describe() {
 	document := a.api.OpenAPI()
 	delete(document.Components.Schemas.Map(), "ErrorModel") // of the library, and never sent: see transformModel
-	asJSON, err := json.Marshal(document)
-	if err != nil {
-		return fmt.Errorf("httpapi: the description: %w", err)
-	}
-	asYAML, err := document.YAML()
-	if err != nil {
-		return fmt.Errorf("httpapi: the description: %w", err)
-	}
-	page, err := a.page()
-	if err != nil {
-		return fmt.Errorf("httpapi: the page: %w", err)
-	}
-	a.serve(jsonPath, "application/openapi+json", asJSON)
-	a.serve(yamlPath, "application/openapi+yaml", asYAML)
-	a.serve(docsPath, "text/html; charset=utf-8", page)
-	return nil
+	a.serve(jsonPath, "application/openapi+json", func() ([]byte, error) { return json.Marshal(document) })
+	a.serve(yamlPath, "application/openapi+yaml", document.YAML)
+	a.serve(docsPath, "text/html; charset=utf-8", a.page)
 }
 
 // serve answers with what does not change.
-func (a *API) serve(path, contentType string, body []byte) {
+func (a *API) serve(path, contentType string, build func() ([]byte, error)) {
+	build = sync.OnceValues(build)
 	a.mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
 		c := callOf(r.Context())
 		c.writer.ours, c.operation = true, documentOperation
+		body, err := build()
+		if err != nil {
+			a.fault(c, fmt.Errorf("the description: %w", err))
+			return
+		}
 		header := w.Header()
 		header.Set("Content-Type", contentType)
 		header.Set("Content-Length", strconv.Itoa(len(body)))
