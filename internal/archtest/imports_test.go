@@ -41,6 +41,11 @@ var mayImport = map[string][]string{
 		"pkg/wire", "pkg/auth", "pkg/turncred", "pkg/telemetry", "pkg/telemetry/metric", "pkg/store", "pkg/room", "pkg/cluster", "pkg/webhook",
 		"pkg/ws", "pkg/socketio", "pkg/socketio/classic", "pkg/session", "pkg/quota", "pkg/httpapi", "sdk/js", "web",
 	},
+	"services/signalctl":     {"services/signalctl/app"},
+	"services/signalctl/app": {"services/signalctl/doctor", "services/gateway/app", "pkg/auth", "pkg/telemetry"},
+	"services/signalctl/doctor": { // it looks at Redis without a gateway in between
+		"services/gateway/app", "services/gateway/probe", "pkg/client", "pkg/cluster", "pkg/store", "pkg/wire",
+	},
 	"services/all-in-one": {"services/gateway/app", "pkg/auth", "pkg/telemetry"},
 
 	// Files to serve.

@@ -13,30 +13,38 @@ import (
 
 // openStore connects to Redis as configured.
 func (g *Gateway) openStore(ctx context.Context, opts Options) (*store.Store, error) {
-	c := &g.config.Redis
-	transport, err := c.TLS.config()
+	o, err := g.config.StoreOptions()
 	if err != nil {
 		return nil, err
 	}
+	o.Dialer, o.Tracer, o.Logger, o.Registerer = opts.RedisDialer, g.tracer(), g.logger, opts.Registry
+	return store.Open(ctx, o)
+}
+
+// StoreOptions is how a gateway with this configuration uses Redis.
+func (c *Config) StoreOptions() (store.Options, error) {
+	r := &c.Redis
+	transport, err := r.TLS.config()
+	if err != nil {
+		return store.Options{}, err
+	}
 	mode := store.ModeSingle
-	switch c.Mode {
+	switch r.Mode {
 	case RedisSentinel:
 		mode = store.ModeSentinel
 	case RedisCluster:
 		mode = store.ModeCluster
 	}
-	return store.Open(ctx, store.Options{
-		Mode: mode, Addresses: c.Addresses, Username: c.Username, Password: string(c.Password), Database: c.Database,
-		MasterName: c.MasterName, SentinelUsername: c.SentinelUsername, SentinelPassword: string(c.SentinelPassword),
-		TLS: transport, Dialer: opts.RedisDialer,
-		DialTimeout: c.DialTimeout, ReadTimeout: c.ReadTimeout, WriteTimeout: c.WriteTimeout,
-		PoolSize: c.PoolSize, TopologyReload: c.TopologyReload,
-		CanaryPeriod: g.config.Cluster.Canary, CanaryTimeout: g.config.Cluster.CanaryTimeout,
-		Partitions: g.config.Cluster.Partitions, LogLength: g.config.Rooms.LogLength, ResumeWindow: g.config.Rooms.ResumeWindow,
-		OutboxLength: g.config.Webhooks.OutboxLength, DeadLetters: g.config.Webhooks.DeadLetters,
-		LatencySamples: g.config.Metrics.LatencySamples, Tracer: g.tracer(),
-		Logger: g.logger, Registerer: opts.Registry,
-	})
+	return store.Options{
+		Mode: mode, Addresses: r.Addresses, Username: r.Username, Password: string(r.Password), Database: r.Database,
+		MasterName: r.MasterName, SentinelUsername: r.SentinelUsername, SentinelPassword: string(r.SentinelPassword),
+		TLS: transport, DialTimeout: r.DialTimeout, ReadTimeout: r.ReadTimeout, WriteTimeout: r.WriteTimeout,
+		PoolSize: r.PoolSize, TopologyReload: r.TopologyReload,
+		CanaryPeriod: c.Cluster.Canary, CanaryTimeout: c.Cluster.CanaryTimeout,
+		Partitions: c.Cluster.Partitions, LogLength: c.Rooms.LogLength, ResumeWindow: c.Rooms.ResumeWindow,
+		OutboxLength: c.Webhooks.OutboxLength, DeadLetters: c.Webhooks.DeadLetters,
+		LatencySamples: c.Metrics.LatencySamples,
+	}, nil
 }
 
 // config gives the TLS configuration, nil when TLS is off.

@@ -97,6 +97,12 @@ func (o *Options) identify(tokenFile, appID, config string, env []string, timeou
 	if err != nil {
 		return err
 	}
+	return o.Enter(c, appID, timeout)
+}
+
+// Enter has the clients come into an app of a gateway's configuration, or the one that appID names: the demo app, one that lets
+// anonymous clients in, or one with a key of HS256, with which a token is signed that is good for timeout and a little more.
+func (o *Options) Enter(c *app.Config, appID string, timeout time.Duration) error {
 	apps := c.AllApps()
 	for i := len(apps) - 1; i >= 0; i-- { // the demo app is the last
 		if a := &apps[i]; (appID == "" || a.ID == appID) && !a.Disabled {

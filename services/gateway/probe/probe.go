@@ -126,7 +126,7 @@ func (o *Options) dialOther(ctx context.Context, node string) (*guest, error) {
 func (o *Options) dial(ctx context.Context, name string) (*guest, error) {
 	// What is not read is of no use to the probe, so that the reader never waits.
 	g := &guest{heard: make(chan wire.Event, 16)}
-	origin, err := originOf(o.URL)
+	origin, err := OriginOf(o.URL)
 	if err != nil {
 		return nil, err
 	}
@@ -166,9 +166,9 @@ func (g *guest) await(ctx context.Context, sender *guest, wanted func(wire.Event
 	}
 }
 
-// originOf is the web origin of the gateways themselves, which they always allow: so the probe also gets in where
+// OriginOf is the web origin of the gateways themselves, which they always allow: so the probe also gets in where
 // clients without an origin are refused.
-func originOf(address string) (string, error) {
+func OriginOf(address string) (string, error) {
 	target, err := url.Parse(address)
 	if err != nil {
 		return "", fmt.Errorf("the address is not valid: %w", err)

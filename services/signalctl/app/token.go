@@ -85,14 +85,11 @@ func (m *mint) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	body := map[string]any{"user": m.user, "expiresIn": int(m.life.Seconds())}
+	body := map[string]any{"user": m.user, "expiresIn": int(m.life.Seconds()), "rooms": grants}
 	for name, value := range map[string]string{"name": m.name, "key": m.keyID} {
 		if value != "" {
 			body[name] = value
 		}
-	}
-	if len(grants) > 0 {
-		body["rooms"] = grants
 	}
 	answer, err := a.ask(ctx, request{method: http.MethodPost, path: []string{"apps", app, "tokens"}, body: body})
 	if err != nil {
@@ -133,8 +130,11 @@ func (m *mint) sign(grants []grant) error {
 	return m.tool.say("%s", signed)
 }
 
-// parseGrants reads rooms as the flags name them: "lobby", "lobby:publish,moderate", "lobby:".
+// parseGrants reads rooms as the flags name them: "lobby", "lobby:publish,moderate", "lobby:". None is every room.
 func parseGrants(texts []string) ([]grant, error) {
+	if len(texts) == 0 {
+		return []grant{{Room: "*"}}, nil
+	}
 	var grants []grant
 	for _, text := range texts {
 		room, words, limited := strings.Cut(text, ":")
