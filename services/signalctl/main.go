@@ -1,6 +1,8 @@
 // Command signalctl is the operator's command line.
 package main
 
+//go:generate go test -run TestPage ./app -update
+
 import (
 	"context"
 	"os"

@@ -115,6 +115,7 @@ func TestProblems(t *testing.T) {
 
 // A token that is minted here opens the same doors as one that the API mints.
 func TestToken(t *testing.T) {
+	t.Parallel()
 	c := start(t, "gateway-1")
 	secret := filepath.Join(t.TempDir(), "secret")
 	require.NoError(t, os.WriteFile(secret, []byte(appSecret+"\n"), 0o600))
@@ -182,6 +183,7 @@ func codeOf(err error) wire.Code {
 
 // What is done to rooms and members reaches those who are in them.
 func TestRoomsAndMembers(t *testing.T) {
+	t.Parallel()
 	c := start(t, "gateway-1")
 	events := make(chan wire.Event, 64)
 	ada := c.join(t, 0, "ada", "lobby", func(e wire.Event) { events <- e })
@@ -273,6 +275,7 @@ func TestListsInPages(t *testing.T) {
 
 // What the shell completes comes from the cluster; when that is away, nothing does, and nothing is said.
 func TestCompletion(t *testing.T) {
+	t.Parallel()
 	c := start(t, "gateway-1")
 	ada := c.join(t, 0, "ada", "lobby", nil)
 	c.run(t, "rooms", "create", "hall").ok()
@@ -328,6 +331,7 @@ func TestWatchGoesOn(t *testing.T) {
 
 // A watch of a room shows what happens while it watches, and ends with the room, or when it is interrupted.
 func TestWatch(t *testing.T) {
+	t.Parallel()
 	c := start(t, "gateway-1")
 	c.run(t, "watch", "nothing").fails(app.ExitFailed, "(not_found, 404)")
 	c.join(t, 0, "ada", "lobby", nil)

@@ -58,6 +58,12 @@ func configOf(name string, redis *redistest.Server) *gateway.Config {
 // start makes a cluster of gateways with these names.
 func start(tb testing.TB, names ...string) *cluster {
 	tb.Helper()
+	return startWith(tb, func(*gateway.Config) {}, names...)
+}
+
+// startWith makes a cluster of gateways whose configuration is changed.
+func startWith(tb testing.TB, change func(*gateway.Config), names ...string) *cluster {
+	tb.Helper()
 	c := &cluster{redis: redistest.Single(tb)}
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
@@ -66,8 +72,10 @@ func start(tb testing.TB, names ...string) *cluster {
 		running.Wait()
 	})
 	for _, name := range names {
+		config := configOf(name, c.redis)
+		change(config)
 		g, err := gateway.Open(ctx, gateway.Options{
-			Config: configOf(name, c.redis), Logger: slog.New(slog.DiscardHandler), Registry: telemetry.NewRegistry(telemetry.ReadBuild()),
+			Config: config, Logger: slog.New(slog.DiscardHandler), Registry: telemetry.NewRegistry(telemetry.ReadBuild()),
 		})
 		require.NoError(tb, err)
 		running.Go(func() { _ = g.Run(ctx) })

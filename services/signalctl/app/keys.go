@@ -121,7 +121,7 @@ func (t *tool) apiKeysCreate() *cobra.Command {
 		}),
 	}
 	c.Flags().StringVar(&id, "id", "", "its `id`, for the audit log (default: one is made)")
-	c.Flags().StringVar(&can, "can", "write", "what its bearer may do: read, write or `admin`")
+	c.Flags().StringVar(&can, "can", "write", "what its bearer may do, a `permission`: read, write or admin")
 	must(c.RegisterFlagCompletionFunc("can", cobra.FixedCompletions([]string{"read", "write", "admin"}, cobra.ShellCompDirectiveNoFileComp)))
 	return c
 }

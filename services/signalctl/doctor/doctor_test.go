@@ -162,6 +162,7 @@ func silent(t *testing.T) string {
 
 // A cluster that is well has no warning either.
 func TestWell(t *testing.T) {
+	t.Parallel()
 	redis := redistest.Single(t)
 	gateways := []string{open(t, redis, "gateway-1", nil), open(t, redis, "gateway-2", nil)}
 	udp, tcp := stunServer(t), turnServer(t)
@@ -187,6 +188,7 @@ func TestWell(t *testing.T) {
 
 // Each thing that is broken on purpose is found, and nothing else.
 func TestFindsWhatIsBroken(t *testing.T) {
+	t.Parallel()
 	redis := redistest.Single(t)
 	alive := open(t, redis, "gateway-1", nil)
 	for _, tc := range []struct {
@@ -234,6 +236,7 @@ func matching(checks []string) *regexp.Regexp {
 
 // What Redis has wrong, and what nobody has used.
 func TestRedisThatIsBroken(t *testing.T) {
+	t.Parallel()
 	redis := redistest.Single(t)
 	config := configOf(redis)
 	found := run(t, doctor.Options{Config: config, Timeout: patience})
@@ -273,6 +276,7 @@ func TestRedisThatIsBroken(t *testing.T) {
 
 // A gateway of another cluster is told from one of this.
 func TestStranger(t *testing.T) {
+	t.Parallel()
 	ours, theirs := redistest.Single(t), redistest.Single(t)
 	open(t, ours, "gateway-1", nil)
 	stranger := open(t, theirs, "stranger", func(c *gateway.Config) {
