@@ -85,7 +85,7 @@ func (t *tool) root() *cobra.Command {
 		Version: telemetry.ReadBuild().String(), SilenceErrors: true, SilenceUsage: true, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetArgs(t.process.Args)
+	root.SetArgs(append([]string{}, t.process.Args...)) // for nil it would take those of this process
 	root.SetIn(t.process.In)
 	root.SetOut(t.process.Out)
 	root.SetErr(t.process.Err)
