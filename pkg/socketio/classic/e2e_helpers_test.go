@@ -61,7 +61,7 @@ func startNode(tb testing.TB, redis, id string, opts session.Options) *node {
 		Registerer: n.registry, Logger: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(tb, err)
-	rooms, err := room.New(room.Options{Store: stored, Node: id, Registerer: n.registry})
+	rooms, err := room.New(room.Options{Waiting: 5, Store: stored, Node: id, Registerer: n.registry})
 	require.NoError(tb, err)
 	inbox := stored.Inbox(id, rooms)
 	var parts sync.WaitGroup

@@ -296,3 +296,35 @@ func TestEverythingAtOnce(t *testing.T) {
 			30*time.Second, 5*time.Millisecond)
 	}
 }
+
+// A stock client waits for a full room, draws and reads what was drawn, as a native one does.
+func TestClassicsWaitAndKeep(t *testing.T) {
+	nodes := cluster(t, 2, session.Options{})
+	token := nodes[0].token(time.Now().Add(time.Hour))
+	n := nodes[0].native(&wire.Hello{Token: token})
+	n.asks(&wire.Join{Room: "r", Capacity: 1})
+	n.asks(&wire.Publish{Room: "r", Topic: wire.TopicChat, Data: json.RawMessage(`"welcome"`), Keep: true})
+	call := nodes[1].dial(v2, "/", "&token="+token, nil)
+	call.expect("40")
+	call.asks(`["join","r"]`)
+	call.hears(`["full","r","ID"]`)
+	require.Contains(t, call.read(), `"code":"room_full"`)
+	call.asks(`["join","r",{"wait":true}]`)
+	call.hears(`ack {"ok":true,"room":"r","waiting":{"position":1,"count":1,"reason":"full"}}`)
+	n.hears(`{"seq":3,"type":"waiting-peer","room":"r","reason":"full","peer":{"id":"` + call.id + `","user":"ada"}}`)
+	n.asks(&wire.Publish{Room: "r", Data: json.RawMessage(`"for members"`)})
+	n.asks(&wire.Leave{Room: "r"})
+	call.hears(`["joined","r","ID"]`)
+	call.asks(`["control","r",{"type":"publish","topic":"whiteboard","data":[1,2],"keep":true}]`)
+	call.hears(`ack {"ok":true,"room":"r","seq":7}`)
+	call.asks(`["control","r",{"type":"history","topic":"chat"}]`)
+	history := call.read()
+	require.Contains(t, history, `"history":{"room":"r","topic":"chat","seq":7,`)
+	require.Contains(t, history, `"data":"welcome"}]}`)
+	call.asks(`["control","r",{"type":"undo","topic":"whiteboard"}]`)
+	call.hearsInAnyOrder(`["control","r",{"seq":8,"type":"undone","room":"r","topic":"whiteboard","of":7,"by":"`+call.id+`"}]`,
+		`ack {"ok":true,"room":"r","seq":8,"of":7}`)
+	call.asks(`["control","r",{"type":"hello","app":"demo"}]`)
+	require.Contains(t, call.read(), `"code":"bad_request"`)
+	call.silent()
+}

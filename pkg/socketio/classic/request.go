@@ -46,7 +46,7 @@ func (p *Peer) read(q *pending, e socketio.Event) (wire.RequestBody, *wire.Error
 	switch e.Name {
 	case eventJoin:
 		q.effect = effectJoin
-		return &wire.Join{Room: native}, nil
+		return &wire.Join{Room: native, Wait: wantsToWait(e.Args)}, nil
 	case eventLeave:
 		q.effect = effectLeave
 		return &wire.Leave{Room: native}, nil
@@ -56,6 +56,13 @@ func (p *Peer) read(q *pending, e socketio.Event) (wire.RequestBody, *wire.Error
 		return p.readControl(q, native, e.Args)
 	}
 	return &wire.Peers{Room: native}, nil
+}
+
+// wantsToWait reports whether the object behind a room's name asks for a place in the queue of a full room. What is none is passed over, as
+// further arguments are.
+func wantsToWait(args []json.RawMessage) bool {
+	var options struct{ Wait bool }
+	return len(args) > 1 && args[1][0] == '{' && json.Unmarshal(args[1], &options) == nil && options.Wait
 }
 
 // readMessage sends a message to the one other peer, where there is one, and else to the room. It stays JSON as it came.
@@ -123,21 +130,13 @@ func (p *Peer) readControl(q *pending, native string, args []json.RawMessage) (w
 		}
 		return nil, refused
 	}
-	var room string
-	switch body := request.Body.(type) {
-	case *wire.Control:
-		room = body.Room
-	case *wire.UpdateRoom:
-		room = body.Room
-	case *wire.SetState:
-		room = body.Room
-	case *wire.Signal:
-		room = body.Room
+	switch request.Body.(type) {
+	case *wire.Control, *wire.UpdateRoom, *wire.SetState, *wire.Signal, *wire.Publish, *wire.AskHistory, *wire.Undo, *wire.Clear:
 	default:
-		return nil, wire.Errorf(wire.CodeBadRequest, "type must be control, room, state or signal")
+		return nil, wire.Errorf(wire.CodeBadRequest, "type must be control, room, state, signal, publish, history, undo or clear")
 	}
 	// An object with a room or an id of its own has it twice in the message, which is refused. This is the second lock.
-	if request.ID != q.id || room != native {
+	if request.ID != q.id || request.Room() != native {
 		return nil, wire.Errorf(wire.CodeBadRequest, "the object must have neither id nor room")
 	}
 	return request.Body, nil

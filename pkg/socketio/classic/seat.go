@@ -36,6 +36,11 @@ func (s *seat) gone(peer string) bool {
 
 // joined takes the answer to a join, also that of a room in which the client was already.
 func (p *Peer) joined(q *pending, snapshot *wire.Snapshot, answer *object) {
+	if w := snapshot.Waiting; w != nil {
+		p.waitsFor(q.room, w, answer)
+		return
+	}
+	delete(p.waits, q.room)
 	s := p.seats[q.room]
 	if s == nil {
 		p.sit(q.room, snapshot)

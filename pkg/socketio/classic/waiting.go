@@ -1,0 +1,39 @@
+package classic
+
+import "github.com/signalbox-rtc/signalbox/pkg/wire"
+
+// waitsFor takes the answer to a join that has a place in the queue in place of a seat. mu is held, as with all of these.
+func (p *Peer) waitsFor(room string, w *wire.Waiting, answer *object) {
+	if p.waits == nil {
+		p.waits = make(map[string]bool, 1)
+	}
+	p.waits[room] = true
+	place := object{b: []byte{'{'}}
+	place.number("position", int64(w.Position))
+	place.number("count", int64(w.Count))
+	place.text("reason", w.Reason)
+	answer.raw("waiting", append(place.b, '}'))
+}
+
+// waited takes an event of a room in whose queue the client is: its own place, its seat, or the end of waiting. It reports false for all
+// else, of which the client is to hear nothing.
+func (p *Peer) waited(f *facts) bool {
+	switch body := f.event.Body.(type) {
+	case *wire.Waiting:
+		return true
+	case *wire.Closed:
+		delete(p.waits, f.room)
+		return true
+	case *wire.Seated:
+		var answer object
+		p.joined(&pending{room: f.room}, &body.Snapshot, &answer)
+	}
+	return false
+}
+
+// historyOf gives a history as natively told.
+func historyOf(h *wire.History) []byte {
+	const head, tail = len(`{"re":0,"ok":`), len(`}`)
+	reply := wire.AppendReply(nil, 0, h)
+	return reply[head : len(reply)-tail]
+}
