@@ -42,11 +42,11 @@ func (p *Peer) Deliver(frame *wire.Frame) {
 	how := &p.namespace.plain
 	if f.room != "" {
 		s := p.seats[f.room]
-		if s == nil && p.waits[f.room] && p.waited(f) {
-			p.tell(frame, f, how)
-			return
-		}
-		if s == nil || !p.take(f, s) {
+		if s != nil && s.waits {
+			if !p.waited(f) {
+				return
+			}
+		} else if s == nil || !p.take(f, s) {
 			return // before joined and after leaved nothing of a room is told
 		}
 		if p.namespace.profile.SenderID && s.capacity > 2 {

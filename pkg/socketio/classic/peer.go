@@ -24,7 +24,6 @@ type Peer struct {
 	session Session // set by begin; the handlers read it without mu
 	pending []pending
 	seats   map[string]*seat // by the client's name of the room; nil while there is none
-	waits   map[string]bool  // by the client's name of the room: those in whose queue it is; nil while there is none
 	places  map[string]place // where the client was, by the cluster's name of the room, until the session is open
 
 	closed      bool // nothing is said to the client any more
@@ -186,7 +185,7 @@ func (p *Peer) Close(code wire.CloseCode, reason string) {
 		p.emit(eventError, append(o.b, '}'))
 	}
 	p.closed = true
-	p.pending, p.seats, p.waits = nil, nil, nil
+	p.pending, p.seats = nil, nil
 	session := p.session
 	p.mu.Unlock()
 	if comesBack {

@@ -44,10 +44,13 @@ func (p *Peer) offset() string {
 	var few [128]byte
 	b := few[:0]
 	for _, room := range p.rooms() {
+		s := p.seats[room]
+		if s.waits { // a place in the queue is not come back for
+			continue
+		}
 		if len(b) > 0 {
 			b = append(b, ',')
 		}
-		s := p.seats[room]
 		b = append(append(append(append(b, s.native...), ':'), s.place.epoch...), ':')
 		b = strconv.AppendInt(b, s.place.seq, 36)
 		if s.place.since > s.place.seq {

@@ -130,10 +130,14 @@ func (p *Peer) readControl(q *pending, native string, args []json.RawMessage) (w
 		}
 		return nil, refused
 	}
+	publish, publishes := request.Body.(*wire.Publish)
 	switch request.Body.(type) {
 	case *wire.Control, *wire.UpdateRoom, *wire.SetState, *wire.Signal, *wire.Publish, *wire.AskHistory, *wire.Undo, *wire.Clear:
 	default:
 		return nil, wire.Errorf(wire.CodeBadRequest, "type must be control, room, state, signal, publish, history, undo or clear")
+	}
+	if publishes && !publish.Keep {
+		return nil, wire.Errorf(wire.CodeBadRequest, "what is published so has keep; for all else there is message")
 	}
 	// An object with a room or an id of its own has it twice in the message, which is refused. This is the second lock.
 	if request.ID != q.id || request.Room() != native {

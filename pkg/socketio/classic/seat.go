@@ -13,6 +13,7 @@ type seat struct {
 	replay   int64  // in others is already who came and went up to this number, and the client has still to hear of it
 	capacity int
 	others   map[string]struct{}
+	waits    bool // it is a place in the queue, and nothing else is set
 }
 
 // arrived notes a peer, and reports whether it was not there before. mu is held, as with all of these.
@@ -40,8 +41,10 @@ func (p *Peer) joined(q *pending, snapshot *wire.Snapshot, answer *object) {
 		p.waitsFor(q.room, w, answer)
 		return
 	}
-	delete(p.waits, q.room)
 	s := p.seats[q.room]
+	if s != nil && s.waits {
+		s = nil
+	}
 	if s == nil {
 		p.sit(q.room, snapshot)
 	}

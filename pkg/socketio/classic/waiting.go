@@ -4,10 +4,10 @@ import "github.com/signalbox-rtc/signalbox/pkg/wire"
 
 // waitsFor takes the answer to a join that has a place in the queue in place of a seat. mu is held, as with all of these.
 func (p *Peer) waitsFor(room string, w *wire.Waiting, answer *object) {
-	if p.waits == nil {
-		p.waits = make(map[string]bool, 1)
+	if p.seats == nil {
+		p.seats = make(map[string]*seat, 1)
 	}
-	p.waits[room] = true
+	p.seats[room] = &seat{waits: true}
 	place := object{b: []byte{'{'}}
 	place.number("position", int64(w.Position))
 	place.number("count", int64(w.Count))
@@ -22,8 +22,7 @@ func (p *Peer) waited(f *facts) bool {
 	case *wire.Waiting:
 		return true
 	case *wire.Closed:
-		delete(p.waits, f.room)
-		return true
+		return true // and the place is given up with it, as a seat is
 	case *wire.Seated:
 		var answer object
 		p.joined(&pending{room: f.room}, &body.Snapshot, &answer)
