@@ -19,7 +19,9 @@ type member struct {
 }
 
 func (t *tool) peersCommand() *cobra.Command {
-	return group("peers", "List, mute and move those who are in a room", t.peersList(), t.muteCommand(true), t.muteCommand(false), t.moveCommand())
+	return group("peers", "List, mute and move those who are in a room, and let in who waits", t.peersList(), t.muteCommand(true), t.muteCommand(false),
+		t.moveCommand(), t.waitingCommand(), t.admitCommand("admit", "let in", "Let in who waits for it in a moderated room, or all"),
+		t.admitCommand("deny", "sent away", "Send away who waits, or all"))
 }
 
 func (t *tool) peersList() *cobra.Command {
