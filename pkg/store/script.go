@@ -244,19 +244,9 @@ func include(b *strings.Builder, file string) error {
 
 // load puts every script into one server's script cache that it lacks.
 func (s *scripts) load(ctx context.Context, client *redis.Client) error {
-	hashes := make([]string, len(s.all))
-	for i, script := range s.all {
-		hashes[i], _ = script.sha.(string)
-	}
-	there, err := client.ScriptExists(ctx, hashes...).Result()
-	if err != nil {
-		return err
-	}
-	_, err = client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-		for i, script := range s.all {
-			if i >= len(there) || !there[i] {
-				pipe.ScriptLoad(ctx, script.text)
-			}
+	_, err := client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		for _, script := range s.all {
+			pipe.ScriptLoad(ctx, script.text)
 		}
 		return nil
 	})
