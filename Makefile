@@ -25,7 +25,7 @@ ROUNDS    ?= 5
 # Raised together with the slowest package: the clusters of real Redis servers take their seconds.
 TIMEOUT   ?= 15m
 # As many packages at a time as two cores bear while each starts servers of its own.
-PARALLEL  ?= 2
+PARALLEL  ?= 3
 # Where known weaknesses are looked up: an URL, a folder, or a .tar.gz of one.
 VULNDB    ?= https://vuln.go.dev
 
