@@ -74,7 +74,7 @@ type pageProblem struct {
 
 // page makes the page.
 func (a *API) page() ([]byte, error) {
-	text, err := template.New("page").Parse(pageText)
+	text, err := template.New("page").Funcs(template.FuncMap{"prose": prose}).Parse(pageText)
 	if err != nil {
 		return nil, err
 	}
@@ -204,4 +204,17 @@ func pageProblems() []pageProblem {
 		problems = append(problems, pageProblem{Code: string(code), Title: k.title, Status: k.status, Retryable: k.retryable})
 	}
 	return problems
+}
+
+// prose gives a text as HTML, with what is between backticks as code.
+func prose(text string) template.HTML {
+	var b strings.Builder
+	for i, piece := range strings.Split(text, "`") {
+		piece = template.HTMLEscapeString(piece)
+		if i%2 == 1 {
+			piece = "<code>" + piece + "</code>"
+		}
+		b.WriteString(piece)
+	}
+	return template.HTML(b.String()) //nolint:gosec // every piece is escaped
 }
