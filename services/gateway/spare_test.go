@@ -122,15 +122,22 @@ func TestReturnsAreApart(t *testing.T) {
 // What the runtime says about itself is what the rule takes it for.
 func TestUsage(t *testing.T) {
 	const size = 64 << 20
-	debug.FreeOSMemory()
-	before := readUsage()
-	require.Positive(t, before.inUse)
-	func() {
-		held := make([]byte, size)
-		require.NotEmpty(t, held)
-		require.GreaterOrEqual(t, readUsage().allocated-before.allocated, uint64(size))
-	}()
-	require.GreaterOrEqual(t, readUsage().spare(), before.spare()+size/2, "as garbage, or as free when it was collected meanwhile")
+	var before usage
+	seen := false
+	for range 10 { // the runtime may collect it, and give it back to the system, before one looks
+		debug.FreeOSMemory()
+		before = readUsage()
+		require.Positive(t, before.inUse)
+		func() {
+			held := make([]byte, size)
+			require.NotEmpty(t, held)
+			require.GreaterOrEqual(t, readUsage().allocated-before.allocated, uint64(size))
+		}()
+		if seen = readUsage().spare() >= before.spare()+size/2; seen {
+			break
+		}
+	}
+	require.True(t, seen, "as garbage, or as free when it was collected meanwhile")
 	debug.FreeOSMemory()
 	require.Less(t, readUsage().spare(), before.spare()+size/2)
 }
