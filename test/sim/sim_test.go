@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 
 // TestSeeds plays SEEDS seeds from FIRST on, or the one that SEED names; REPEAT times, if it says so.
 func TestSeeds(t *testing.T) {
-	first, count := setting(t, "FIRST", 1), setting(t, "SEEDS", 20)
+	first, count := setting(t, "FIRST", 1), setting(t, "SEEDS", 8)
 	if seed := setting(t, "SEED", 0); seed > 0 {
 		first, count = seed, 1
 	}

@@ -147,6 +147,9 @@ func TestCountsHoldOverGateways(t *testing.T) {
 				continue
 			}
 			room := fmt.Sprint("room-", i%6)
+			if rooms[room] && len(rooms) < 4 {
+				continue // or all seats would be taken in fewer rooms
+			}
 			_, err := p.Join(t.Context(), wire.Join{Room: room})
 			switch {
 			case err == nil:

@@ -3,6 +3,7 @@ package app_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -15,7 +16,7 @@ import (
 	"github.com/signalbox-rtc/signalbox/services/gateway/app"
 )
 
-// A thousand clients on three gateways ask for the two seats of a room in the same moment, fifty times over. Two get
+// A thousand clients on three gateways ask for the two seats of a room in the same moment, ROUNDS times over (15). Two get
 // them, all others are told that the room is full, and there never is a third, not even for an instant:
 //   - the numbers that Redis gives to seats rise by one with each and are never used twice in a room's life: the two
 //     have 1 and 2, and the room has given out no more;
@@ -23,7 +24,8 @@ import (
 //   - neither do those who are seated, in their snapshots and by the events since.
 func TestLastSeats(t *testing.T) {
 	onBoth(t, func(t *testing.T, redis backend) {
-		const clients, rounds = 1000, 50
+		const clients = 1000
+		rounds := seatRounds(t)
 		gateways := startGateways(t, 3, redis, func(c *app.Config) {
 			c.Demo.Capacity = 2
 			c.Log.Level = "warn"
@@ -219,4 +221,17 @@ func watchSeats(t *testing.T, redis backend) func() int64 {
 		require.Positive(t, full.Load(), "the watcher saw full rooms, so it saw seats")
 		return looks.Load()
 	}
+}
+
+// seatRounds is how often the seats are asked for.
+func seatRounds(t *testing.T) int {
+	t.Helper()
+	text, ok := os.LookupEnv("ROUNDS")
+	if !ok {
+		return 15
+	}
+	rounds, err := strconv.Atoi(text)
+	require.NoError(t, err, "ROUNDS")
+	require.Positive(t, rounds, "ROUNDS")
+	return rounds
 }
