@@ -103,6 +103,7 @@ func TestCountsHoldOverGateways(t *testing.T) {
 	const connections, members = 20, 8
 	gateways := startGateways(t, 3, singleRedis(t), func(c *app.Config) {
 		c.Apps = []auth.App{{ID: "acme", Anonymous: true, Quotas: auth.Quotas{Connections: connections, Members: members, Rooms: 4}}}
+		c.Limits.RequestsPerSecond, c.Limits.RequestsBurst = 100_000, 100_000 // who is refused asks again and again
 	})
 	var mu sync.Mutex
 	var peers []*peer
