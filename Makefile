@@ -8,7 +8,7 @@ SERVICES  := $(notdir $(patsubst %/main.go,%,$(wildcard services/*/main.go)))
 PKG       ?= ./...
 BENCH     ?= .
 FUZZTIME  ?= 10s
-SEEDS     ?= 100
+SEEDS     ?= 60
 FIRST     ?= 1
 FAULT     ?= all
 SECONDS   ?= 60
@@ -160,7 +160,7 @@ test-browser: ## calls and chats of real browsers through two gateways
 	cd test/browser && npm run --silent test
 
 .PHONY: sim
-sim: ## whole clusters on fake time, with faults that seeds decide (SEEDS=100 FIRST=1, or SEED=7 to play one again)
+sim: ## whole clusters on fake time, with faults that seeds decide (SEEDS=60 FIRST=1, or SEED=7 to play one again)
 	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
 	go test -c -o "$$dir/sim.test" ./test/sim; \
 	if [ -n "$(SEED)" ]; then cd test/sim && SEED=$(SEED) "$$dir/sim.test" -test.run '^TestSeeds$$' -test.v; exit; fi; \

@@ -16,7 +16,7 @@ import (
 	"github.com/signalbox-rtc/signalbox/services/gateway/app"
 )
 
-// A thousand clients on three gateways ask for the two seats of a room in the same moment, ROUNDS times over (15). Two get
+// A thousand clients on three gateways ask for the two seats of a room in the same moment, ROUNDS times over (8). Two get
 // them, all others are told that the room is full, and there never is a third, not even for an instant:
 //   - the numbers that Redis gives to seats rise by one with each and are never used twice in a room's life: the two
 //     have 1 and 2, and the room has given out no more;
@@ -228,7 +228,7 @@ func seatRounds(t *testing.T) int {
 	t.Helper()
 	text, ok := os.LookupEnv("ROUNDS")
 	if !ok {
-		return 15
+		return 8
 	}
 	rounds, err := strconv.Atoi(text)
 	require.NoError(t, err, "ROUNDS")
