@@ -373,6 +373,30 @@ func testSuccession(t *testing.T, d deployment) {
 	require.Empty(t, a.look(t, lobby).Presenter)
 }
 
+// Where everybody goes nobody presents for a moment: one follows who stays, and in a room that is closed none.
+func testSuccessionOfAll(t *testing.T, d deployment) {
+	a, _ := twoNodes(t, d)
+	for _, peer := range []string{"alice", "bob", "cid", "dan"} {
+		_, err := a.join(a.seat(lobby, peer), func(j *store.Join) { j.Rules.Succession = true })
+		require.NoError(t, err)
+	}
+	update, presenter := updateOf(a.seat(lobby, "dan"), 1), "alice"
+	update.Presenter = &presenter
+	_, err := a.updateRoom(update)
+	require.NoError(t, err)
+	a.drain(t, lobby)
+	answer, err := a.control(kickOf(a.seat(lobby, "dan"), ""))
+	require.NoError(t, err)
+	require.Equal(t, 3, answer.affected)
+	require.Equal(t, []string{`{"type":"room","room":"lobby","version":3,"presenter":"dan"}`}, bodiesOf(a.drain(t, lobby), "room"))
+	mustJoin(t, a, lobby, "eve")
+	a.drain(t, lobby)
+	_, err = a.closeRoom(operatorOf(lobby))
+	require.NoError(t, err)
+	require.Empty(t, bodiesOf(a.drain(t, lobby), "room"))
+	require.Empty(t, d.keys(t))
+}
+
 func testNoCreate(t *testing.T, d deployment) {
 	a, _ := twoNodes(t, d)
 	_, err := a.join(a.seat(lobby, "alice"), func(j *store.Join) { j.NoCreate = true })

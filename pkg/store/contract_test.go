@@ -90,6 +90,7 @@ var contract = []struct {
 	{"a moderated room", testModerated},
 	{"rooms that stay, and rooms that end", testRoomsThatStay},
 	{"the next presenter", testSuccession},
+	{"the next presenter where everybody goes", testSuccessionOfAll},
 	{"a room that may not be made", testNoCreate},
 	{"the operator makes a room", testCreateRoom},
 	{"a room is closed", testCloseRoom},

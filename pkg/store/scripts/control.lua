@@ -37,6 +37,12 @@ if #targets == 0 then return {'ok', R.seq, 0} end
 
 if action == 'kick' then
   --@ shift let_go unseat
+  for i = 1, R.rules and #targets or 0 do -- the presenter last, or each would be followed by the one who goes next
+    if targets[i][1] == R.presenter then
+      table.insert(targets, table.remove(targets, i))
+      break
+    end
+  end
   for _, t in ipairs(targets) do unseat(t[1], t[2], '-', head .. t[1] .. tail) end
 else
   for _, t in ipairs(targets) do

@@ -6,33 +6,25 @@
 --        the room's name and the peer's id belong
 -- Returns {'ok', rooms that have ended, rooms left to end}
 -- Caller: Store.Finish
---@ open tell append commit shift let_go unseat time visit
+--@ open tell append commit shift let_go unseat evict time visit
 local head, middle, tail = ARGV[8], ARGV[9], ARGV[10]
 local ends, now = KEYS[1], ('%d'):format(now_ms())
 HOLDERS = KEYS[2]
+
+-- Reports whether the room that is open is to end, by an entry of a kind.
+local function over(kind, last)
+  if kind == 'u' then return last and tonumber(last) <= tonumber(now) end
+  local waited_for = R.rules and R.rules:match('^%S+ %S+ %S+ %S+ ')
+  return R.count == 0 and not waited_for
+end
 
 local finished = 0
 for _, entry in ipairs(call('ZRANGEBYSCORE', ends, '-inf', now, 'LIMIT', 0, ARGV[7])) do
   local room, kind = visit(entry)
   local last = room and open('until')[7]
   call('ZREM', ends, entry)
-  if not room or not R.epoch then -- gone
-  elseif kind == 'u' and last and tonumber(last) <= tonumber(now) or kind == 'k' and R.count == 0 and not (R.rules or ''):match('^%S+ %S+ %S+ %S+ ') then
-    --@ lobby
-    local all = call('HGETALL', ROOM)
-    R.closing = 'expired'
-    for i = 1, #all, 2 do
-      local peer, waiter, node = all[i]:match('^p:(.*)'), all[i]:match('^w:(.*)'), all[i + 1]:match('^%S+')
-      if peer then
-        unseat(peer, all[i + 1], '-', head .. room .. middle .. peer .. tail, true)
-      elseif waiter and node == '-' then
-        call('ZREM', AWAY, NAME .. ' ' .. waiter)
-      elseif waiter then
-        let_go(node, NAME .. ' ' .. waiter)
-        post(node, 'denied', waiter, ',"reason":"expired"')
-      end
-    end
-    --@ dissolve
+  if room and R.epoch and over(kind, last) then
+    evict('expired', head .. room .. middle, tail)
     commit()
     finished = finished + 1
   end

@@ -1,5 +1,6 @@
 -- A piece of unseat and of restore: notes for webhooks that a peer has left. `entered` is that of its seat, see entered.
-local time, since, id = call('TIME'), (entered or ''):match('^(%d+) (.*)')
+--@ time
+local since, id = (entered or ''):match('^(%d+) (.*)')
 local data = '{"profile":' .. seat:match('^%S+ %S+ %S+ %S+ %S+ (.*)$') .. ',"event":' .. body
-if since then data = data .. ',"duration":' .. ('%d'):format(time[1] * 1000 + math.floor(time[2] / 1000) - since) end
+if since then data = data .. ',"duration":' .. ('%d'):format(now_ms() - since) end
 R.out[#R.out + 1] = {'peer.left', id or R.epoch .. '-' .. R.seq .. '-' .. peer, data .. '}', R.seq}

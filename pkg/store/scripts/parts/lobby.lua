@@ -95,10 +95,11 @@ end
 local function lose_place(peer, record)
   local node, generation, grace, rest = record:match('^(%S+) %S+ %S+ (%S+) (%S+) (.*)$')
   if grace == '0' then return unqueue(peer, record, 'disconnected') end
-  local entry, time = NAME .. ' ' .. peer, call('TIME')
+  --@ time
+  local entry = NAME .. ' ' .. peer
   let_go(node, entry)
   call('HSET', ROOM, 'w:' .. peer, '- 0 a ' .. generation .. ' ' .. grace .. ' ' .. rest)
-  call('ZADD', AWAY, ('%d'):format(time[1] * 1000 + math.floor(time[2] / 1000) + grace), entry)
+  call('ZADD', AWAY, ('%d'):format(now_ms() + grace), entry)
 end
 
 -- Gives a place to the calling connection, as take does with a seat. Returns nil or the status of a refusal.

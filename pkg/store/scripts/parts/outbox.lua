@@ -1,7 +1,7 @@
 -- A piece of commit: puts what webhooks are to tell into the partition's outbox, whose key carries the same hash tag. What is in it
 -- was not delivered: what is trimmed is counted.
-local outbox, time = PREFIX .. 'outbox', call('TIME')
-local now = ('%d'):format(time[1] * 1000 + math.floor(time[2] / 1000))
+--@ time
+local outbox, now = PREFIX .. 'outbox', ('%d'):format(now_ms())
 for _, e in ipairs(R.out) do
   call('XADD', outbox, '*', 'e', '1 ' .. e[2] .. '-' .. e[1] .. ' ' .. NAME .. ' ' .. R.epoch .. ' ' .. ('%d'):format(e[4]) .. ' '
     .. e[1] .. ' ' .. now .. ' ' .. e[3])

@@ -23,7 +23,7 @@ local function unseat(peer, seat, except, body, keep)
     return
   end
   shift(node, -1) -- after the seat's end was told, so that the node is told, too
-  if R.presenter == peer then
+  if R.presenter == peer and not R.closing then
     local successor
     call('HDEL', ROOM, 'presenter')
     --@ successor
