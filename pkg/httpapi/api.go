@@ -43,9 +43,6 @@ type Options struct {
 	Hooks func(app, room string) bool
 	// Capacity (50) and MaxCapacity (500) are the seats of a room for which nothing else is said, and the most that one can have.
 	Capacity, MaxCapacity int
-	// Waiting is how many may wait for a seat of such a room, 0 for none, and Keep how long it stays when nobody has a seat in it.
-	Waiting int
-	Keep    time.Duration
 	// ICEServers are those of every app.
 	ICEServers []wire.ICEServer
 	// AnswerKey is the secret of at least 16 bytes that answers to requests with an Idempotency-Key are sealed with, the same

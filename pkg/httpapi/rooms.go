@@ -14,6 +14,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/signalbox-rtc/signalbox/pkg/auth"
+	"github.com/signalbox-rtc/signalbox/pkg/room"
 	"github.com/signalbox-rtc/signalbox/pkg/store"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
@@ -188,7 +189,6 @@ func (a *API) createRoom(ctx context.Context, in *createRoomInput) (*createRoomO
 	if err != nil {
 		return nil, err
 	}
-	rules := a.rules(in)
 	capacity := cmp.Or(in.Body.Capacity, usual)
 	if capacity > most {
 		return nil, overCapacity(most)
@@ -200,9 +200,9 @@ func (a *API) createRoom(ctx context.Context, in *createRoomInput) (*createRoomO
 	defer cancel()
 	snapshot, err := a.opts.Rooms.Create(ctx, store.CreateRoom{
 		Room: store.Room{App: in.App, Name: in.Body.Room}, Capacity: capacity, Locked: in.Body.Locked, Properties: in.Body.Properties,
-		Hooks: a.opts.Hooks != nil && a.opts.Hooks(in.App, in.Body.Room), Rules: rules,
+		Hooks:    a.opts.Hooks != nil && a.opts.Hooks(in.App, in.Body.Room),
 		Lifetime: time.Duration(in.Body.Lifetime) * time.Second,
-	})
+	}, a.policy(in))
 	if err != nil {
 		return nil, err
 	}
@@ -211,20 +211,17 @@ func (a *API) createRoom(ctx context.Context, in *createRoomInput) (*createRoomO
 	}, nil
 }
 
-// unusedKeep is how long a room stays that nobody has joined, where nothing else is said.
-const unusedKeep = 10 * time.Minute
-
-// rules gives what a new room has of its policy. A room that is made before anybody joins it has to stay for a while.
-func (a *API) rules(in *createRoomInput) store.Rules {
-	policy, _ := a.opts.Apps.PolicyFor(in.App, in.Body.Room)
-	rules := store.Rules{
-		Keep: time.Duration(in.Body.Keep) * time.Second, Succession: policy.Succession == auth.SuccessionNext,
-		Moderated: policy.Moderated == auth.On, Waiting: cmp.Or(policy.Waiting, a.opts.Waiting),
+// policy gives what a new room's policy makes of it.
+func (a *API) policy(in *createRoomInput) *room.Policy {
+	p, _ := a.opts.Apps.PolicyFor(in.App, in.Body.Room)
+	policy := &room.Policy{
+		Keep: time.Duration(in.Body.Keep) * time.Second, Succession: p.Succession == auth.SuccessionNext, Moderated: p.Moderated == auth.On,
+		Waiting: p.Waiting,
 	}
-	if rules.Keep == 0 {
-		rules.Keep = cmp.Or(max(time.Duration(policy.Keep), 0), a.opts.Keep, unusedKeep)
+	if policy.Keep == 0 {
+		policy.Keep = max(time.Duration(p.Keep), 0)
 	}
-	return rules
+	return policy
 }
 
 // seats gives how many seats a new room of the name has if nothing is said, and how many it can have.

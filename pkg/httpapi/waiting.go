@@ -19,11 +19,7 @@ type Waiter struct {
 
 func waiterOf(w *store.Waiting) Waiter {
 	m := memberOf(&store.Member{ID: w.ID, Profile: w.Profile})
-	waiter := Waiter{Peer: m.Peer, User: m.User, Name: m.Name, Reason: wire.WaitFull, Away: w.Away}
-	if w.Moderated {
-		waiter.Reason = wire.WaitModerated
-	}
-	return waiter
+	return Waiter{Peer: m.Peer, User: m.User, Name: m.Name, Reason: wire.WaitReason(w.Moderated), Away: w.Away}
 }
 
 func (a *API) waitingOperations() {

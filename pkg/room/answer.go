@@ -78,10 +78,7 @@ func (m *Member) snapshot(s *store.Snapshot) *wire.Snapshot {
 		snapshot.Created = s.Created.UnixMilli()
 	}
 	for _, member := range s.Members {
-		who, err := readProfile(member.Profile)
-		if err != nil {
-			m.service.opts.Logger.Warn("a seat's profile cannot be read", "app", m.app, "room", s.Room.Name, "session", member.ID, "error", err)
-		}
+		who := m.who(s.Room.Name, member.ID, member.Profile)
 		snapshot.Peers = append(snapshot.Peers, wire.Peer{
 			ID: member.ID, Order: member.Order, User: who.User, Name: who.Name, State: wire.Object(member.State), Away: member.Away})
 	}
@@ -93,17 +90,20 @@ func (m *Member) queue(s *store.Snapshot) []wire.Waiter {
 	var queue []wire.Waiter
 	for i := range s.Waiting {
 		waiting := &s.Waiting[i]
-		who, err := readProfile(waiting.Profile)
-		if err != nil {
-			m.service.opts.Logger.Warn("the profile of somebody who waits cannot be read", "app", m.app, "room", s.Room.Name, "session", waiting.ID, "error", err)
-		}
-		waiter := wire.Waiter{ID: waiting.ID, User: who.User, Name: who.Name, Away: waiting.Away, Reason: wire.WaitFull}
-		if waiting.Moderated {
-			waiter.Reason = wire.WaitModerated
-		}
+		who := m.who(s.Room.Name, waiting.ID, waiting.Profile)
+		waiter := wire.Waiter{ID: waiting.ID, User: who.User, Name: who.Name, Away: waiting.Away, Reason: wire.WaitReason(waiting.Moderated)}
 		queue = append(queue, waiter)
 	}
 	return queue
+}
+
+// who reads the profile that a peer had in a room.
+func (m *Member) who(room, peer string, encoded []byte) profile {
+	who, err := readProfile(encoded)
+	if err != nil {
+		m.service.opts.Logger.Warn("a peer's profile cannot be read", "app", m.app, "room", room, "session", peer, "error", err)
+	}
+	return who
 }
 
 // readProfile reads a profile: without a decoder where it has no escapes and is as [Service.NewMember] writes it.

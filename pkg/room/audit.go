@@ -156,17 +156,16 @@ func (s *Service) exorcise(ghost store.HeldSeat) {
 		if err != nil {
 			return // the next looks find it again
 		}
-		for i := range snapshot.Members {
-			if m := &snapshot.Members[i]; m.ID == ghost.Peer && m.Node == s.opts.Node {
-				generation := m.Generation
+		found := func(peer, node string, generation int64) {
+			if peer == ghost.Peer && node == s.opts.Node {
 				s.agenda.add(0, func() { s.giveUp(ghost, generation) })
 			}
 		}
+		for i := range snapshot.Members {
+			found(snapshot.Members[i].ID, snapshot.Members[i].Node, snapshot.Members[i].Generation)
+		}
 		for i := range snapshot.Waiting {
-			if w := &snapshot.Waiting[i]; w.ID == ghost.Peer && w.Node == s.opts.Node {
-				generation := w.Generation
-				s.agenda.add(0, func() { s.giveUp(ghost, generation) })
-			}
+			found(snapshot.Waiting[i].ID, snapshot.Waiting[i].Node, snapshot.Waiting[i].Generation)
 		}
 	})
 }

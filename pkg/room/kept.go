@@ -50,10 +50,7 @@ func (m *Member) history(request *wire.AskHistory, h *store.History) *wire.Histo
 	for _, kept := range h.Messages {
 		message := wire.KeptMessage{Seq: kept.Seq, From: kept.Peer, Time: kept.Time.UnixMilli(), Data: kept.Data}
 		if kept.Peer != "" {
-			who, err := readProfile(kept.Profile)
-			if err != nil {
-				m.service.opts.Logger.Warn("a kept message's profile cannot be read", "app", m.app, "room", request.Room, "session", kept.Peer, "error", err)
-			}
+			who := m.who(request.Room, kept.Peer, kept.Profile)
 			message.User, message.Name = who.User, who.Name
 		}
 		history.Messages = append(history.Messages, message)

@@ -31,11 +31,7 @@ func (s *Service) takePlace(st *seat, call *store.Join, where *store.Place) {
 
 // waitingOf gives a place as the client is told it.
 func waitingOf(where *store.Place) wire.Waiting {
-	w := wire.Waiting{Position: max(where.Position, 1), Count: max(where.Count, 1), Reason: wire.WaitFull}
-	if where.Moderated {
-		w.Reason = wire.WaitModerated
-	}
-	return w
+	return wire.Waiting{Position: max(where.Position, 1), Count: max(where.Count, 1), Reason: wire.WaitReason(where.Moderated)}
 }
 
 // askAgain asks for the seat of who waits, soon. The shard is locked.
@@ -91,7 +87,7 @@ func (s *Service) askedAgain(st *seat, snapshot *store.Snapshot, err error) {
 		st.waiting = nil
 		s.agenda.add(retryPause, func() { s.ask(st) })
 	default: // the place was lost with Redis' data, and there is none any more
-		s.endWaiting(sh, st, wire.ReasonClosed, "")
+		s.closeSeat(sh, st)
 	}
 }
 
@@ -102,13 +98,6 @@ func (s *Service) tellPlace(st *seat, now wire.Waiting) {
 	}
 	st.place.last, st.place.untold = now, false
 	body := wire.AppendEventBody(nil, st.room.Name, &now)
-	st.member.subscriber.Deliver(wire.EventFrame(0, body))
-}
-
-// endWaiting takes a place from its peer, which is told, without a number: this is no event of the room. The shard is locked.
-func (s *Service) endWaiting(sh *shard, st *seat, reason, by string) {
-	s.remove(sh, st)
-	body := wire.AppendEventBody(nil, st.room.Name, &wire.Closed{Reason: reason, By: by})
 	st.member.subscriber.Deliver(wire.EventFrame(0, body))
 }
 
@@ -125,7 +114,7 @@ func (s *Service) lobby(sh *shard, l *local, event *store.Event) bool {
 	case store.TypeDenied:
 		if st := l.seats[event.To]; st != nil && st.place != nil {
 			reason, by := store.DeniedBy(*event)
-			s.endWaiting(sh, st, reason, by)
+			s.closeSeatFor(sh, st, reason, by)
 		}
 	case store.TypeQueue:
 		peers, moderated := store.QueueOf(*event)
@@ -165,20 +154,11 @@ func (s *Service) askAll(l *local) {
 
 // tellPlaces tells the client of a session that was resumed where it waits.
 func (m *Member) tellPlaces() {
-	m.mu.Lock()
-	seats := make([]*seat, 0, len(m.seats))
-	for _, st := range m.seats {
-		seats = append(seats, st)
-	}
-	m.mu.Unlock()
-	for _, st := range seats {
-		sh := m.service.table.shard(st.room)
-		sh.mu.Lock()
+	m.eachSeat(func(_ *shard, st *seat) {
 		if st.place != nil && st.place.untold && !st.removed {
 			m.service.tellPlace(st, st.place.last)
 		}
-		sh.mu.Unlock()
-	}
+	})
 }
 
 // admit lets in, or sends away, who waits.

@@ -3,6 +3,7 @@ package room
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	"github.com/signalbox-rtc/signalbox/pkg/store"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
@@ -23,9 +24,17 @@ func (s *Service) Operator() *Operator {
 	return &Operator{service: s, store: s.opts.Store, stateKeys: s.opts.StateKeys, stateSize: s.opts.StateBytes}
 }
 
-// Create makes a room before anybody joins it. With [store.ErrRoomExists] comes the room as it is.
-func (o *Operator) Create(ctx context.Context, r store.CreateRoom) (*store.Snapshot, error) {
+// unusedKeep is how long a room stays that nobody has joined, where neither its policy nor the deployment says.
+const unusedKeep = 10 * time.Minute
+
+// Create makes a room before anybody joins it, with the rules of a policy, whose Keep is also for the time until somebody joins. With
+// [store.ErrRoomExists] comes the room as it is.
+func (o *Operator) Create(ctx context.Context, r store.CreateRoom, policy *Policy) (*store.Snapshot, error) {
 	r.MaxKeys, r.MaxBytes = o.stateKeys, o.stateSize
+	r.Rules = o.service.rules(policy)
+	if r.Rules.Keep <= 0 {
+		r.Rules.Keep = unusedKeep
+	}
 	return wait(ctx, func(done func(*store.Snapshot, error)) { o.store.CreateRoom(r, done) })
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/signalbox-rtc/signalbox/internal/redistest"
+	"github.com/signalbox-rtc/signalbox/pkg/room"
 	"github.com/signalbox-rtc/signalbox/pkg/store"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
@@ -16,7 +17,7 @@ func TestOperator(t *testing.T) {
 	addr := redistest.Single(t).Addr()
 	here, there := startNode(t, addr, "here", nodeOptions{}), startNode(t, addr, "there", nodeOptions{})
 	op, r := there.rooms.Operator(), store.Room{App: app, Name: "r"}
-	made, err := op.Create(t.Context(), store.CreateRoom{Room: r, Capacity: 2})
+	made, err := op.Create(t.Context(), store.CreateRoom{Room: r, Capacity: 2}, &room.Policy{})
 	require.NoError(t, err)
 	_, err = op.Get(t.Context(), store.Room{App: app, Name: "other"}, false)
 	require.ErrorIs(t, err, store.ErrNoRoom)

@@ -149,10 +149,14 @@ func (s *Service) restored(sh *shard, l *local, restored *store.Restored, err er
 	s.later(l, pause, s.lookAgain)
 }
 
-// closeSeat takes a seat from its peer, which is told, without a number: this is no event of the room. The shard is locked.
-func (s *Service) closeSeat(sh *shard, st *seat) {
+// closeSeat takes a seat, or a place in the queue, from its peer because it was lost.
+func (s *Service) closeSeat(sh *shard, st *seat) { s.closeSeatFor(sh, st, wire.ReasonClosed, "") }
+
+// closeSeatFor takes a seat, or a place in the queue, from its peer, which is told, without a number: this is no event of the room. The
+// shard is locked.
+func (s *Service) closeSeatFor(sh *shard, st *seat, reason, by string) {
 	s.remove(sh, st)
-	body := wire.AppendEventBody(nil, st.room.Name, &wire.Closed{Reason: wire.ReasonClosed})
+	body := wire.AppendEventBody(nil, st.room.Name, &wire.Closed{Reason: reason, By: by})
 	st.member.subscriber.Deliver(wire.EventFrame(0, body))
 }
 

@@ -149,6 +149,15 @@ func (m *Member) Returned() (rooms []*wire.Snapshot, missed []*wire.Frame) {
 
 // eachResumed does something with every seat that was taken over and does not go on yet, with its shard locked.
 func (m *Member) eachResumed(do func(*shard, *seat)) {
+	m.eachSeat(func(sh *shard, st *seat) {
+		if st.resumed != nil && !st.removed {
+			do(sh, st)
+		}
+	})
+}
+
+// eachSeat does something with every seat that the member has or asks for, with its shard locked.
+func (m *Member) eachSeat(do func(*shard, *seat)) {
 	m.mu.Lock()
 	seats := make([]*seat, 0, len(m.seats))
 	for _, st := range m.seats {
@@ -158,9 +167,7 @@ func (m *Member) eachResumed(do func(*shard, *seat)) {
 	for _, st := range seats {
 		sh := m.service.table.shard(st.room)
 		sh.mu.Lock()
-		if st.resumed != nil && !st.removed {
-			do(sh, st)
-		}
+		do(sh, st)
 		sh.mu.Unlock()
 	}
 }

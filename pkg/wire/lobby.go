@@ -7,6 +7,14 @@ type Waiting struct {
 	Reason          string
 }
 
+// WaitReason gives why somebody waits: to be let in, or for a seat.
+func WaitReason(moderated bool) string {
+	if moderated {
+		return WaitModerated
+	}
+	return WaitFull
+}
+
 // Seated gives the snapshot to who has waited and has a seat now.
 type Seated struct{ Snapshot }
 
