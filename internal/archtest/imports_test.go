@@ -18,14 +18,15 @@ const module = "github.com/signalbox-rtc/signalbox/"
 // below an internal/ folder count as the package that holds them.
 var mayImport = map[string][]string{
 	"pkg/wire":             nil,
-	"pkg/auth":             {"pkg/telemetry/metric"},
+	"pkg/auth":             {"pkg/webhook/standard", "pkg/telemetry/metric"},
 	"pkg/turncred":         nil,
 	"pkg/telemetry":        {"pkg/telemetry/metric"},
 	"pkg/telemetry/metric": nil, // beside telemetry, which brings more than those who count need
 	"pkg/store":            {"pkg/wire", "pkg/telemetry/metric"},
 	"pkg/room":             {"pkg/store", "pkg/wire", "pkg/telemetry/metric"},
 	"pkg/cluster":          {"pkg/store", "pkg/telemetry/metric"},
-	"pkg/webhook":          {"pkg/store", "pkg/telemetry/metric"},
+	"pkg/webhook":          {"pkg/webhook/standard", "pkg/store", "pkg/telemetry/metric"},
+	"pkg/webhook/standard": nil, // beside webhook: apps' backends are asked with the same signatures
 	"pkg/ws":               {"pkg/wire", "pkg/telemetry/metric"},
 	"pkg/socketio":         {"pkg/wire", "pkg/telemetry/metric"},
 	"pkg/socketio/classic": {"pkg/socketio", "pkg/wire", "pkg/telemetry/metric"},
@@ -64,6 +65,7 @@ var mayImport = map[string][]string{
 	"internal/memnet":     nil,
 	"internal/memredis":   {"internal/memnet"},
 	"internal/redistest":  {"internal/childproc"},
+	"internal/lockedbuf":  nil,
 	"internal/memuse":     nil,
 	"internal/oracle":     {"pkg/wire"},
 	"internal/testnames":  nil,

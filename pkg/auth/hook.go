@@ -3,21 +3,19 @@ package auth
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
+
+	"github.com/signalbox-rtc/signalbox/pkg/webhook/standard"
 )
 
 // Hook is the app's backend, which is asked who a client is, in place of a token, and perhaps whether it may join a room. Each question
@@ -170,7 +168,7 @@ func (b *backend) post(ctx context.Context, what string, data any) (*answer, err
 		return nil, err
 	}
 	request.Header.Set("Content-Type", "application/json")
-	b.sign(request.Header, "auth_"+rand.Text(), now, body)
+	standard.Set(request.Header, b.keys, "auth_"+rand.Text(), now, body)
 	response, err := b.opts.hooks.client.Do(request)
 	if err != nil {
 		return nil, err
@@ -189,20 +187,6 @@ func (b *backend) post(ctx context.Context, what string, data any) (*answer, err
 		return nil, fmt.Errorf("the answer is larger than %d bytes", maxHookBytes)
 	}
 	return parseAnswer(text)
-}
-
-// sign adds the headers of Standard Webhooks: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md.
-func (b *backend) sign(header http.Header, id string, now time.Time, body []byte) {
-	timestamp := strconv.FormatInt(now.Unix(), 10)
-	signatures := make([]string, len(b.keys))
-	for i, key := range b.keys {
-		mac := hmac.New(sha256.New, key)
-		_, _ = fmt.Fprintf(mac, "%s.%s.%s", id, timestamp, body)
-		signatures[i] = "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
-	}
-	header.Set("webhook-id", id)
-	header.Set("webhook-timestamp", timestamp)
-	header.Set("webhook-signature", strings.Join(signatures, " "))
 }
 
 // parseAnswer is as strict as for a token: what is misspelt must not turn into a default.

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
+	"github.com/signalbox-rtc/signalbox/internal/lockedbuf"
 	"github.com/signalbox-rtc/signalbox/internal/redistest"
 	"github.com/signalbox-rtc/signalbox/pkg/auth"
 	"github.com/signalbox-rtc/signalbox/pkg/cluster"
@@ -200,22 +201,7 @@ func (s *server) join(tb testing.TB, app, name, peer, user string) {
 }
 
 // lockedBuffer is a log that may be read while it is written.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
+type lockedBuffer struct{ lockedbuf.Buffer }
 
 // lines are those with a message.
 func (l *lockedBuffer) lines(tb testing.TB, message string) []map[string]any {

@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"net"
@@ -14,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
+	"github.com/signalbox-rtc/signalbox/internal/lockedbuf"
 	"github.com/signalbox-rtc/signalbox/internal/redistest"
 	"github.com/signalbox-rtc/signalbox/pkg/store"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
@@ -79,7 +79,7 @@ func TestRedisRefuses(t *testing.T) {
 	for _, refusal := range refusals {
 		t.Run(refusal.class, func(t *testing.T) {
 			server := redistest.Single(t, refusal.config...)
-			registry, lines := prometheus.NewRegistry(), new(logLines)
+			registry, lines := prometheus.NewRegistry(), new(lockedbuf.Buffer)
 			n := startNode(t, store.Options{
 				Addresses: []string{server.Addr()}, Registerer: registry, Logger: slog.New(slog.NewTextHandler(lines, nil)),
 				// Long enough for a busy machine, and short enough for three calls within the interval of the log.
@@ -175,24 +175,6 @@ func (c *talk) do(command string) string {
 	buffer := make([]byte, 64<<10)
 	n, _ := c.conn.Read(buffer)
 	return string(buffer[:n])
-}
-
-// logLines keeps what is logged.
-type logLines struct {
-	mu   sync.Mutex
-	text bytes.Buffer // guarded by mu
-}
-
-func (l *logLines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logLines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 // Whoever reads too slowly is thrown out by Redis: what was lost with the connection has to be told.

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -13,10 +12,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
+	"github.com/signalbox-rtc/signalbox/internal/lockedbuf"
 	"github.com/signalbox-rtc/signalbox/pkg/telemetry"
 )
 
-func newTraces(t *testing.T, endpoint string, out *lockedBuilder) (*telemetry.Traces, *prometheus.Registry) {
+func newTraces(t *testing.T, endpoint string, out *lockedbuf.Buffer) (*telemetry.Traces, *prometheus.Registry) {
 	t.Helper()
 	registry := prometheus.NewRegistry()
 	traces, err := telemetry.NewTraces(t.Context(), telemetry.TracesOptions{
@@ -44,7 +44,7 @@ func TestTracesOfAStuckReceiver(t *testing.T) {
 		<-release
 	}))
 	defer receiver.Close()
-	out := new(lockedBuilder)
+	out := new(lockedbuf.Buffer)
 	traces, registry := newTraces(t, receiver.URL, out)
 	end(t, traces, 16)
 	<-asked
@@ -66,7 +66,7 @@ func TestTracesOfARefusingReceiver(t *testing.T) {
 		http.Error(w, "no", http.StatusForbidden)
 	}))
 	defer receiver.Close()
-	out := new(lockedBuilder)
+	out := new(lockedbuf.Buffer)
 	traces, registry := newTraces(t, receiver.URL, out)
 	end(t, traces, 3)
 	require.NoError(t, traces.Close(t.Context()))
@@ -95,29 +95,11 @@ func TestTracesRefuseOptions(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			opts := telemetry.TracesOptions{
 				Endpoint: "http://127.0.0.1:1", OneIn: 1, Service: "test", Registerer: prometheus.NewRegistry(),
-				Logger: telemetry.NewLogger(new(lockedBuilder), nil, telemetry.FormatJSON),
+				Logger: telemetry.NewLogger(new(lockedbuf.Buffer), nil, telemetry.FormatJSON),
 			}
 			change(&opts)
 			_, err := telemetry.NewTraces(t.Context(), opts)
 			require.Error(t, err)
 		})
 	}
-}
-
-// lockedBuilder takes lines from any goroutine.
-type lockedBuilder struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (b *lockedBuilder) Write(line []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(line)
-}
-
-func (b *lockedBuilder) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/signalbox-rtc/signalbox/pkg/store"
 	"github.com/signalbox-rtc/signalbox/pkg/webhook"
+	"github.com/signalbox-rtc/signalbox/pkg/webhook/standard"
 )
 
 func page(t *testing.T) string {
@@ -110,8 +111,8 @@ func TestPageVerifies(t *testing.T) {
 	now := time.Now()
 	headers := func(at time.Time, keys ...[]byte) map[string]string {
 		return map[string]string{
-			webhook.HeaderID: "batch_A", webhook.HeaderTimestamp: strconv.FormatInt(at.Unix(), 10),
-			webhook.HeaderSignature: webhook.Sign(keys, "batch_A", at, []byte(body)),
+			standard.HeaderID: "batch_A", standard.HeaderTimestamp: strconv.FormatInt(at.Unix(), 10),
+			standard.HeaderSignature: standard.Sign(keys, "batch_A", at, []byte(body)),
 		}
 	}
 	cases := []struct {

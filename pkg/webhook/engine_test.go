@@ -15,6 +15,7 @@ import (
 	"github.com/signalbox-rtc/signalbox/internal/memnet"
 	"github.com/signalbox-rtc/signalbox/pkg/store"
 	"github.com/signalbox-rtc/signalbox/pkg/webhook"
+	"github.com/signalbox-rtc/signalbox/pkg/webhook/standard"
 )
 
 var (
@@ -77,7 +78,7 @@ func TestARoomThatFails(t *testing.T) {
 		w.receiver.answers(func(r *http.Request, events []webhook.Event) int {
 			if slices.ContainsFunc(events, func(e webhook.Event) bool { return e.Room == "bad" }) {
 				if len(events) == 4 && events[0].Room == "bad" {
-					ids[r.Header.Get(webhook.HeaderID)] = true
+					ids[r.Header.Get(standard.HeaderID)] = true
 				}
 				return http.StatusInternalServerError
 			}

@@ -21,6 +21,7 @@ import (
 	"github.com/signalbox-rtc/signalbox/internal/memredis"
 	"github.com/signalbox-rtc/signalbox/pkg/store"
 	"github.com/signalbox-rtc/signalbox/pkg/webhook"
+	"github.com/signalbox-rtc/signalbox/pkg/webhook/standard"
 )
 
 // endpoints has every app have the same.
@@ -201,7 +202,7 @@ func (r *receiver) RoundTrip(request *http.Request) (*http.Response, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if status < 300 {
-		r.posts = append(r.posts, post{time.Now(), request.URL.Host, request.Header.Get(webhook.HeaderID), payload.Events})
+		r.posts = append(r.posts, post{time.Now(), request.URL.Host, request.Header.Get(standard.HeaderID), payload.Events})
 	}
 	return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(nil)), Request: request}, nil
 }

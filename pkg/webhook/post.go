@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/signalbox-rtc/signalbox/pkg/store"
+	"github.com/signalbox-rtc/signalbox/pkg/webhook/standard"
 )
 
 const (
@@ -100,9 +101,7 @@ func (e *Engine) request(ctx context.Context, endpoint *Endpoint, entries []stor
 	now := time.Now()
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("User-Agent", "Signalbox")
-	request.Header.Set(HeaderID, id)
-	request.Header.Set(HeaderTimestamp, strconv.FormatInt(now.Unix(), 10))
-	request.Header.Set(HeaderSignature, Sign(endpoint.Keys, id, now, body))
+	standard.Set(request.Header, endpoint.Keys, id, now, body)
 	response, err := e.client.Do(request)
 	if err != nil {
 		return 0, answer{result: resultOf(ctx, err), err: err}

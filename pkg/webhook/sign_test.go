@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"github.com/signalbox-rtc/signalbox/pkg/webhook"
+	"github.com/signalbox-rtc/signalbox/pkg/webhook/standard"
 )
 
 // What is signed here is what the library of Standard Webhooks accepts, by each of two keys, and nothing else.
@@ -23,9 +23,9 @@ func TestSignatureAgainstTheLibrary(t *testing.T) {
 		body := rapid.SliceOf(rapid.Byte()).Draw(t, "body")
 		now := time.Now()
 		header := http.Header{}
-		header.Set(webhook.HeaderID, id)
-		header.Set(webhook.HeaderTimestamp, strconv.FormatInt(now.Unix(), 10))
-		header.Set(webhook.HeaderSignature, webhook.Sign(keys, id, now, body))
+		header.Set(standard.HeaderID, id)
+		header.Set(standard.HeaderTimestamp, strconv.FormatInt(now.Unix(), 10))
+		header.Set(standard.HeaderSignature, standard.Sign(keys, id, now, body))
 		for _, key := range keys {
 			receiver, err := standardwebhooks.NewWebhook("whsec_" + base64.StdEncoding.EncodeToString(key))
 			require.NoError(t, err)

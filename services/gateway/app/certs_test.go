@@ -1,7 +1,6 @@
 package app_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -25,6 +24,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
+	"github.com/signalbox-rtc/signalbox/internal/lockedbuf"
 	"github.com/signalbox-rtc/signalbox/pkg/telemetry"
 	"github.com/signalbox-rtc/signalbox/services/gateway/app"
 )
@@ -84,35 +84,17 @@ func mustWrite(tb testing.TB, path string, content []byte) {
 	require.NoError(tb, os.WriteFile(path, content, 0o600))
 }
 
-// lockedBuffer is a buffer that a logger and a test may use at once.
-type lockedBuffer struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buffer.String()
-}
-
 // tlsServer is a listener that shows the certificate in a directory and follows it.
 type tlsServer struct {
 	addr     string
 	registry *prometheus.Registry
-	log      *lockedBuffer
+	log      *lockedbuf.Buffer
 }
 
 // startTLS serves until the test ends.
 func startTLS(t *testing.T, dir string) *tlsServer {
 	t.Helper()
-	s := &tlsServer{registry: prometheus.NewRegistry(), log: new(lockedBuffer)}
+	s := &tlsServer{registry: prometheus.NewRegistry(), log: new(lockedbuf.Buffer)}
 	certificate, err := app.OpenCertificate(app.CertificateOptions{
 		CertFile:   filepath.Join(dir, "tls.crt"),
 		KeyFile:    filepath.Join(dir, "tls.key"),

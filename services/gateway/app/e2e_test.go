@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/signalbox-rtc/signalbox/internal/lockedbuf"
 	"github.com/signalbox-rtc/signalbox/internal/redistest"
 	"github.com/signalbox-rtc/signalbox/pkg/client"
 	"github.com/signalbox-rtc/signalbox/pkg/telemetry"
@@ -94,7 +95,7 @@ func isRoomKey(key string) bool {
 type gateway struct {
 	*app.Gateway
 	registry *prometheus.Registry
-	log      *lockedBuffer
+	log      *lockedbuf.Buffer
 	dial     func(ctx context.Context, network, addr string) (net.Conn, error)
 	// end ends it, as SIGTERM does, and waits for it. It may be called twice.
 	end func() error
@@ -119,7 +120,7 @@ func demoConfig(name string, redis backend) *app.Config {
 // openGateway opens and runs a gateway; it ends with the test at the latest.
 func openGateway(tb testing.TB, opts app.Options) *gateway {
 	tb.Helper()
-	g := &gateway{log: new(lockedBuffer), registry: newRegistry(), dial: new(net.Dialer).DialContext}
+	g := &gateway{log: new(lockedbuf.Buffer), registry: newRegistry(), dial: new(net.Dialer).DialContext}
 	level := new(slog.LevelVar)
 	level.Set(opts.Config.Log.SlogLevel())
 	opts.Logger = telemetry.NewLogger(g.log, level, telemetry.FormatJSON)
