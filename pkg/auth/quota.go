@@ -23,9 +23,9 @@ type Quotas struct {
 	BytesPerSecond int `koanf:"bytes_per_second" yaml:"bytes_per_second,omitempty" json:"bytes_per_second,omitzero"`
 	// PerSession bounds each session.
 	PerSession RateQuotas `koanf:"per_session" yaml:"per_session,omitempty" json:"per_session,omitzero"`
-	// PerUser bounds each user, on each gateway.
+	// PerUser bounds each user, in the whole cluster.
 	PerUser HolderQuotas `koanf:"per_user" yaml:"per_user,omitempty" json:"per_user,omitzero"`
-	// PerIP bounds each client address, on each gateway: an address of IPv4, a /64 of IPv6.
+	// PerIP bounds each client address, in the whole cluster: an address of IPv4, a /64 of IPv6.
 	PerIP HolderQuotas `koanf:"per_ip" yaml:"per_ip,omitempty" json:"per_ip,omitzero"`
 }
 
@@ -102,6 +102,11 @@ func (q *RateQuotas) fields(prefix string) []quotaField {
 // Shared reports whether there are some of the whole cluster.
 func (q *Quotas) Shared() bool {
 	return q.Connections > 0 || q.Members > 0 || q.Rooms > 0 || q.MessagesPerSecond > 0 || q.BytesPerSecond > 0
+}
+
+// PerHolder reports whether there are some of users or addresses.
+func (q *Quotas) PerHolder() bool {
+	return q.PerUser != (HolderQuotas{}) || q.PerIP != (HolderQuotas{})
 }
 
 // Quotas gives those that hold for an app, the deployment's defaults for one that there is not: 0 is no limit.

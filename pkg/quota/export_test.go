@@ -1,6 +1,9 @@
 package quota
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Period does what Run does once in a period.
 func (k *Keeper) Period(ctx context.Context) { k.exchange(ctx) }
@@ -45,3 +48,6 @@ func (k *Keeper) Holders() int {
 	defer k.holders.mu.Unlock()
 	return len(k.holders.all)
 }
+
+// Sweep forgets those that nobody needs any more, as Run does now and then.
+func (k *Keeper) Sweep() { k.holders.sweep(time.Now()) }

@@ -1,8 +1,10 @@
 package quota
 
 import (
+	"crypto/sha256"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -64,80 +66,138 @@ func take(limiter *rate.Limiter, n int, now time.Time) (wait time.Duration, ok b
 	return wait, false
 }
 
-// holderKey is a user or an address of an app.
-type holderKey struct {
-	app    string
-	user   string       // "" of an address
-	prefix netip.Prefix // not valid of a user
+// holderID stands for a user or an address of an app: a hash, so that all gateways tell of it in a few bytes, and nobody can be given
+// the same one as somebody of another app.
+type holderID [12]byte
+
+func userID(app, user string) holderID { return hashed("user", app, user) }
+
+func prefixID(app string, prefix netip.Prefix) holderID {
+	return hashed("address", app, prefix.String())
+}
+
+func hashed(what, app, name string) holderID {
+	sum := sha256.Sum256([]byte(what + "\x00" + app + "\x00" + name)) // no app's id has a zero byte
+	return holderID(sum[:len(holderID{})])
 }
 
 // holder is what the sessions of a user, or from an address, have together.
 type holder struct {
-	key holderKey // immutable
+	id holderID // immutable
+
+	noticed atomic.Bool // it is told of, or may have to be
 
 	mu          sync.Mutex
 	connections int
 	ended       time.Time // when the last session did
+	refused     time.Time // since when nobody was let in for what other nodes have
 	quotas      auth.HolderQuotas
 	rates       limiters
+	asked       [rateCount]int // since the last exchange
+	shared      shared
 }
 
 // holders are those of this node. One that nobody needs any more is forgotten.
 type holders struct {
-	most    int
-	metrics *metrics
+	// immutable
+	most, mostTold int
+	period         time.Duration
+	messageBytes   int
+	metrics        *metrics
 
-	mu    sync.Mutex
-	all   map[holderKey]*holder
-	swept time.Time
+	nodes atomic.Int64 // that are alive, this one included; 1 where none are told of
+
+	mu      sync.Mutex
+	all     map[holderID]*holder
+	noticed map[holderID]*holder
+	heard   map[holderID]holding // what the other nodes have told
+	swept   time.Time
 }
 
-func newHolders(most int, m *metrics) *holders {
-	return &holders{most: most, metrics: m, all: make(map[holderKey]*holder)}
+func newHolders(opts *Options, m *metrics) *holders {
+	h := &holders{
+		most: opts.Holders, mostTold: opts.HoldersTold, period: opts.Period, messageBytes: opts.MessageBytes, metrics: m,
+		all: make(map[holderID]*holder), noticed: make(map[holderID]*holder),
+	}
+	h.nodes.Store(1)
+	return h
 }
 
-// enter counts a connection of a holder. With back it is never refused. It gives nil when there are too many holders: then nobody
-// is held to anything, which costs others less than that nobody new is let in.
-func (h *holders) enter(key holderKey, quotas auth.HolderQuotas, messageBytes int, back bool) (*holder, bool) {
+// enter counts a connection of a holder. With back it is never refused; passing is set where it may be let in soon. It gives nil when
+// there are too many holders: then nobody is held to anything, which costs others less than that nobody new is let in.
+func (h *holders) enter(id holderID, quotas auth.HolderQuotas, back bool) (entered *holder, passing, ok bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock() // held throughout: one that is found is not forgotten before it is counted
-	found := h.all[key]
+	found := h.all[id]
 	if found == nil {
 		if now := time.Now(); len(h.all) >= h.most && now.Sub(h.swept) > time.Second {
 			h.sweepLocked(now)
 		}
 		if len(h.all) >= h.most {
 			h.metrics.untrackedHolders.Inc()
-			return nil, true
+			return nil, false, true
 		}
-		found = &holder{key: key}
-		h.all[key] = found
+		found = &holder{id: id}
+		h.all[id] = found
 		h.metrics.holders.Set(float64(len(h.all)))
 	}
 	found.mu.Lock()
 	defer found.mu.Unlock()
-	found.keepTo(quotas, messageBytes)
-	if !back && quotas.Connections > 0 && found.connections >= quotas.Connections {
-		return nil, false
+	if !found.noticed.Load() { // what others have told is not brought to it
+		found.shared.others = h.heard[id]
 	}
+	nodes := int(h.nodes.Load())
+	found.keepTo(quotas, h.messageBytes, nodes)
+	if !back && quotas.Connections > 0 && !found.mayEnter(nodes) {
+		return nil, found.passes(time.Now(), Stale*h.period), false
+	}
+	found.refused = time.Time{}
 	found.connections++
-	return found, true
+	if found.stands(nodes) {
+		h.notice(found)
+	}
+	return found, false, true
 }
 
 // keepTo takes quotas that have changed. mu is held.
-func (h *holder) keepTo(quotas auth.HolderQuotas, messageBytes int) {
+func (h *holder) keepTo(quotas auth.HolderQuotas, messageBytes, nodes int) {
 	if h.quotas != quotas {
 		h.quotas, h.rates = quotas, newLimiters(quotas.RateQuotas, messageBytes)
+		h.share(nodes, messageBytes)
 	}
 }
 
 // take is the package's take of one of the holder's rates.
-func (h *holder) take(which, n int, quotas auth.HolderQuotas, messageBytes int, now time.Time) (time.Duration, bool) {
-	h.mu.Lock()
-	h.keepTo(quotas, messageBytes)
-	limiter := h.rates[which]
-	h.mu.Unlock()
+func (h *holders) take(one *holder, which, n int, quotas auth.HolderQuotas, now time.Time) (time.Duration, bool) {
+	one.mu.Lock()
+	nodes := int(h.nodes.Load())
+	one.keepTo(quotas, h.messageBytes, nodes)
+	limiter := one.rates[which]
+	var stands bool
+	if limiter != nil {
+		one.asked[which] += n
+		stands = !one.noticed.Load() && one.demands(which, nodes, float64(one.asked[which])/h.period.Seconds())
+	}
+	one.mu.Unlock()
+	if stands {
+		h.mu.Lock()
+		h.notice(one)
+		h.mu.Unlock()
+	}
 	return take(limiter, n, now)
+}
+
+// notice has a holder be told of. mu is held.
+func (h *holders) notice(one *holder) {
+	if h.mostTold == 0 || one.noticed.Load() || h.all[one.id] != one {
+		return
+	}
+	if len(h.noticed) >= h.mostTold {
+		h.metrics.untrackedTold.Inc()
+		return
+	}
+	h.noticed[one.id] = one
+	one.noticed.Store(true)
 }
 
 func (h *holder) leave() {
@@ -156,10 +216,10 @@ func (h *holders) sweep(now time.Time) {
 
 func (h *holders) sweepLocked(now time.Time) {
 	h.swept = now
-	for key, one := range h.all {
+	for id, one := range h.all {
 		one.mu.Lock()
-		if one.connections == 0 && now.Sub(one.ended) > holderRest {
-			delete(h.all, key)
+		if one.connections == 0 && now.Sub(one.ended) > holderRest && !one.noticed.Load() {
+			delete(h.all, id)
 		}
 		one.mu.Unlock()
 	}

@@ -33,6 +33,8 @@ type metrics struct {
 	holders          prometheus.Gauge
 	untrackedApps    prometheus.Counter
 	untrackedHolders prometheus.Counter
+	told             prometheus.Gauge
+	untrackedTold    prometheus.Counter
 
 	// immutable
 	labels map[string]bool
@@ -43,7 +45,7 @@ func newMetrics(opts *Options, age func() time.Duration) *metrics {
 	refused := metric.Counters("signalbox_quota_refused_total",
 		"What was refused for a quota, by what there would have been too much of and whose quota it is: app, user, ip or session.", "quota", "scope")
 	untracked := metric.Counters("signalbox_quota_untracked_total",
-		"What this gateway could not keep count of: holders (users and addresses past quotas.holders, which are not held to theirs) and apps (past quotas.apps, which get an even share; counted in each exchange).", "kind")
+		"What this gateway could not keep count of: holders (users and addresses past quotas.holders, which are not held to theirs) and apps (past quotas.apps, which get an even share; counted in each exchange), and told (users and addresses past quotas.holders_told, which this gateway holds to their quotas by itself).", "kind")
 	m := &metrics{
 		usage: metric.Gauges("signalbox_quota_usage_ratio",
 			"Use of an app's quotas in the whole cluster, as this gateway knows it; of messages and bytes, what was asked for. Apps as in signalbox_app_sessions; other is the greatest of them.", "app", "quota"),
@@ -51,7 +53,9 @@ func newMetrics(opts *Options, age func() time.Duration) *metrics {
 		apps:     metric.Gauge("signalbox_quota_apps", "Apps with quotas of the whole cluster whose use this gateway tells the others."),
 		holders:  metric.Gauge("signalbox_quota_holders", "Users and addresses that this gateway keeps count of."),
 
-		untrackedApps: untracked.WithLabelValues("apps"), untrackedHolders: untracked.WithLabelValues("holders"),
+		told: metric.Gauge("signalbox_quota_holders_told", "Users and addresses with much on this gateway, or some on others, of which the gateways tell each other."),
+
+		untrackedApps: untracked.WithLabelValues("apps"), untrackedHolders: untracked.WithLabelValues("holders"), untrackedTold: untracked.WithLabelValues("told"),
 		labels: make(map[string]bool, len(opts.Labels)), other: opts.Other,
 	}
 	for _, label := range opts.Labels {
@@ -69,7 +73,7 @@ func newMetrics(opts *Options, age func() time.Duration) *metrics {
 			}
 		}
 	}
-	opts.Registerer.MustRegister(refused, untracked, m.usage, m.failures, m.apps, m.holders, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	opts.Registerer.MustRegister(refused, untracked, m.usage, m.failures, m.apps, m.holders, m.told, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "signalbox_quota_exchange_age_seconds",
 		Help: "How long ago this gateway last exchanged with the others what is used. While it grows every gateway keeps its share.",
 	}, func() float64 { return age().Seconds() }))

@@ -1,9 +1,9 @@
 // Package quota holds apps, and their sessions, users and addresses, to what they may use.
 //
-// What a session, a user or an address may do is decided on each gateway by itself. What an app may do is of the whole
-// cluster: once in a period the gateways tell each other, by one call, what each of them uses of every app's quotas and what
-// it claims. A gateway lets in only what is within its claim, and takes of a claim only what the claims of the others leave:
-// as the call tells and reads in one instant, the claims that are in force never come to more than the quota. So
+// What a session may do is decided on its gateway. What an app, a user or an address may do is of the whole cluster: once in a period
+// the gateways tell each other, by one call, what each of them uses of every app's quotas and what it claims. A gateway lets in only what
+// is within its claim, and takes of a claim only what the claims of the others leave: as the call tells and reads in one instant, the
+// claims that are in force never come to more than the quota. So
 //
 //   - connections and members of an app are never more than its quota. Less can be used while claims move to where they are
 //     needed, which takes some periods; what is left is claimed by the gateways in turns, so that all of it can be.
@@ -12,6 +12,8 @@
 //   - rooms are counted in Redis, by one gateway for each app, and those that were made in the last three to four periods are added:
 //     they are never more than the quota, but for an app that no gateway knew of: until its rooms are counted, up to a quarter of
 //     the quota, or one room for each gateway, can be made beside those that there were.
+//   - users and addresses are told of where they stand out (see held.go): of their connections there can be one more than the quota
+//     for each gateway but one, and their rates are shared by demand once two gateways are asked for them.
 //
 // What comes back is counted and never refused: sessions that resume, with their seats. A gateway that does not reach Redis keeps
 // what it has claimed; after three periods the others do not count it any more, so that there can be as much more as it had
@@ -54,6 +56,9 @@ type Options struct {
 	// Holders is how many users and addresses are kept count of, 100000 if 0, and Apps how many apps' use is told to the
 	// other nodes, 10000 if 0.
 	Holders, Apps int
+	// HoldersTold is how many users and addresses the other nodes are told of: those that have much here. With 0 each node holds
+	// them to their quotas by itself.
+	HoldersTold int
 	// Labels are the apps that have a label of their own in metrics; all others share one, Other.
 	Labels []string
 	Other  string
@@ -66,7 +71,7 @@ func (o *Options) validate() error {
 	if o.Node == "" || o.Quotas == nil || o.Exchange == nil || o.CountRooms == nil {
 		return errors.New("quota: a node, quotas, an exchange and a count of rooms are needed")
 	}
-	if o.Period < 0 || o.MessageBytes < 0 || o.Holders < 0 || o.Apps < 0 {
+	if o.Period < 0 || o.MessageBytes < 0 || o.Holders < 0 || o.Apps < 0 || o.HoldersTold < 0 {
 		return errors.New("quota: a number is negative")
 	}
 	setDefault(&o.Period, time.Second)
@@ -121,7 +126,7 @@ func New(opts Options) (*Keeper, error) {
 	k := &Keeper{opts: opts, apps: make(map[string]*App), told: make(map[string]*App), ready: make(chan struct{})}
 	k.exchanged.Store(time.Now().UnixNano())
 	k.metrics = newMetrics(&k.opts, k.age)
-	k.holders = newHolders(opts.Holders, k.metrics)
+	k.holders = newHolders(&k.opts, k.metrics)
 	return k, nil
 }
 
@@ -162,7 +167,7 @@ func (k *Keeper) exchange(ctx context.Context) {
 	defer cancel()
 	told := k.prepare()
 	k.countRooms(ctx)
-	now, others, err := k.opts.Exchange(ctx, encode(told))
+	now, others, err := k.opts.Exchange(ctx, encode(told, k.holders.prepare()))
 	if err != nil {
 		if !k.failed && ctx.Err() != context.Canceled {
 			k.opts.Logger.Warn("quotas are not exchanged: every gateway keeps its share", "error", err)
@@ -173,7 +178,9 @@ func (k *Keeper) exchange(ctx context.Context) {
 	}
 	k.failed = false
 	k.exchanged.Store(time.Now().UnixNano())
-	k.learn(now, decode(others))
+	apps, holders := decode(others)
+	k.learn(now, apps)
+	k.holders.learn(1+len(others), holders)
 	if k.rounds++; k.rounds == 2 { // all others have exchanged since the first one
 		close(k.ready)
 	}

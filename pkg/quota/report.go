@@ -37,39 +37,51 @@ func (r *report) sane() bool {
 
 const maxNumber = 1e15
 
-// encode gives what a node tells: a JSON object of reports by app.
-func encode(apps []*App) []byte {
+// told is what a node tells.
+type told struct {
+	Apps    map[string]json.RawMessage `json:"apps"`    // reports
+	Holders []byte                     `json:"holders"` // holdings
+}
+
+// encode gives what a node tells of apps and of holders, as JSON.
+func encode(apps []*App, holders []byte) []byte {
 	reports := make(map[string]report, len(apps))
 	for _, a := range apps {
 		reports[a.id] = a.report()
 	}
-	data, err := json.Marshal(reports)
+	data, err := json.Marshal(struct {
+		Apps    map[string]report `json:"apps"`
+		Holders []byte            `json:"holders"`
+	}{reports, holders})
 	if err != nil {
 		panic(err) // of numbers that are none, which no report has
 	}
 	return data
 }
 
-// decode reads what the others have told, by node and app. Of what cannot be read nothing is known but that the node is there.
-func decode(others map[string][]byte) map[string]map[string]report {
-	all := make(map[string]map[string]report, len(others))
+// decode reads what the others have told: of apps by node, and of holders all together. Of what cannot be read nothing is known but that
+// the node is there.
+func decode(others map[string][]byte) (apps map[string]map[string]report, holders map[holderID]holding) {
+	apps, holders = make(map[string]map[string]report, len(others)), make(map[holderID]holding)
 	for node, data := range others {
-		var lists map[string][]float64
-		if json.Unmarshal(data, &lists) != nil {
-			lists = nil
+		var all told
+		if json.Unmarshal(data, &all) != nil {
+			all = told{}
 		}
-		reports := make(map[string]report, len(lists))
-		for app, list := range lists {
-			if len(list) != len(report{}) {
+		reports := make(map[string]report, len(all.Apps))
+		for app, text := range all.Apps {
+			var list []float64
+			if json.Unmarshal(text, &list) != nil || len(list) != len(report{}) {
 				continue // of another version
 			}
 			if r := report(list); r.sane() {
 				reports[app] = r
 			}
 		}
-		all[node] = reports
+		apps[node] = reports
+		decodeHoldings(all.Holders, holders)
 	}
-	return all
+	return apps, holders
 }
 
 // others is what the other nodes have told of one app.

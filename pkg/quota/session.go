@@ -55,18 +55,17 @@ type Session struct {
 func (k *Keeper) Enter(app, user string, address netip.Addr, back bool) (*Session, *Refusal) {
 	s := &Session{app: k.app(app)}
 	l := s.app.limits.Load()
+	var passing, ok bool
 	if prefix := Prefix(address); prefix.IsValid() && l.PerIP != (auth.HolderQuotas{}) {
-		var ok bool
-		if s.prefix, ok = k.holders.enter(holderKey{app: app, prefix: prefix}, l.PerIP, k.opts.MessageBytes, back); !ok {
+		if s.prefix, passing, ok = k.holders.enter(prefixID(app, prefix), l.PerIP, back); !ok {
 			s.leave()
-			return nil, k.refuse(connections, ofIP, false, 0)
+			return nil, k.refuse(connections, ofIP, passing, 0)
 		}
 	}
 	if l.PerUser != (auth.HolderQuotas{}) {
-		var ok bool
-		if s.user, ok = k.holders.enter(holderKey{app: app, user: user}, l.PerUser, k.opts.MessageBytes, back); !ok {
+		if s.user, passing, ok = k.holders.enter(userID(app, user), l.PerUser, back); !ok {
 			s.leave()
-			return nil, k.refuse(connections, ofUser, false, 0)
+			return nil, k.refuse(connections, ofUser, passing, 0)
 		}
 	}
 	if refusal := s.app.take(connections, back); refusal != nil {
@@ -140,12 +139,12 @@ func (s *Session) take(l *limits, which, n int, now time.Time) *Refusal {
 		return k.refuse(rateKinds[which], ofSession, true, wait)
 	}
 	if s.user != nil {
-		if wait, ok := s.user.take(which, n, l.PerUser, k.opts.MessageBytes, now); !ok {
+		if wait, ok := k.holders.take(s.user, which, n, l.PerUser, now); !ok {
 			return k.refuse(rateKinds[which], ofUser, true, wait)
 		}
 	}
 	if s.prefix != nil {
-		if wait, ok := s.prefix.take(which, n, l.PerIP, k.opts.MessageBytes, now); !ok {
+		if wait, ok := k.holders.take(s.prefix, which, n, l.PerIP, now); !ok {
 			return k.refuse(rateKinds[which], ofIP, true, wait)
 		}
 	}

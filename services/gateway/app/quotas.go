@@ -27,7 +27,7 @@ func (g *Gateway) openQuotas(registry *prometheus.Registry) (err error) {
 		},
 		CountRooms:   g.store.RoomCounts,
 		MessageBytes: max(c.Limits.MessageBytes, c.SocketIO.MessageBytes),
-		Holders:      c.Quotas.Holders, Apps: c.Quotas.Apps, Labels: c.labelledApps(), Other: session.OtherApps,
+		Holders:      c.Quotas.Holders, HoldersTold: c.Quotas.HoldersTold, Apps: c.Quotas.Apps, Labels: c.labelledApps(), Other: session.OtherApps,
 		Logger: g.calm, Registerer: registry,
 	})
 	return err
@@ -46,10 +46,10 @@ func (g *Gateway) runQuotas(ctx context.Context) error {
 }
 
 // waitQuotas waits until the other gateways count this one, where an app has quotas that all of them share: it would let nobody in
-// before.
+// before, or would not know yet what users and addresses have elsewhere.
 func (g *Gateway) waitQuotas(ctx context.Context) error {
 	for _, app := range g.directory.Apps() {
-		if q := g.directory.Quotas(app.ID); q.Shared() {
+		if q := g.directory.Quotas(app.ID); q.Shared() || q.PerHolder() {
 			return g.quotas.WaitReady(ctx)
 		}
 	}
