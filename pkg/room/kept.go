@@ -34,7 +34,7 @@ func (m *Member) History(request *wire.AskHistory, done func(*wire.History, erro
 	if request.Limit > 0 {
 		limit = min(limit, request.Limit)
 	}
-	m.service.opts.Store.History(m.asking(m.room(request.Room)), request.Topic, limit, func(h *store.History, err error) {
+	m.service.opts.Store.History(m.asking(m.room(request.Room)), request.Topic, request.Before, limit, func(h *store.History, err error) {
 		if refusal := m.outcome(request.Room, err); refusal != nil {
 			done(nil, refusal)
 			return

@@ -50,6 +50,11 @@ func TestHistory(t *testing.T) {
 	h, err = bob.history(wire.TopicChat, 1)
 	require.NoError(t, err)
 	require.Len(t, h.Messages, 1)
+	older, err := wait(func(done func(*wire.History, error)) {
+		bob.History(&wire.AskHistory{Room: "r", Topic: wire.TopicChat, Before: seqs[3], Limit: 1}, done)
+	})
+	require.NoError(t, err)
+	require.Equal(t, []int64{seqs[3], seqs[2]}, []int64{h.Messages[0].Seq, older.Messages[0].Seq}, "page by page")
 
 	seq := ada.keep(t, wire.TopicWhiteboard, `{"stroke":[1,2]}`)
 	told := bob.await(t, wire.TypeMessage)

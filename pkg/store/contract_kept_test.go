@@ -29,7 +29,11 @@ func (n *node) erase(e store.Erase) (keptAnswer, error) {
 }
 
 func (n *node) history(seat store.Seat, topic string, most int) (*store.History, error) {
-	return wait(func(done func(*store.History, error)) { n.store.History(seat, topic, most, done) })
+	return n.historyBefore(seat, topic, 0, most)
+}
+
+func (n *node) historyBefore(seat store.Seat, topic string, before int64, most int) (*store.History, error) {
+	return wait(func(done func(*store.History, error)) { n.store.History(seat, topic, before, most, done) })
 }
 
 func keepOf(seat store.Seat, topic, text string) store.Keep {
@@ -106,6 +110,17 @@ func testKeep(t *testing.T, d deployment) {
 	h, err = b.history(bob, "chat", 1)
 	require.NoError(t, err)
 	require.EqualValues(t, 5, h.Messages[0].Seq, "the last ones")
+	for before, seqs := range map[int64][]int64{2: {}, 3: {}, 4: {3}, 5: {3}, 6: {5}, 1 << 50: {5}} {
+		h, err = b.historyBefore(bob, "chat", before, 1)
+		require.NoError(t, err)
+		found := make([]int64, len(h.Messages))
+		for i, m := range h.Messages {
+			found[i] = m.Seq
+		}
+		require.Equal(t, seqs, found, "the last one before %d", before)
+	}
+	_, err = b.historyBefore(bob, "chat", -1, 1)
+	requireCode(t, wire.CodeBadRequest, err)
 	require.Equal(t, []string{"stroke"}, a.texts(t, operatorOf(lobby), "whiteboard"))
 
 	_, err = a.keep(keepOf(a.seat(lobby, "eve"), "chat", "x"))

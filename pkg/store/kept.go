@@ -151,14 +151,14 @@ type History struct {
 	Messages []Kept
 }
 
-// History gives the last messages that are kept of a topic, at most so many. Refusals: not_member, [ErrFenced], and for the
-// operator [ErrNoRoom].
-func (s *Store) History(seat Seat, topic string, most int, done func(*History, error)) {
+// History gives the last messages that are kept of a topic, at most so many, and with a number above 0 those before the message of that
+// number. Refusals: not_member, [ErrFenced], and for the operator [ErrNoRoom].
+func (s *Store) History(seat Seat, topic string, before int64, most int, done func(*History, error)) {
 	err := seat.checkActor()
 	if err == nil {
 		err = checkTopic(topic)
 	}
-	if err == nil && most < 1 {
+	if err == nil && (most < 1 || before < 0) {
 		err = wire.Errorf(wire.CodeBadRequest, "no messages")
 	}
 	if err != nil {
@@ -172,7 +172,7 @@ func (s *Store) History(seat Seat, topic string, most int, done func(*History, e
 		}
 		done(decodeHistory(reply))
 	})
-	c.add(strconv.Itoa(most))
+	c.add(strconv.Itoa(most), strconv.FormatInt(before, 10))
 	s.router.submit(c)
 }
 

@@ -2,11 +2,13 @@ package wire
 
 import "encoding/json"
 
-// AskHistory asks for the last messages that are kept of a topic, at most Limit of them; 0 leaves it to the server. Answered by [History].
+// AskHistory asks for the last messages that are kept of a topic, at most Limit of them; 0 leaves it to the server. Before is the number
+// of a message: only what is older than it is asked for; 0 for what there is. Answered by [History].
 type AskHistory struct {
-	Room  string
-	Topic string
-	Limit int
+	Room   string
+	Topic  string
+	Limit  int
+	Before int64
 }
 
 // Undo takes back the kept message number Of, or the client's own last one when Of is 0. Answered by [Undid].
@@ -96,11 +98,13 @@ func encodeKeptTopic(e *encoder, room, topic string) {
 func (m *AskHistory) decode(f *fields) {
 	m.Room, m.Topic = decodeKeptTopic(f)
 	m.Limit = f.count("limit", 1)
+	m.Before = f.integer("before", 1)
 }
 
 func (m *AskHistory) encode(e *encoder) {
 	encodeKeptTopic(e, m.Room, m.Topic)
 	e.count("limit", int64(m.Limit))
+	e.count("before", m.Before)
 }
 
 func (m *Undo) decode(f *fields) {

@@ -51,6 +51,7 @@ var requestSamples = []requestSample{
 	{"request-publish-topic", wire.Request{ID: 6, Body: &wire.Publish{Room: "lobby", Topic: "chat", Data: json.RawMessage(`{"text":"hi"}`), Echo: true, Volatile: true}}},
 	{"request-publish-keep", wire.Request{ID: 6, Body: &wire.Publish{Room: "lobby", Topic: "chat", Data: json.RawMessage(`{"text":"hi"}`), Keep: true}}},
 	{"request-history", wire.Request{ID: 6, Body: &wire.AskHistory{Room: "lobby", Topic: "chat", Limit: 20}}},
+	{"request-history-before", wire.Request{ID: 7, Body: &wire.AskHistory{Room: "lobby", Topic: "chat", Limit: 20, Before: 41}}},
 	{"request-undo", wire.Request{ID: 6, Body: &wire.Undo{Room: "lobby", Topic: "whiteboard"}}},
 	{"request-undo-of", wire.Request{ID: 6, Body: &wire.Undo{Room: "lobby", Topic: "chat", Of: 41}}},
 	{"request-clear", wire.Request{ID: 6, Body: &wire.Clear{Room: "lobby", Topic: "whiteboard"}}},
