@@ -31,7 +31,8 @@ var mayImport = map[string][]string{
 	"pkg/socketio":         {"pkg/wire", "pkg/telemetry/metric"},
 	"pkg/socketio/classic": {"pkg/socketio", "pkg/wire", "pkg/telemetry/metric"},
 	"pkg/quota":            {"pkg/auth", "pkg/telemetry/metric"},
-	"pkg/session":          {"pkg/room", "pkg/auth", "pkg/quota", "pkg/wire", "pkg/telemetry/metric"},
+	"pkg/negotiation":      {"pkg/auth"},
+	"pkg/session":          {"pkg/room", "pkg/auth", "pkg/quota", "pkg/negotiation", "pkg/wire", "pkg/telemetry/metric"},
 	"pkg/httpapi":          {"pkg/room", "pkg/cluster", "pkg/store", "pkg/auth", "pkg/turncred", "pkg/wire", "pkg/telemetry/metric"},
 	"pkg/client":           {"pkg/wire"},
 

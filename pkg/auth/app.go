@@ -44,6 +44,8 @@ type App struct {
 	JWKS JWKS `koanf:"jwks" yaml:"jwks,omitempty" json:"jwks,omitzero"`
 	// Hook is the app's backend where it says itself who its clients are.
 	Hook Hook `koanf:"hook" yaml:"hook,omitempty" json:"hook,omitzero"`
+	// Negotiation is what it lets pass of session descriptions and ICE candidates.
+	Negotiation Negotiation `koanf:"negotiation" yaml:"negotiation,omitempty" json:"negotiation,omitzero"`
 	// Webhooks are where the app's backend is told of what happens in its rooms.
 	Webhooks []Webhook `koanf:"webhooks" yaml:"webhooks,omitempty" json:"webhooks,omitempty"`
 	// APIKeys let the app's backend use the server API.
@@ -85,6 +87,7 @@ func (a *App) clone() App {
 		copied.Policies[i].Policy = copied.Policies[i].clone()
 	}
 	copied.Hook.Secrets = slices.Clone(a.Hook.Secrets)
+	copied.Negotiation = a.Negotiation.clone()
 	copied.Webhooks, copied.APIKeys = slices.Clone(a.Webhooks), slices.Clone(a.APIKeys)
 	for i := range copied.Webhooks {
 		w := &copied.Webhooks[i]
@@ -149,6 +152,7 @@ func (a *App) compile(opts *Options) (*app, error) {
 	fail(a.JWKS.validate(opts.Loopback))
 	fail(a.Hook.validate(opts.Loopback))
 	fail(a.Quotas.Validate())
+	fail(a.Negotiation.validate())
 	out.quotas = a.Quotas.over(&opts.Quotas)
 	fail(a.validateServices())
 	for i := range a.Keys {

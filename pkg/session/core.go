@@ -57,6 +57,7 @@ type core struct {
 	limiter    *rate.Limiter
 	tracing    *tracing // nil unless the session is part of a trace
 	app        *appMetrics
+	candidates candidates
 	quota      *quota.Session // nil before hello, after the end, and where there are none
 	throttled  time.Time      // since when the session is over its rate; zero if it is not
 

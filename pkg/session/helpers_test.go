@@ -100,6 +100,8 @@ func newGatewayOf(tb testing.TB, number string, opts session.Options, redis stor
 			{Rooms: "quiet", Policy: auth.Policy{Echo: auth.EchoOff}},
 			{Rooms: "strict", Policy: auth.Policy{Topics: []string{"chat"}, MaxMessageBytes: 10}},
 		}},
+		{ID: "relayed", Anonymous: true, Negotiation: auth.Negotiation{
+			Mode: auth.NegotiationEnforce, Types: []string{"relay"}, HidePrivate: auth.On, CandidatesPerMinute: 4}},
 		{ID: "fleeting", Anonymous: true, Policy: auth.Policy{Grace: -1}},
 	}})
 	require.NoError(tb, err)

@@ -7,6 +7,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/signalbox-rtc/signalbox/pkg/auth"
+	"github.com/signalbox-rtc/signalbox/pkg/negotiation"
 	"github.com/signalbox-rtc/signalbox/pkg/telemetry/metric"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
@@ -28,6 +29,7 @@ type metrics struct {
 	inFlight    prometheus.Counter
 	reports     *prometheus.CounterVec
 	reportTime  prometheus.Histogram
+	negotiated  [negotiation.Kinds][negotiation.Results]prometheus.Counter
 	panics      prometheus.Counter
 	apps        *appsMetrics
 }
@@ -57,7 +59,8 @@ func newMetrics(reg prometheus.Registerer, transports, apps []string) *metrics {
 		reports: metric.Counters("signalbox_ice_reports_total", "ICE outcomes that clients reported.", "outcome", "local", "remote", "protocol"),
 		reportTime: metric.Histogram("signalbox_ice_connect_seconds", "Time to the first connection, as reported by clients.",
 			[]float64{.05, .1, .25, .5, 1, 2, 4, 8, 15, 30}),
-		panics: metric.Counter("signalbox_panics_total", "Faults of ours that ended one session."),
+		negotiated: newNegotiated(reg),
+		panics:     metric.Counter("signalbox_panics_total", "Faults of ours that ended one session."),
 	}
 	received := metric.Counters("signalbox_messages_received_total", "Requests read from clients by type; invalid for those that could not be read.", "type")
 	answered := metric.Histograms("signalbox_request_duration_seconds",

@@ -55,6 +55,9 @@ func (c *core) publish(once int64, request wire.Request, body *wire.Publish) {
 	if policy.Echo == auth.EchoOff {
 		body.Echo = false
 	}
+	if !c.negotiates(&body.Data, pending) {
+		return
+	}
 	c.member.Publish(once, body, c.doneReply(pending))
 }
 
@@ -64,6 +67,9 @@ func (c *core) signal(once int64, request wire.Request, body *wire.Signal) {
 	policy := c.identity.PolicyFor(body.Room)
 	if refusal := tooLarge(&policy, len(body.Data)); refusal != nil {
 		c.answer(pending, nil, refusal)
+		return
+	}
+	if !c.negotiates(&body.Data, pending) {
 		return
 	}
 	c.member.Signal(once, body, c.doneReply(pending))

@@ -56,6 +56,7 @@ func (c *core) refreshed(token string) (identity *auth.Identity, result string, 
 // assume has the session be of an identity, until it expires.
 func (c *core) assume(identity *auth.Identity) {
 	c.granted.Store(identity)
+	c.takeRules(identity.App)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.identity = identity

@@ -114,6 +114,8 @@ type Done struct {
 	// Repeated is true when the request came again after a resume and had taken effect before; what else the reply said
 	// then may not be known any more, and is 0.
 	Repeated bool
+	// Filtered is true when nothing went on, as the app lets no such candidate pass; there is no event then.
+	Filtered bool
 }
 
 // Updated answers [UpdateRoom] with the room's new version.
@@ -416,11 +418,13 @@ func orNil(o Object) Object {
 func (m *Done) encode(e *encoder) {
 	e.int("seq", m.Seq)
 	e.flag("repeated", m.Repeated)
+	e.flag("filtered", m.Filtered)
 }
 
 func (m *Done) decode(f *fields) {
 	m.Seq = f.integer("seq", 0)
 	m.Repeated = f.boolean("repeated")
+	m.Filtered = f.boolean("filtered")
 }
 
 func (m *Updated) encode(e *encoder) {

@@ -119,6 +119,7 @@ var replySamples = []replySample{
 	}},
 	{"reply-leave", 3, &wire.Done{Seq: 6}},
 	{"reply-signal", 4, &wire.Done{Seq: 7}},
+	{"reply-signal-filtered", 4, &wire.Done{Filtered: true}},
 	{"reply-publish", 6, &wire.Done{Seq: 8}},
 	{"reply-publish-repeated", 6, &wire.Done{Seq: 8, Repeated: true}},
 	{"reply-history", 6, &wire.History{Room: "lobby", Topic: "chat", Seq: 50, Epoch: "9f2c", Dropped: 2, Messages: []wire.KeptMessage{

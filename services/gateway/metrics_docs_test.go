@@ -64,7 +64,7 @@ var metricSections = []struct {
 	{"Between gateways", []string{"cluster_", "reap", "hop_"}},
 	{"Webhooks", []string{"webhook_"}},
 	{"socket.io clients", []string{"socketio_", "classic_"}},
-	{"What calls came to", []string{"ice_"}},
+	{"What calls came to", []string{"ice_", "negotiation_"}},
 	{"The server API", []string{"api_"}},
 	{"The gateway itself", []string{"build_", "certificate_", "config_", "drain_", "log_", "memory_", "panics_", "readiness_", "trace_"}},
 }
