@@ -54,7 +54,7 @@ func (a *API) memberOperations() {
 	}, a.getMember)
 	register(a, operation{
 		id: "kick-member", method: http.MethodPost, path: room + "/members/{peer}/kick", tag: "members", need: Write,
-		summary: "Take a member's seat away", codes: []wire.Code{wire.CodePeerGone},
+		summary: "Take a member's seat away", text: "It gets `closed`, with what reason says as its `text`.", codes: []wire.Code{wire.CodePeerGone, CodeInvalid},
 	}, a.kickMember)
 	register(a, operation{
 		id: "mute-member", method: http.MethodPost, path: room + "/members/{peer}/mute", tag: "members", need: Write,
@@ -71,7 +71,7 @@ func (a *API) memberOperations() {
 	}, a.moveMember)
 	register(a, operation{
 		id: "kick-all", method: http.MethodPost, path: room + "/kick", tag: "members", need: Write,
-		summary: "Take everybody's seat away", text: "The room ends with its last seat.",
+		summary: "Take everybody's seat away", text: "As with one of them. The room ends with its last seat.", codes: []wire.Code{CodeInvalid},
 	}, a.kickAll)
 	register(a, operation{
 		id: "mute-all", method: http.MethodPost, path: room + "/mute", tag: "members", need: Write,
@@ -150,15 +150,42 @@ func (a *API) getMember(ctx context.Context, in *struct{ PeerPath }) (*memberOut
 	return nil, newProblem(wire.CodePeerGone, "that peer is not in the room")
 }
 
-func (a *API) kickMember(ctx context.Context, in *struct{ PeerPath }) (*affectedOutput, error) {
+// Kicking is what is said about a kick.
+type Kicking struct {
+	Reason string `json:"reason,omitempty" maxLength:"256" doc:"What those who lose their seats, and those who stay, are told about it, for people."`
+}
+
+type kickMemberInput struct {
+	PeerPath
+	Body *Kicking
+}
+
+func (a *API) kickMember(ctx context.Context, in *kickMemberInput) (*affectedOutput, error) {
 	if err := in.check(); err != nil {
 		return nil, err
 	}
-	return a.control(ctx, in.room(), func(ctx context.Context) (wire.Controlled, error) { return a.opts.Rooms.Kick(ctx, in.room(), in.Peer) })
+	return a.kick(ctx, in.room(), in.Peer, in.Body)
 }
 
-func (a *API) kickAll(ctx context.Context, in *struct{ RoomPath }) (*affectedOutput, error) {
-	return a.control(ctx, in.room(), func(ctx context.Context) (wire.Controlled, error) { return a.opts.Rooms.Kick(ctx, in.room(), "") })
+type kickAllInput struct {
+	RoomPath
+	Body *Kicking
+}
+
+func (a *API) kickAll(ctx context.Context, in *kickAllInput) (*affectedOutput, error) {
+	return a.kick(ctx, in.room(), "", in.Body)
+}
+
+// kick takes a peer's seat away, or with an empty one everybody's. what may be nil.
+func (a *API) kick(ctx context.Context, room store.Room, peer string, what *Kicking) (*affectedOutput, error) {
+	var reason string
+	if what != nil {
+		reason = what.Reason
+	}
+	if err := checkReason("body.reason", reason); err != nil {
+		return nil, err
+	}
+	return a.control(ctx, room, func(ctx context.Context) (wire.Controlled, error) { return a.opts.Rooms.Kick(ctx, room, peer, reason) })
 }
 
 // Muting is what a mute or an unmute is about.

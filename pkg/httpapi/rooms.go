@@ -130,7 +130,7 @@ func (a *API) roomOperations() {
 	}, a.updateRoom)
 	register(a, operation{
 		id: "close-room", method: http.MethodDelete, path: "/apps/{app}/rooms/{room}", tag: "rooms", need: Write, status: http.StatusOK,
-		summary: "Close a room", text: "Everybody in it gets `closed`.",
+		summary: "Close a room", text: "Everybody in it gets `closed`, with what reason says as its `text`.", codes: []wire.Code{CodeInvalid},
 	}, a.closeRoom)
 }
 
@@ -415,8 +415,28 @@ type Affected struct {
 
 type affectedOutput struct{ Body Affected }
 
-func (a *API) closeRoom(ctx context.Context, in *struct{ RoomPath }) (*affectedOutput, error) {
-	return a.control(ctx, in.room(), func(ctx context.Context) (wire.Controlled, error) { return a.opts.Rooms.Close(ctx, in.room()) })
+type closeRoomInput struct {
+	RoomPath
+	Reason string `query:"reason" maxLength:"256" doc:"What those who are in the room, and webhooks, are told about it, for people."`
+}
+
+func (a *API) closeRoom(ctx context.Context, in *closeRoomInput) (*affectedOutput, error) {
+	if err := checkReason("query.reason", in.Reason); err != nil {
+		return nil, err
+	}
+	return a.control(ctx, in.room(), func(ctx context.Context) (wire.Controlled, error) {
+		return a.opts.Rooms.Close(ctx, in.room(), in.Reason)
+	})
+}
+
+// checkReason holds what people are told to what can be shown.
+func checkReason(location, reason string) error {
+	if wire.ValidText(reason) {
+		return nil
+	}
+	p := newProblem(CodeInvalid, "the reason is not a text")
+	p.Errors = []Fault{{Location: location, Message: "up to " + strconv.Itoa(wire.MaxText) + " bytes of printable text in one line"}}
+	return p
 }
 
 // control acts in a room that exists.

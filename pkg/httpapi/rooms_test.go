@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -154,12 +155,15 @@ func TestMembers(t *testing.T) {
 	require.Equal(t, 3, affected.Affected)
 	s.ask(t, acmeKey, "POST", rooms+"/a/unmute", `{"kind":"video"}`).ok(200, nil)
 	s.ask(t, acmeKey, "POST", rooms+"/a/members/p1/move", `{"room":"b"}`).ok(200, nil)
-	s.ask(t, acmeKey, "POST", rooms+"/a/members/p1/kick", "").ok(200, nil)
+	s.ask(t, acmeKey, "POST", rooms+"/a/members/p1/kick", `{"reason":"two\nlines"}`).problem(422, httpapi.CodeInvalid)
+	s.ask(t, acmeKey, "POST", rooms+"/a/members/p1/kick", `{"reason":"`+strings.Repeat("ü", 200)+`"}`).problem(422, httpapi.CodeInvalid)
+	s.ask(t, acmeKey, "POST", rooms+"/a/members/p1/kick", `{"reason":"no spam"}`).ok(200, nil)
 	for _, path := range []string{"/members/p1/kick", "/members/p1/mute", "/members/p1/move", "/members/a%20b/kick"} {
 		body := map[string]string{"/members/p1/mute": `{"kind":"audio"}`, "/members/p1/move": `{"room":"b"}`}[path]
 		s.ask(t, acmeKey, "POST", rooms+"/a"+path, body).problem(404, wire.CodePeerGone)
 	}
 	s.ask(t, acmeKey, "GET", rooms+"/a/members/p1", "").problem(404, wire.CodePeerGone)
+	s.ask(t, acmeKey, "DELETE", rooms+"/a?reason=%1b%5b31m", "").problem(422, httpapi.CodeInvalid)
 	s.ask(t, acmeKey, "POST", rooms+"/a/kick", "").ok(200, &affected)
 	require.Equal(t, 2, affected.Affected)
 	s.ask(t, acmeKey, "GET", rooms+"/a/members", "").problem(404, httpapi.CodeNotFound)

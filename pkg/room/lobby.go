@@ -113,8 +113,9 @@ func (s *Service) lobby(sh *shard, l *local, event *store.Event) bool {
 		}
 	case store.TypeDenied:
 		if st := l.seats[event.To]; st != nil && st.place != nil {
-			reason, by := store.DeniedBy(*event)
-			s.closeSeatFor(sh, st, reason, by)
+			var closed wire.Closed
+			closed.Reason, closed.By, closed.Text = store.DeniedBy(*event)
+			s.closeSeatFor(sh, st, &closed)
 		}
 	case store.TypeQueue:
 		peers, moderated := store.QueueOf(*event)

@@ -63,7 +63,7 @@ func (m *Member) Control(id int64, request *wire.Control, done func(wire.Control
 	}
 	switch request.Action {
 	case wire.ActionClose:
-		m.closeRoom(request.Room, done)
+		m.closeRoom(request.Room, request.Text, done)
 		return
 	case wire.ActionAdmit, wire.ActionDeny:
 		m.admit(id, request, done)
@@ -74,7 +74,7 @@ func (m *Member) Control(id int64, request *wire.Control, done func(wire.Control
 		Target: request.To,
 	}
 	if request.Action == wire.ActionKick {
-		call.EventHead, call.EventTail = wire.SplitKicked(request.Room, m.id)
+		call.EventHead, call.EventTail = wire.SplitKicked(request.Room, m.id, request.Text)
 	} else {
 		call.Event = wire.AppendEventBody(nil, request.Room, &wire.Controlling{
 			Action: request.Action, Kind: request.Kind, To: request.To, By: m.id})
@@ -87,9 +87,9 @@ func (m *Member) Control(id int64, request *wire.Control, done func(wire.Control
 }
 
 // closeRoom ends a room for everybody, the member too. Asked for again, it finds no seat.
-func (m *Member) closeRoom(room string, done func(wire.Controlled, error)) {
-	head, tail := wire.SplitClosed(room, m.id)
-	m.service.opts.Store.CloseRoom(store.CloseRoom{Seat: m.asking(m.room(room)), EventHead: head, EventTail: tail},
+func (m *Member) closeRoom(room, text string, done func(wire.Controlled, error)) {
+	head, tail := wire.SplitClosed(room, m.id, text)
+	m.service.opts.Store.CloseRoom(store.CloseRoom{Seat: m.asking(m.room(room)), EventHead: head, EventTail: tail, Text: text},
 		func(seq int64, closed int, err error) {
 			finish(done, wire.Controlled{Seq: seq, Affected: closed}, m.outcome(room, err))
 		})

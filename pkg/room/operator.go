@@ -63,17 +63,18 @@ func (o *Operator) Update(ctx context.Context, room store.Room, version int64, c
 	})
 }
 
-// Close ends a room for everybody, and tells how many peers it had.
-func (o *Operator) Close(ctx context.Context, room store.Room) (wire.Controlled, error) {
-	head, tail := wire.SplitClosed(room.Name, "")
+// Close ends a room for everybody, and tells how many peers it had. They and webhooks are told text, which may be empty: see
+// [wire.ValidText].
+func (o *Operator) Close(ctx context.Context, room store.Room, text string) (wire.Controlled, error) {
+	head, tail := wire.SplitClosed(room.Name, "", text)
 	return wait(ctx, func(done func(wire.Controlled, error)) {
-		o.store.CloseRoom(store.CloseRoom{Seat: store.Seat{Room: room, Operator: true}, EventHead: head, EventTail: tail}, controlled(done))
+		o.store.CloseRoom(store.CloseRoom{Seat: store.Seat{Room: room, Operator: true}, EventHead: head, EventTail: tail, Text: text}, controlled(done))
 	})
 }
 
-// Kick takes a peer's seat away, or with an empty one everybody's. Refusals: peer_gone.
-func (o *Operator) Kick(ctx context.Context, room store.Room, peer string) (wire.Controlled, error) {
-	head, tail := wire.SplitKicked(room.Name, "")
+// Kick takes a peer's seat away, or with an empty one everybody's; text is as in Close. Refusals: peer_gone.
+func (o *Operator) Kick(ctx context.Context, room store.Room, peer, text string) (wire.Controlled, error) {
+	head, tail := wire.SplitKicked(room.Name, "", text)
 	return wait(ctx, func(done func(wire.Controlled, error)) {
 		o.store.Control(store.Control{
 			Seat: store.Seat{Room: room, Operator: true}, Action: store.ActionKick, Target: peer, EventHead: head, EventTail: tail,

@@ -150,13 +150,15 @@ func (s *Service) restored(sh *shard, l *local, restored *store.Restored, err er
 }
 
 // closeSeat takes a seat, or a place in the queue, from its peer because it was lost.
-func (s *Service) closeSeat(sh *shard, st *seat) { s.closeSeatFor(sh, st, wire.ReasonClosed, "") }
+func (s *Service) closeSeat(sh *shard, st *seat) {
+	s.closeSeatFor(sh, st, &wire.Closed{Reason: wire.ReasonClosed})
+}
 
 // closeSeatFor takes a seat, or a place in the queue, from its peer, which is told, without a number: this is no event of the room. The
 // shard is locked.
-func (s *Service) closeSeatFor(sh *shard, st *seat, reason, by string) {
+func (s *Service) closeSeatFor(sh *shard, st *seat, why *wire.Closed) {
 	s.remove(sh, st)
-	body := wire.AppendEventBody(nil, st.room.Name, &wire.Closed{Reason: reason, By: by})
+	body := wire.AppendEventBody(nil, st.room.Name, why)
 	st.member.subscriber.Deliver(wire.EventFrame(0, body))
 }
 

@@ -270,7 +270,7 @@ func leftOf(event *store.Event) (left wire.LeftPeer) {
 // takeAway takes a seat from its peer, which is told. The shard is locked.
 func (s *Service) takeAway(sh *shard, st *seat, seq int64, left *wire.LeftPeer) {
 	s.lose(sh, st)
-	body := wire.AppendEventBody(nil, st.room.Name, &wire.Closed{Reason: left.Reason, By: left.By})
+	body := wire.AppendEventBody(nil, st.room.Name, &wire.Closed{Reason: left.Reason, By: left.By, Text: left.Text})
 	st.member.subscriber.Deliver(wire.EventFrame(seq, body))
 }
 

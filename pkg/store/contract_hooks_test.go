@@ -153,7 +153,7 @@ func testHooksOfOperator(t *testing.T, d deployment) {
 	loseAll(t, n, lobby, "bob")
 	_, err = wait(func(done func(int64, error)) {
 		n.store.CloseRoom(store.CloseRoom{
-			Seat:      store.Seat{Room: lobby, Operator: true},
+			Seat: store.Seat{Room: lobby, Operator: true}, Text: `Over "for today"`,
 			EventHead: []byte(`{"type":"left-peer","peer":"`), EventTail: []byte(`","reason":"closed"}`),
 		}, func(seq int64, _ int, err error) { done(seq, err) })
 	})
@@ -163,6 +163,9 @@ func testHooksOfOperator(t *testing.T, d deployment) {
 	require.Equal(t, []string{"0 room.created 3", "1 peer.joined alice", "2 peer.joined bob"}, brief[:3])
 	require.Len(t, brief, 6)
 	require.Equal(t, "5 room.closed closed", brief[5])
+	var closed struct{ Text string }
+	require.NoError(t, json.Unmarshal(events[5].Data, &closed))
+	require.Equal(t, `Over "for today"`, closed.Text)
 	requirePaired(t, events, nil)
 }
 

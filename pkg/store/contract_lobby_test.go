@@ -281,8 +281,8 @@ func testModerated(t *testing.T, d deployment) {
 	events = b.drain(t, lobby)
 	denied := events[len(events)-1]
 	require.Equal(t, []any{store.TypeDenied, "w3"}, []any{denied.Type, denied.To})
-	reason, by := store.DeniedBy(denied)
-	require.Equal(t, []string{"denied", "mod"}, []string{reason, by})
+	reason, by, text := store.DeniedBy(denied)
+	require.Equal(t, []string{"denied", "mod", ""}, []string{reason, by, text})
 	answer, err = a.admit(store.Admit{Seat: operatorOf(lobby)})
 	require.NoError(t, err)
 	require.Equal(t, 1, answer.affected)
@@ -302,9 +302,9 @@ func testModerated(t *testing.T, d deployment) {
 	place, err = b.place(b.seat(lobby, "late"))
 	require.NoError(t, err)
 	require.Equal(t, &store.Place{Position: 1, Count: 1}, place)
-	_, err = a.closeRoom(operatorOf(lobby))
+	_, err = a.closeSaying(operatorOf(lobby), "Zu")
 	require.NoError(t, err)
-	require.Len(t, bodiesOf(b.drain(t, lobby), "denied"), 1)
+	require.Equal(t, []string{`{"type":"denied","reason":"closed","text":"Zu"}`}, bodiesOf(b.drain(t, lobby), "denied"))
 	require.Empty(t, d.keys(t))
 }
 

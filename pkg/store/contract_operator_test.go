@@ -15,10 +15,12 @@ func (n *node) create(r store.CreateRoom) (*store.Snapshot, error) {
 	return wait(func(done func(*store.Snapshot, error)) { n.store.CreateRoom(r, done) })
 }
 
-func (n *node) closeRoom(seat store.Seat) (controlled, error) {
+func (n *node) closeRoom(seat store.Seat) (controlled, error) { return n.closeSaying(seat, "") }
+
+func (n *node) closeSaying(seat store.Seat, text string) (controlled, error) {
 	return wait(func(done func(controlled, error)) {
 		n.store.CloseRoom(store.CloseRoom{
-			Seat: seat, EventHead: []byte(`{"type":"left-peer","peer":"`), EventTail: []byte(`","reason":"closed"}`),
+			Seat: seat, Text: text, EventHead: []byte(`{"type":"left-peer","peer":"`), EventTail: []byte(`","reason":"closed"}`),
 		}, func(seq int64, affected int, err error) { done(controlled{seq, affected}, err) })
 	})
 }
@@ -78,6 +80,8 @@ func testCloseRoom(t *testing.T, d deployment) {
 	answer, err = a.closeRoom(operatorOf(lobby))
 	require.NoError(t, err)
 	require.Equal(t, 0, answer.affected, "an empty room")
+	_, err = a.closeSaying(operatorOf(lobby), "two\nlines")
+	requireCode(t, wire.CodeBadRequest, err)
 	require.False(t, a.look(t, lobby).Found)
 }
 

@@ -60,11 +60,11 @@ const (
 	TypeQueue = "queue"
 )
 
-// DeniedBy reads why somebody waits no more, and who did it, from an event of type [TypeDenied].
-func DeniedBy(event Event) (reason, by string) {
-	var body struct{ Reason, By string }
+// DeniedBy reads why somebody waits no more, who did it, and what was said about it, from an event of type [TypeDenied].
+func DeniedBy(event Event) (reason, by, text string) {
+	var body struct{ Reason, By, Text string }
 	_ = json.Unmarshal(event.Body, &body) // the script has made it
-	return body.Reason, body.By
+	return body.Reason, body.By, body.Text
 }
 
 // QueueOf reads who waits, in order, from an event of type [TypeQueue], and whether each waits to be let in.

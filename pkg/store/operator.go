@@ -100,6 +100,8 @@ type CloseRoom struct {
 	Seat
 	// EventHead and EventTail are the left-peer event of each peer, cut inside the quotes where its id belongs.
 	EventHead, EventTail []byte
+	// Text is what is said about it, for those who wait and for webhooks; see [wire.ValidText].
+	Text string
 }
 
 // CloseRoom takes every seat of a room away and makes an end of it. seq is that of its last event, closed the number of peers that
@@ -109,6 +111,9 @@ func (s *Store) CloseRoom(r CloseRoom, done func(seq int64, closed int, err erro
 	if err == nil {
 		err = checkEvent(r.EventHead, r.EventTail)
 	}
+	if err == nil && !wire.ValidText(r.Text) {
+		err = wire.Errorf(wire.CodeBadRequest, "not a text")
+	}
 	if err != nil {
 		done(0, 0, err)
 		return
@@ -117,7 +122,17 @@ func (s *Store) CloseRoom(r CloseRoom, done func(seq int64, closed int, err erro
 		done(integer(reply, 1), int(integer(reply, 2)), err)
 	})
 	c.addBytes(r.EventHead, r.EventTail)
+	c.add(r.text())
 	s.router.submit(c)
+}
+
+// text is what is said about the end, as a member of an object that has others in front.
+func (r *CloseRoom) text() string {
+	if r.Text == "" {
+		return ""
+	}
+	encoded, _ := json.Marshal(r.Text) // of a string that is valid
+	return `,"text":` + string(encoded)
 }
 
 // RoomInfo is a room in a list: its fields without its members.

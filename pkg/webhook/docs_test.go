@@ -53,7 +53,7 @@ func examples() []store.HookEvent {
 	return []store.HookEvent{
 		event(life, store.HookRoomCreated, 0, `{"capacity":4}`),
 		event(life+"-4", store.HookRoomFull, 4, `{"capacity":4}`),
-		event(life, store.HookRoomClosed, 9, `{"reason":"empty","duration":61000}`),
+		event(life, store.HookRoomClosed, 9, `{"reason":"closed","text":"The class is over","duration":61000}`),
 		event(life+"-2-7d1c0f", store.HookPeerJoined, 2, `{"peer":"7d1c0f","profile":{"user":"u-17","name":"Ada"}}`),
 		event(life+"-2-7d1c0f", store.HookPeerLeft, 8, `{"profile":{"user":"u-17","name":"Ada"},"event":{"type":"left-peer",`+
 			`"room":"lobby","peer":"7d1c0f","reason":"kicked","by":"9b44e2"},"duration":60250}`),

@@ -33,10 +33,12 @@ type Event struct {
 	Data any `json:"data"`
 }
 
-// RoomData is the data of room.created and room.full (capacity), and of room.closed (reason: empty or closed, and duration).
+// RoomData is the data of room.created and room.full (capacity), and of room.closed (reason: empty, closed or expired, text and duration).
 type RoomData struct {
 	Capacity int    `json:"capacity,omitempty"`
 	Reason   string `json:"reason,omitempty"`
+	// Text is what who closed the room says about it.
+	Text string `json:"text,omitempty"`
 	// Duration is how long the room was there, in milliseconds.
 	Duration *int64 `json:"duration,omitempty"`
 }
@@ -46,9 +48,11 @@ type PeerData struct {
 	Peer string `json:"peer"`
 	User string `json:"user"`
 	Name string `json:"name,omitempty"`
-	// Reason is why the peer has left, as in the left-peer event of the protocol, and By who did it, if another peer did.
+	// Reason is why the peer has left, as in the left-peer event of the protocol, By who did it, if another peer did, and Text what was
+	// said about it.
 	Reason string `json:"reason,omitempty"`
 	By     string `json:"by,omitempty"`
+	Text   string `json:"text,omitempty"`
 	// Duration is how long the peer had its seat, in milliseconds; absent where that is not known.
 	Duration *int64 `json:"duration,omitempty"`
 }
@@ -57,10 +61,11 @@ type PeerData struct {
 type stored struct {
 	Capacity int
 	Reason   string
+	Text     string
 	Duration *int64
 	Peer     string
 	Profile  struct{ User, Name string }
-	Event    struct{ Peer, Reason, By string }
+	Event    struct{ Peer, Reason, By, Text string }
 }
 
 // newEvent makes an event's public form.
@@ -81,10 +86,11 @@ func newEvent(e *store.HookEvent) (Event, error) {
 		event.Data = PeerData{Peer: d.Peer, User: d.Profile.User, Name: d.Profile.Name}
 	case store.HookPeerLeft:
 		event.Data = PeerData{
-			Peer: d.Event.Peer, User: d.Profile.User, Name: d.Profile.Name, Reason: d.Event.Reason, By: d.Event.By, Duration: d.Duration,
+			Peer: d.Event.Peer, User: d.Profile.User, Name: d.Profile.Name, Reason: d.Event.Reason, By: d.Event.By, Text: d.Event.Text,
+			Duration: d.Duration,
 		}
 	default:
-		event.Data = RoomData{Capacity: d.Capacity, Reason: d.Reason, Duration: d.Duration}
+		event.Data = RoomData{Capacity: d.Capacity, Reason: d.Reason, Text: d.Text, Duration: d.Duration}
 	}
 	return event, nil
 }

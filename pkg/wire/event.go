@@ -27,8 +27,8 @@ type EventBody interface {
 type JoinedPeer struct{ Peer Peer }
 
 // LeftPeer tells that a seat was given up: Reason is left, disconnected, kicked, closed, expired or replaced; By is who kicked, or
-// closed the room.
-type LeftPeer struct{ Peer, Reason, By string }
+// closed the room, and Text what they say about it.
+type LeftPeer struct{ Peer, Reason, By, Text string }
 
 // AwayPeer tells that a peer's connection is lost and its seat kept.
 type AwayPeer struct{ Peer string }
@@ -70,8 +70,8 @@ type RoomChanged struct {
 // action move, To is the receiver, and asked to leave for the room Target.
 type Controlling struct{ Action, Kind, To, By, Target string }
 
-// Closed tells that the receiver's own seat was taken from it.
-type Closed struct{ Reason, By string }
+// Closed tells that the receiver's own seat was taken from it. Text is what who did it says about it, for people.
+type Closed struct{ Reason, By, Text string }
 
 // Resync replaces all that a client knew of a room.
 type Resync struct{ Snapshot }
@@ -250,24 +250,30 @@ func SplitRoomChanged(room, by string, change *RoomChange) (head, tail []byte) {
 	return e.b, t.b
 }
 
-// SplitKicked gives the body of a [LeftPeer] event in two parts, between which the kicked peer's id belongs.
-func SplitKicked(room, by string) (head, tail []byte) { return splitLeft(room, ReasonKicked, by) }
+// SplitKicked gives the body of a [LeftPeer] event in two parts, between which the kicked peer's id belongs. text is what by says about
+// it, empty for nothing.
+func SplitKicked(room, by, text string) (head, tail []byte) {
+	return splitLeft(room, ReasonKicked, by, text)
+}
 
 // SplitClosed gives the body of a [LeftPeer] event in two parts, between which the id of a peer belongs whose room by has closed, who
-// is empty when no peer did it.
-func SplitClosed(room, by string) (head, tail []byte) { return splitLeft(room, ReasonClosed, by) }
+// is empty when no peer did it. text is as in [SplitKicked].
+func SplitClosed(room, by, text string) (head, tail []byte) {
+	return splitLeft(room, ReasonClosed, by, text)
+}
 
 // SplitLeftOf gives the body of a [LeftPeer] event of a room in two parts, between which the peer's id belongs.
-func SplitLeftOf(room, reason string) (head, tail []byte) { return splitLeft(room, reason, "") }
+func SplitLeftOf(room, reason string) (head, tail []byte) { return splitLeft(room, reason, "", "") }
 
-func splitLeft(room, reason, by string) (head, tail []byte) {
+func splitLeft(room, reason, by, text string) (head, tail []byte) {
 	e := encoder{b: make([]byte, 0, 64+len(room))}
 	e.begin(room, TypeLeftPeer)
 	e.key("peer")
 	e.b = append(e.b, '"')
-	t := encoder{b: append(make([]byte, 0, 48+len(by)), '"', ',')}
+	t := encoder{b: append(make([]byte, 0, 48+len(by)+len(text)), '"', ',')}
 	t.str("reason", reason)
 	t.text("by", by)
+	t.text("text", text)
 	t.close()
 	return e.b, t.b
 }
@@ -290,12 +296,14 @@ func (m *LeftPeer) encode(e *encoder) {
 	e.str("peer", m.Peer)
 	e.str("reason", m.Reason)
 	e.text("by", m.By)
+	e.text("text", m.Text)
 }
 
 func (m *LeftPeer) decode(f *fields) {
 	m.Peer = f.required("peer", ValidID)
 	m.Reason = f.required("reason", ValidKey)
 	m.By = f.optional("by", ValidID)
+	m.Text = f.text("text")
 }
 
 func (m *AwayPeer) encode(e *encoder) { e.str("peer", m.Peer) }
@@ -374,11 +382,13 @@ func (m *Controlling) decode(f *fields) {
 func (m *Closed) encode(e *encoder) {
 	e.str("reason", m.Reason)
 	e.text("by", m.By)
+	e.text("text", m.Text)
 }
 
 func (m *Closed) decode(f *fields) {
 	m.Reason = f.required("reason", ValidKey)
 	m.By = f.optional("by", ValidID)
+	m.Text = f.text("text")
 }
 
 func (m *Resync) encode(e *encoder) { m.Snapshot.encodeState(e) }

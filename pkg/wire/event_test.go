@@ -58,9 +58,11 @@ func TestSplitRoomChangedOfNothing(t *testing.T) {
 }
 
 func TestSplitKickedIsTheWholeEvent(t *testing.T) {
-	head, tail := wire.SplitKicked("lobby", "k3vq")
-	require.Equal(t, string(wire.AppendEventBody(nil, "lobby", &wire.LeftPeer{Peer: "a81x", Reason: wire.ReasonKicked, By: "k3vq"})),
-		string(head)+"a81x"+string(tail))
+	for _, text := range []string{"", "No \"spam\", please"} {
+		head, tail := wire.SplitKicked("lobby", "k3vq", text)
+		require.Equal(t, string(wire.AppendEventBody(nil, "lobby", &wire.LeftPeer{Peer: "a81x", Reason: wire.ReasonKicked, By: "k3vq", Text: text})),
+			string(head)+"a81x"+string(tail))
+	}
 }
 
 // A stored body begins with its type, by which scripts and readers tell it from anything else.

@@ -12,6 +12,7 @@ const (
 	MaxTopic       = 64
 	MaxKey         = 64
 	MaxDisplayName = 128
+	MaxText        = 256
 )
 
 // nameByte marks the bytes of room names, topics and keys: A-Z a-z 0-9 . _ ~ -
@@ -61,8 +62,13 @@ func ValidID(s string) bool {
 // ValidDisplayName reports whether s can be shown as a name: up to 128 bytes of UTF-8 without control characters, line
 // separators, and characters that turn the direction of text (a right-to-left override can disguise one name as
 // another). U+FFFD is refused, since it stands for what was not text.
-func ValidDisplayName(s string) bool {
-	if len(s) > MaxDisplayName || !utf8.ValidString(s) {
+func ValidDisplayName(s string) bool { return validText(s, MaxDisplayName) }
+
+// ValidText reports whether s can be what somebody says about a kick or the end of a room: as [ValidDisplayName], and up to 256 bytes.
+func ValidText(s string) bool { return validText(s, MaxText) }
+
+func validText(s string, longest int) bool {
+	if len(s) > longest || !utf8.ValidString(s) {
 		return false
 	}
 	for _, r := range s {

@@ -149,6 +149,8 @@ type Control struct {
 	// Kind is audio or video, with mute and unmute.
 	Kind string
 	To   string
+	// Text is what is said about it, with kick and close: see [ValidText].
+	Text string
 }
 
 // Peers asks for the head count, or with List for the whole [Snapshot].
@@ -471,6 +473,7 @@ func (m *Control) decode(f *fields) {
 	m.Action = f.word("action", ActionMute, ActionUnmute, ActionKick, ActionClose, ActionAdmit, ActionDeny)
 	m.Kind = f.word("kind", KindAudio, KindVideo)
 	m.To = f.optional("to", ValidID)
+	m.Text = f.text("text")
 	mutes := m.Action == ActionMute || m.Action == ActionUnmute
 	switch {
 	case f.err != nil:
@@ -478,6 +481,10 @@ func (m *Control) decode(f *fields) {
 		f.fail(CodeBadRequest, "kind goes with mute and unmute, and with them alone")
 	case m.Action == ActionClose && m.To != "":
 		f.fail(CodeBadRequest, "a room is closed for everybody")
+	case m.Text != "" && m.Action != ActionKick && m.Action != ActionClose:
+		f.fail(CodeBadRequest, "text goes with kick and close, and with them alone")
+	case !ValidText(m.Text):
+		f.fail(CodeBadRequest, "text must be up to %d bytes of printable text", MaxText)
 	}
 }
 
@@ -486,6 +493,7 @@ func (m *Control) encode(e *encoder) {
 	e.str("action", m.Action)
 	e.text("kind", m.Kind)
 	e.text("to", m.To)
+	e.text("text", m.Text)
 }
 
 func (m *Peers) decode(f *fields) {

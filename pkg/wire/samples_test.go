@@ -69,6 +69,7 @@ var requestSamples = []requestSample{
 	{"request-control-admit", wire.Request{ID: 9, Body: &wire.Control{Room: "lobby", Action: wire.ActionAdmit, To: "w7rt"}}},
 	{"request-control-deny", wire.Request{ID: 9, Body: &wire.Control{Room: "lobby", Action: wire.ActionDeny}}},
 	{"request-control-close", wire.Request{ID: 9, Body: &wire.Control{Room: "lobby", Action: wire.ActionClose}}},
+	{"request-control-close-text", wire.Request{ID: 9, Body: &wire.Control{Room: "lobby", Action: wire.ActionClose, Text: "The class is over"}}},
 	{"request-peers", wire.Request{ID: 10, Body: &wire.Peers{Room: "lobby"}}},
 	{"request-peers-list", wire.Request{ID: 10, Body: &wire.Peers{Room: "lobby", List: true}}},
 	{"request-report", wire.Request{ID: 11, Body: &wire.Report{
@@ -192,8 +193,10 @@ var eventSamples = []eventSample{
 	{"event-control", wire.Event{Room: "lobby", Seq: 10, Body: &wire.Controlling{Action: wire.ActionMute, Kind: wire.KindAudio, To: "a81x", By: "k3vq"}}},
 	{"event-control-all", wire.Event{Room: "lobby", Seq: 10, Body: &wire.Controlling{Action: wire.ActionUnmute, Kind: wire.KindVideo, By: "k3vq"}}},
 	{"event-control-move", wire.Event{Room: "lobby", Seq: 10, Body: &wire.Controlling{Action: wire.ActionMove, To: "a81x", Target: "lobby-2"}}},
+	{"event-left-peer-text", wire.Event{Room: "lobby", Seq: 2, Body: &wire.LeftPeer{Peer: "a81x", Reason: wire.ReasonKicked, Text: "No \"spam\", please"}}},
 	{"event-left-peer-closed", wire.Event{Room: "lobby", Seq: 2, Body: &wire.LeftPeer{Peer: "a81x", Reason: wire.ReasonClosed}}},
 	{"event-closed", wire.Event{Room: "lobby", Seq: 11, Body: &wire.Closed{Reason: wire.ReasonKicked, By: "k3vq"}}},
+	{"event-closed-text", wire.Event{Room: "lobby", Seq: 11, Body: &wire.Closed{Reason: wire.ReasonClosed, By: "k3vq", Text: "Der Kurs ist zu Ende – bis morgen"}}},
 	{"event-closed-by-gateway", wire.Event{Room: "lobby", Body: &wire.Closed{Reason: wire.ReasonClosed}}},
 	{"event-closed-replaced", wire.Event{Room: "lobby", Seq: 11, Body: &wire.Closed{Reason: wire.ReasonReplaced}}},
 	{"event-resync", wire.Event{Room: "lobby", Seq: 12, Body: &wire.Resync{Snapshot: wire.Snapshot{

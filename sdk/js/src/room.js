@@ -19,11 +19,12 @@ import { TypedTarget } from './events.js';
  * @property {'left' | 'kicked' | 'closed' | 'replaced' | 'lost'} reason `left`: by oneself; `kicked` and `closed`: by a
  *   moderator or the server; `replaced`: the same user has come in anew; `lost`: the seat could not be kept or taken again
  * @property {string} [by] the moderator's peer id
+ * @property {string} [text] what was said about it, for people
  * @property {Error} [error] with `lost`
  *
  * @typedef {object} RoomEvents
  * @property {{peer: Peer}} peer-joined
- * @property {{peer: Peer, reason: string, by?: string}} peer-left
+ * @property {{peer: Peer, reason: string, by?: string, text?: string}} peer-left
  * @property {{peer: Peer, changes: State}} peer-state its state changed, or it went away or came back
  * @property {{from: string, peer: Peer | undefined, data: any, seq: number}} signal
  * @property {{from: string, peer: Peer | undefined, topic: string, data: any, volatile: boolean, seq: number}} message
@@ -217,15 +218,16 @@ export class Room extends TypedTarget {
   }
 
   /**
-   * Mutes, unmutes or removes one peer, or everybody but oneself; for moderators.
+   * Mutes, unmutes or removes one peer, or everybody but oneself, or closes the room; for moderators.
    *
-   * @param {'mute' | 'unmute' | 'kick'} action
-   * @param {{kind?: 'audio' | 'video', to?: string | Peer} & RequestOptions} [options]
+   * @param {'mute' | 'unmute' | 'kick' | 'close'} action
+   * @param {{kind?: 'audio' | 'video', to?: string | Peer, text?: string} & RequestOptions} [options] `text` is what those who are
+   *   kicked, or in a room that is closed, are told about it
    * @returns {Promise<number | undefined>} how many peers it affected, if that is still known after a lost connection
    */
-  async control(action, { kind, to, ...options } = {}) {
+  async control(action, { kind, to, text, ...options } = {}) {
     const target = typeof to === 'object' ? to.id : to;
-    const { affected, repeated } = await this.#request('control', { action, kind, to: target }, options);
+    const { affected, repeated } = await this.#request('control', { action, kind, to: target, text }, options);
     return repeated ? affected || undefined : affected;
   }
 
@@ -404,7 +406,7 @@ export class Room extends TypedTarget {
       case 'left-peer': {
         const peer = this.#peers.get(event.peer);
         if (peer && this.#peers.delete(event.peer)) {
-          this.emit('peer-left', { peer, reason: event.reason, by: event.by });
+          this.emit('peer-left', { peer, reason: event.reason, by: event.by, ...said(event) });
         }
         break;
       }
@@ -428,7 +430,7 @@ export class Room extends TypedTarget {
         break;
       }
       case 'closed':
-        this._close({ reason: event.reason, by: event.by });
+        this._close({ reason: event.reason, by: event.by, ...said(event) });
         break;
     }
   }
@@ -512,6 +514,16 @@ function toPeer({ id, order, user, name = '', state = {}, away = false }) {
 function merge(state, patch) {
   const kept = Object.entries({ ...state, ...patch }).filter(([, value]) => value !== null && value !== undefined);
   return Object.freeze(Object.fromEntries(kept));
+}
+
+/**
+ * What was said about an event, if anything was.
+ *
+ * @param {{[field: string]: any}} event
+ * @returns {{text?: string}}
+ */
+function said({ text }) {
+  return text ? { text } : {};
 }
 
 /**

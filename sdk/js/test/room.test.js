@@ -107,7 +107,7 @@ test('an update is made for the version of the one before, also before its event
 });
 
 test('a seat that is taken away closes the room', async (t) => {
-  for (const closing of [{ reason: 'kicked', by: 'ada' }, { reason: 'replaced', by: undefined }]) {
+  for (const closing of [{ reason: 'kicked', by: 'ada' }, { reason: 'replaced', by: undefined }, { reason: 'closed', by: 'ada', text: 'Over' }]) {
     const { me, room, tell } = await joined(t);
     const closings = record(room, 'closed');
     await tell({ seq: 6, type: 'closed', ...closing }).catch(() => {});

@@ -224,11 +224,14 @@ func TestAPIActsInTheWholeCluster(t *testing.T) {
 			Seq      int64
 			Affected int
 		}
-		require.Equal(t, 200, callAPI(t, one, "POST", "/v1/apps/nova/rooms/a/members/"+ben.id()+"/kick", "", &affected))
+		require.Equal(t, 200, callAPI(t, one, "POST", "/v1/apps/nova/rooms/a/members/"+ben.id()+"/kick", `{"reason":"no spam"}`, &affected))
 		require.Equal(t, 1, affected.Affected)
-		require.Equal(t, wire.ReasonKicked, ben.await(t, wire.TypeClosed).Body.(*wire.Closed).Reason)
+		require.Equal(t, &wire.Closed{Reason: wire.ReasonKicked, Text: "no spam"}, ben.await(t, wire.TypeClosed).Body)
 		left := ann.await(t, wire.TypeLeftPeer)
 		require.Equal(t, affected.Seq, left.Seq)
+		ben.mustJoin(t, "b")
+		require.Equal(t, 200, callAPI(t, one, "DELETE", "/v1/apps/nova/rooms/b?reason=Bis%20morgen", "", &affected))
+		require.Equal(t, &wire.Closed{Reason: wire.ReasonClosed, Text: "Bis morgen"}, ben.await(t, wire.TypeClosed).Body)
 
 		require.Equal(t, 204, callAPI(t, two, "POST", "/v1/apps/nova/users/ann/revoke", "", nil))
 		require.Equal(t, wire.CloseRevoked, closeCode(t, ann))

@@ -212,8 +212,8 @@ func TestRoomsAndMembers(t *testing.T) {
 	require.Len(t, listed.Members, 1)
 	require.Equal(t, peer, listed.Members[0].Peer)
 	c.run(t, "kick", "lobby", "nobody").fails(app.ExitFailed, "(peer_gone, 404)")
-	c.run(t, "kick", "lobby", peer).ok()
-	require.NotNil(t, next[*wire.Closed](t, events))
+	c.run(t, "kick", "lobby", peer, "--reason", "no spam").ok()
+	require.Equal(t, &wire.Closed{Reason: wire.ReasonKicked, Text: "no spam"}, next[*wire.Closed](t, events))
 	c.run(t, "rooms", "get", "lobby").fails(app.ExitFailed, "(not_found, 404)")
 
 	c.run(t, "rooms", "create", "hall", "--capacity", "2", "--property", `plan={"a":1}`, "--property", "topic=hello there").ok()
@@ -229,7 +229,13 @@ func TestRoomsAndMembers(t *testing.T) {
 	require.Equal(t, 2, hall.Capacity)
 	require.True(t, hall.Locked)
 	require.Equal(t, map[string]any{"topic": "hello there"}, hall.Properties)
-	require.Equal(t, "room hall is closed, with 0 members in it\n", c.run(t, "rooms", "close", "hall").ok())
+	_, err := ada.Join(t.Context(), wire.Join{Room: "hall"})
+	require.Equal(t, wire.CodeRoomLocked, codeOf(err))
+	c.run(t, "rooms", "update", "hall", "--locked=false").ok()
+	_, err = ada.Join(t.Context(), wire.Join{Room: "hall"})
+	require.NoError(t, err)
+	require.Equal(t, "room hall is closed, with 1 member in it\n", c.run(t, "rooms", "close", "hall", "--reason", "The class is over").ok())
+	require.Equal(t, &wire.Closed{Reason: wire.ReasonClosed, Text: "The class is over"}, next[*wire.Closed](t, events))
 }
 
 // next gives the next event of a type.

@@ -96,6 +96,7 @@ func (t *tool) moveCommand() *cobra.Command {
 
 func (t *tool) kickCommand() *cobra.Command {
 	var all bool
+	var reason string
 	c := &cobra.Command{
 		Use: "kick ROOM [PEER]", Short: "Take a member's seat away, or everybody's",
 		Args: cobra.RangeArgs(1, 2), ValidArgsFunction: t.completeRoomAndPeer,
@@ -104,11 +105,16 @@ func (t *tool) kickCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return t.control(ctx, request{method: http.MethodPost, path: path}, func(done *affected) string {
+			r := request{method: http.MethodPost, path: path}
+			if reason != "" {
+				r.body = map[string]string{"reason": reason}
+			}
+			return t.control(ctx, r, func(done *affected) string {
 				return fmt.Sprintf("kicked %s (seq %d)", counted(done.Affected, "member"), done.Seq)
 			})
 		}),
 	}
 	c.Flags().BoolVar(&all, "all", false, "everybody in the room, which ends")
+	c.Flags().StringVar(&reason, "reason", "", "`text` that people in the room are told")
 	return c
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -202,14 +203,21 @@ func (t *tool) versionOf(ctx context.Context, name string) (int64, error) {
 }
 
 func (t *tool) roomsClose() *cobra.Command {
-	return &cobra.Command{
+	var reason string
+	c := &cobra.Command{
 		Use: "close ROOM", Short: "Close a room: everybody in it is told", Args: cobra.ExactArgs(1), ValidArgsFunction: t.completeRooms,
 		RunE: t.run(func(ctx context.Context, args []string) error {
-			return t.control(ctx, request{method: http.MethodDelete, path: args}, func(done *affected) string {
+			r := request{method: http.MethodDelete, path: args}
+			if reason != "" {
+				r.query = url.Values{"reason": {reason}}
+			}
+			return t.control(ctx, r, func(done *affected) string {
 				return fmt.Sprintf("room %s is closed, with %s in it", args[0], counted(done.Affected, "member"))
 			})
 		}),
 	}
+	c.Flags().StringVar(&reason, "reason", "", "`text` that people in it are told, and webhooks")
+	return c
 }
 
 // control makes a request that acts in a room: its path begins with the room's name.

@@ -1,11 +1,11 @@
 -- Part of close and finish, after open, tell, shift, let_go and unseat.
 
 -- Takes every seat and every place away, tells it, `head` and `tail` the left-peer event as it is cut where the peer's id belongs, and makes an
--- end of the room. Returns how many seats there were.
-local function evict(why, head, tail)
+-- end of the room. `text` is what is said about it, see close, or nil. Returns how many seats there were.
+local function evict(why, head, tail, text)
   --@ lobby
   local all, seats = call('HGETALL', ROOM), 0
-  R.closing = why
+  R.closing, R.text = why, text
   for i = 1, #all, 2 do
     local kind, peer = all[i]:match('^([pw]):(.*)')
     local node = all[i + 1]:match('^%S+')
@@ -16,7 +16,7 @@ local function evict(why, head, tail)
       call('ZREM', AWAY, NAME .. ' ' .. peer)
     elseif kind then
       let_go(node, NAME .. ' ' .. peer)
-      post(node, 'denied', peer, ',"reason":"' .. why .. '"')
+      post(node, 'denied', peer, ',"reason":"' .. why .. '"' .. (text or ''))
     end
   end
   --@ dissolve
