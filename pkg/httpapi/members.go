@@ -185,7 +185,7 @@ func (a *API) kick(ctx context.Context, room store.Room, peer string, what *Kick
 	if err := checkReason("body.reason", reason); err != nil {
 		return nil, err
 	}
-	return a.control(ctx, room, func(ctx context.Context) (wire.Controlled, error) { return a.opts.Rooms.Kick(ctx, room, peer, reason) })
+	return a.control(ctx, func(ctx context.Context) (store.Controlled, error) { return a.opts.Rooms.Kick(ctx, room, peer, reason) })
 }
 
 // Muting is what a mute or an unmute is about.
@@ -203,7 +203,7 @@ func (a *API) muteMember(muted bool) func(context.Context, *muteMemberInput) (*a
 		if err := in.check(); err != nil {
 			return nil, err
 		}
-		return a.control(ctx, in.room(), func(ctx context.Context) (wire.Controlled, error) {
+		return a.control(ctx, func(ctx context.Context) (store.Controlled, error) {
 			return a.opts.Rooms.Mute(ctx, in.room(), in.Peer, store.Media(in.Body.Kind), muted)
 		})
 	}
@@ -216,7 +216,7 @@ type muteAllInput struct {
 
 func (a *API) muteAll(muted bool) func(context.Context, *muteAllInput) (*affectedOutput, error) {
 	return func(ctx context.Context, in *muteAllInput) (*affectedOutput, error) {
-		return a.control(ctx, in.room(), func(ctx context.Context) (wire.Controlled, error) {
+		return a.control(ctx, func(ctx context.Context) (store.Controlled, error) {
 			return a.opts.Rooms.Mute(ctx, in.room(), "", store.Media(in.Body.Kind), muted)
 		})
 	}
@@ -233,8 +233,7 @@ func (a *API) moveMember(ctx context.Context, in *moveMemberInput) (*affectedOut
 	if err := in.check(); err != nil {
 		return nil, err
 	}
-	return a.control(ctx, in.room(), func(ctx context.Context) (wire.Controlled, error) {
-		seq, err := a.opts.Rooms.Move(ctx, in.room(), in.Peer, in.Body.Room)
-		return wire.Controlled{Seq: seq, Affected: 1}, err
+	return a.control(ctx, func(ctx context.Context) (store.Controlled, error) {
+		return a.opts.Rooms.Move(ctx, in.room(), in.Peer, in.Body.Room)
 	})
 }

@@ -60,17 +60,13 @@ func (a *API) postToRoom(ctx context.Context, in *postToRoomInput) (*postedOutpu
 	if in.Body.To != "" && !validPeer(in.Body.To) {
 		return nil, newProblem(wire.CodePeerGone, "that peer is not in the room")
 	}
-	snapshot, err := a.look(ctx, in.room(), false)
-	if err != nil {
-		return nil, err
-	}
 	ctx, cancel := a.bounded(ctx)
 	defer cancel()
-	seq, err := a.opts.Rooms.Post(ctx, in.room(), in.Body.To, in.Body.Topic, in.Body.Data)
+	posted, err := a.opts.Rooms.Post(ctx, in.room(), in.Body.To, in.Body.Topic, in.Body.Data)
 	if err != nil {
 		return nil, err
 	}
-	return &postedOutput{Posted{Room: in.Room, Epoch: snapshot.Epoch, Seq: seq}}, nil
+	return &postedOutput{Posted{Room: in.Room, Epoch: posted.Epoch, Seq: posted.Seq}}, nil
 }
 
 type UserPath struct {
@@ -103,16 +99,16 @@ func (a *API) postToUser(ctx context.Context, in *postToUserInput) (*postedManyO
 	p := poster{api: a, app: in.App, Content: in.Body.Content}
 	for _, name := range names {
 		p.do(func() error {
-			snapshot, err := a.opts.Rooms.Get(ctx, store.Room{App: in.App, Name: name}, in.Body.To == "user")
+			if in.Body.To == "rooms" {
+				return p.post(ctx, name, "")
+			}
+			snapshot, err := a.opts.Rooms.Get(ctx, store.Room{App: in.App, Name: name}, true)
 			if err != nil {
 				return err
 			}
-			if in.Body.To == "rooms" {
-				return p.post(ctx, name, snapshot.Epoch, "")
-			}
 			for i := range snapshot.Members {
 				if m := &snapshot.Members[i]; memberOf(m).User == in.User {
-					err = errors.Join(err, p.post(ctx, name, snapshot.Epoch, m.ID))
+					err = errors.Join(err, p.post(ctx, name, m.ID))
 				}
 			}
 			return err
@@ -138,8 +134,8 @@ func (a *API) postToApp(ctx context.Context, in *postToAppInput) (*postedAppOutp
 	defer cancel()
 	p := poster{api: a, app: in.App, Content: in.Body}
 	err := a.eachRoom(ctx, in.App, func(info *store.RoomInfo) {
-		name, epoch := info.Name, info.Epoch
-		p.do(func() error { return p.post(ctx, name, epoch, "") })
+		name := info.Name
+		p.do(func() error { return p.post(ctx, name, "") })
 	})
 	out, done := new(postedAppOutput), p.result()
 	out.Body.Posted, out.Body.Failed = len(done.Body.Posted), done.Body.Failed
@@ -203,14 +199,14 @@ func (p *poster) do(part func() error) {
 	})
 }
 
-func (p *poster) post(ctx context.Context, room, epoch, peer string) error {
-	seq, err := p.api.opts.Rooms.Post(ctx, store.Room{App: p.app, Name: room}, peer, p.Topic, p.Data)
+func (p *poster) post(ctx context.Context, room, peer string) error {
+	posted, err := p.api.opts.Rooms.Post(ctx, store.Room{App: p.app, Name: room}, peer, p.Topic, p.Data)
 	if err != nil {
 		return err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.posted = append(p.posted, Posted{Room: room, Epoch: epoch, Seq: seq})
+	p.posted = append(p.posted, Posted{Room: room, Epoch: posted.Epoch, Seq: posted.Seq})
 	return nil
 }
 

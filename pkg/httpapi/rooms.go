@@ -424,7 +424,7 @@ func (a *API) closeRoom(ctx context.Context, in *closeRoomInput) (*affectedOutpu
 	if err := checkReason("query.reason", in.Reason); err != nil {
 		return nil, err
 	}
-	return a.control(ctx, in.room(), func(ctx context.Context) (wire.Controlled, error) {
+	return a.control(ctx, func(ctx context.Context) (store.Controlled, error) {
 		return a.opts.Rooms.Close(ctx, in.room(), in.Reason)
 	})
 }
@@ -439,19 +439,15 @@ func checkReason(location, reason string) error {
 	return p
 }
 
-// control acts in a room that exists.
-func (a *API) control(ctx context.Context, room store.Room, act func(context.Context) (wire.Controlled, error)) (*affectedOutput, error) {
-	snapshot, err := a.look(ctx, room, false)
-	if err != nil {
-		return nil, err
-	}
+// control acts in a room.
+func (a *API) control(ctx context.Context, act func(context.Context) (store.Controlled, error)) (*affectedOutput, error) {
 	ctx, cancel := a.bounded(ctx)
 	defer cancel()
 	done, err := act(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &affectedOutput{Affected{Epoch: snapshot.Epoch, Seq: done.Seq, Affected: done.Affected}}, nil
+	return &affectedOutput{Affected{Epoch: done.Epoch, Seq: done.Seq, Affected: done.Affected}}, nil
 }
 
 // look reads a room; one that does not exist is an error.

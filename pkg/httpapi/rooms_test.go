@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/signalbox-rtc/signalbox/pkg/httpapi"
@@ -202,4 +204,44 @@ func TestMessages(t *testing.T) {
 	var of map[string][]string
 	s.ask(t, acmeKey, "GET", "/v1/apps/acme/users/ann/rooms", "").ok(200, &of)
 	require.Equal(t, map[string][]string{"rooms": {"a", "b"}}, of)
+}
+
+// The epoch of an answer used to be read before the call: a room that ended and began anew in between gave the number of one life with the
+// epoch of the other, and so one place to two messages.
+func TestPlacesAreOfOneInstant(t *testing.T) {
+	s := start(t, nil)
+	done := make(chan struct{})
+	var renewing, posting sync.WaitGroup
+	renewing.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				s.ask(t, acmeKey, "DELETE", rooms+"/a", "")
+				s.ask(t, acmeKey, "POST", rooms, `{"room":"a"}`)
+			}
+		}
+	})
+	var mu sync.Mutex
+	seen := make(map[httpapi.Posted]int)
+	for range 8 {
+		posting.Go(func() {
+			for range 100 {
+				var posted httpapi.Posted
+				if r := s.ask(t, acmeKey, "POST", rooms+"/a/messages", `{"data":1}`); r.status == 200 && assert.NoError(t, json.Unmarshal(r.body, &posted)) {
+					mu.Lock()
+					seen[posted]++
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	posting.Wait()
+	close(done)
+	renewing.Wait()
+	require.NotEmpty(t, seen)
+	for place, times := range seen {
+		require.Equal(t, 1, times, "%v", place)
+	}
 }

@@ -72,7 +72,7 @@ func (a *API) admitPeer(deny bool) func(context.Context, *struct{ PeerPath }) (*
 		if err := in.check(); err != nil {
 			return nil, err
 		}
-		return a.control(ctx, in.room(), func(ctx context.Context) (wire.Controlled, error) {
+		return a.control(ctx, func(ctx context.Context) (store.Controlled, error) {
 			return a.opts.Rooms.Admit(ctx, in.room(), in.Peer, deny)
 		})
 	}
@@ -80,7 +80,7 @@ func (a *API) admitPeer(deny bool) func(context.Context, *struct{ PeerPath }) (*
 
 func (a *API) admitAll(deny bool) func(context.Context, *struct{ RoomPath }) (*affectedOutput, error) {
 	return func(ctx context.Context, in *struct{ RoomPath }) (*affectedOutput, error) {
-		return a.control(ctx, in.room(), func(ctx context.Context) (wire.Controlled, error) {
+		return a.control(ctx, func(ctx context.Context) (store.Controlled, error) {
 			return a.opts.Rooms.Admit(ctx, in.room(), "", deny)
 		})
 	}

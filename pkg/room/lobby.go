@@ -166,7 +166,7 @@ func (m *Member) tellPlaces() {
 func (m *Member) admit(id int64, request *wire.Control, done func(wire.Controlled, error)) {
 	m.service.opts.Store.Admit(store.Admit{
 		Seat: m.asking(m.room(request.Room)), Request: id, Deny: request.Action == wire.ActionDeny, Target: request.To, By: m.id,
-	}, func(seq int64, affected int, err error) {
-		finish(done, wire.Controlled{Seq: seq, Affected: affected}, m.outcome(request.Room, err))
+	}, func(c store.Controlled, err error) {
+		finish(done, wire.Controlled{Seq: c.Seq, Affected: c.Affected}, m.outcome(request.Room, err))
 	})
 }

@@ -79,10 +79,10 @@ func (m *Member) Control(id int64, request *wire.Control, done func(wire.Control
 		call.Event = wire.AppendEventBody(nil, request.Room, &wire.Controlling{
 			Action: request.Action, Kind: request.Kind, To: request.To, By: m.id})
 	}
-	m.service.opts.Store.Control(call, func(seq int64, affected int, err error) {
+	m.service.opts.Store.Control(call, func(c store.Controlled, err error) {
 		// At least one was affected, or it was not noted that the request took effect.
-		repeated := err == nil && affected == 0 && id > 0
-		finish(done, wire.Controlled{Seq: seq, Affected: affected, Repeated: repeated}, m.outcome(request.Room, err))
+		repeated := err == nil && c.Affected == 0 && id > 0
+		finish(done, wire.Controlled{Seq: c.Seq, Affected: c.Affected, Repeated: repeated}, m.outcome(request.Room, err))
 	})
 }
 
@@ -90,7 +90,7 @@ func (m *Member) Control(id int64, request *wire.Control, done func(wire.Control
 func (m *Member) closeRoom(room, text string, done func(wire.Controlled, error)) {
 	head, tail := wire.SplitClosed(room, m.id, text)
 	m.service.opts.Store.CloseRoom(store.CloseRoom{Seat: m.asking(m.room(room)), EventHead: head, EventTail: tail, Text: text},
-		func(seq int64, closed int, err error) {
-			finish(done, wire.Controlled{Seq: seq, Affected: closed}, m.outcome(room, err))
+		func(c store.Controlled, err error) {
+			finish(done, wire.Controlled{Seq: c.Seq, Affected: c.Affected}, m.outcome(room, err))
 		})
 }

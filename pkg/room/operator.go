@@ -65,59 +65,60 @@ func (o *Operator) Update(ctx context.Context, room store.Room, version int64, c
 
 // Close ends a room for everybody, and tells how many peers it had. They and webhooks are told text, which may be empty: see
 // [wire.ValidText].
-func (o *Operator) Close(ctx context.Context, room store.Room, text string) (wire.Controlled, error) {
+func (o *Operator) Close(ctx context.Context, room store.Room, text string) (store.Controlled, error) {
 	head, tail := wire.SplitClosed(room.Name, "", text)
-	return wait(ctx, func(done func(wire.Controlled, error)) {
-		o.store.CloseRoom(store.CloseRoom{Seat: store.Seat{Room: room, Operator: true}, EventHead: head, EventTail: tail, Text: text}, controlled(done))
+	return wait(ctx, func(done func(store.Controlled, error)) {
+		o.store.CloseRoom(store.CloseRoom{Seat: store.Seat{Room: room, Operator: true}, EventHead: head, EventTail: tail, Text: text}, done)
 	})
 }
 
 // Kick takes a peer's seat away, or with an empty one everybody's; text is as in Close. Refusals: peer_gone.
-func (o *Operator) Kick(ctx context.Context, room store.Room, peer, text string) (wire.Controlled, error) {
+func (o *Operator) Kick(ctx context.Context, room store.Room, peer, text string) (store.Controlled, error) {
 	head, tail := wire.SplitKicked(room.Name, "", text)
-	return wait(ctx, func(done func(wire.Controlled, error)) {
+	return wait(ctx, func(done func(store.Controlled, error)) {
 		o.store.Control(store.Control{
 			Seat: store.Seat{Room: room, Operator: true}, Action: store.ActionKick, Target: peer, EventHead: head, EventTail: tail,
-		}, controlled(done))
+		}, done)
 	})
 }
 
 // Mute mutes or unmutes a peer's media, or with an empty one everybody's. Refusals: peer_gone.
-func (o *Operator) Mute(ctx context.Context, room store.Room, peer string, media store.Media, muted bool) (wire.Controlled, error) {
+func (o *Operator) Mute(ctx context.Context, room store.Room, peer string, media store.Media, muted bool) (store.Controlled, error) {
 	action := wire.ActionUnmute
 	if muted {
 		action = wire.ActionMute
 	}
 	event := wire.AppendEventBody(nil, room.Name, &wire.Controlling{Action: action, Kind: string(media), To: peer})
-	return wait(ctx, func(done func(wire.Controlled, error)) {
+	return wait(ctx, func(done func(store.Controlled, error)) {
 		o.store.Control(store.Control{
 			Seat: store.Seat{Room: room, Operator: true}, Action: store.Action(action), Media: media, Target: peer, Event: event,
-		}, controlled(done))
+		}, done)
 	})
 }
 
 // Admit lets in who waits for it in a moderated room, or with deny sends away who waits; an empty peer is all of them. Refusals: peer_gone.
-func (o *Operator) Admit(ctx context.Context, room store.Room, peer string, deny bool) (wire.Controlled, error) {
-	return wait(ctx, func(done func(wire.Controlled, error)) {
-		o.store.Admit(store.Admit{Seat: store.Seat{Room: room, Operator: true}, Target: peer, Deny: deny}, controlled(done))
+func (o *Operator) Admit(ctx context.Context, room store.Room, peer string, deny bool) (store.Controlled, error) {
+	return wait(ctx, func(done func(store.Controlled, error)) {
+		o.store.Admit(store.Admit{Seat: store.Seat{Room: room, Operator: true}, Target: peer, Deny: deny}, done)
 	})
 }
 
-// Move asks a peer to leave for another room, in which it has to be allowed, and gives the number of the event. Refusals: peer_gone.
-func (o *Operator) Move(ctx context.Context, room store.Room, peer, target string) (int64, error) {
-	return o.send(ctx, room, peer, &wire.Controlling{Action: wire.ActionMove, To: peer, Target: target})
+// Move asks a peer to leave for another room, in which it has to be allowed. Refusals: peer_gone.
+func (o *Operator) Move(ctx context.Context, room store.Room, peer, target string) (store.Controlled, error) {
+	moved, err := o.post(ctx, room, peer, &wire.Controlling{Action: wire.ActionMove, To: peer, Target: target})
+	moved.Affected = 1
+	return moved, err
 }
 
-// Post sends a message of the app itself to a peer, or with an empty one to everybody, and gives its number. Refusals: peer_gone.
-func (o *Operator) Post(ctx context.Context, room store.Room, peer, topic string, data json.RawMessage) (int64, error) {
-	return o.send(ctx, room, peer, &wire.Message{Topic: topic, Data: data})
+// Post sends a message of the app itself to a peer, or with an empty one to everybody, and gives its place in the room's order. Refusals:
+// peer_gone.
+func (o *Operator) Post(ctx context.Context, room store.Room, peer, topic string, data json.RawMessage) (store.Controlled, error) {
+	return o.post(ctx, room, peer, &wire.Message{Topic: topic, Data: data})
 }
 
-func (o *Operator) send(ctx context.Context, room store.Room, peer string, body wire.EventBody) (int64, error) {
-	return wait(ctx, func(done func(int64, error)) {
-		o.store.Send(store.Send{
-			Seat: store.Seat{Room: room, Operator: true}, To: peer, Type: string(body.Type()), Event: wire.AppendEventBody(nil, room.Name, body),
-		}, done)
+func (o *Operator) post(ctx context.Context, room store.Room, peer string, body wire.EventBody) (store.Controlled, error) {
+	return wait(ctx, func(done func(store.Controlled, error)) {
+		o.store.Post(store.Post{Room: room, To: peer, Type: string(body.Type()), Event: wire.AppendEventBody(nil, room.Name, body)}, done)
 	})
 }
 
@@ -129,11 +130,6 @@ func (o *Operator) List(ctx context.Context, app, cursor string, limit int) ([]s
 // Of gives the rooms of an app in which a user has a seat.
 func (o *Operator) Of(ctx context.Context, app, user string) ([]string, error) {
 	return o.store.RoomsOf(ctx, app, user)
-}
-
-// controlled gives a store call's answer as the reply to a [wire.Control].
-func controlled(done func(wire.Controlled, error)) func(int64, int, error) {
-	return func(seq int64, affected int, err error) { done(wire.Controlled{Seq: seq, Affected: affected}, err) }
 }
 
 // wait makes a call of the store, and waits for its answer or for the end of ctx: the call may take effect all the same.

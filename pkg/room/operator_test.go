@@ -27,11 +27,11 @@ func TestOperator(t *testing.T) {
 	_, err = newPeer(t, here, "eve").join("r")
 	requireCode(t, wire.CodeRoomFull, err)
 
-	seq, err := op.Post(t.Context(), r, "", "news", json.RawMessage(`{"text":"hello"}`))
+	posted, err := op.Post(t.Context(), r, "", "news", json.RawMessage(`{"text":"hello"}`))
 	require.NoError(t, err)
 	for _, p := range []*peer{ada, bob} {
 		told := p.await(t, wire.TypeMessage)
-		require.Equal(t, seq, told.Seq)
+		require.Equal(t, store.Controlled{Epoch: made.Epoch, Seq: told.Seq}, posted)
 		require.Equal(t, &wire.Message{Topic: "news", Data: json.RawMessage(`{"text":"hello"}`)}, told.Body)
 	}
 	_, err = op.Move(t.Context(), r, "ada", "elsewhere")
@@ -40,6 +40,7 @@ func TestOperator(t *testing.T) {
 	muted, err := op.Mute(t.Context(), r, "bob", store.MediaAudio, true)
 	require.NoError(t, err)
 	require.Equal(t, 1, muted.Affected)
+	require.Equal(t, made.Epoch, muted.Epoch)
 	require.Equal(t, muted.Seq, bob.await(t, wire.TypeControl).Seq)
 
 	three, ada2 := 3, "ada"

@@ -226,6 +226,15 @@ type Control struct {
 	EventHead, EventTail []byte
 }
 
+// Controlled is what became of a call in a room, all of one instant.
+type Controlled struct {
+	// Epoch and Seq are those of the room's last event, which the call has told if it has told any.
+	Epoch string
+	Seq   int64
+	// Affected is how many peers it was applied to.
+	Affected int
+}
+
 // Look asks for a snapshot.
 type Look struct {
 	Room Room

@@ -151,11 +151,11 @@ func testHooksOfOperator(t *testing.T, d deployment) {
 	require.NoError(t, err)
 	joinKept(t, n, lobby, "alice", "bob")
 	loseAll(t, n, lobby, "bob")
-	_, err = wait(func(done func(int64, error)) {
+	_, err = wait(func(done func(store.Controlled, error)) {
 		n.store.CloseRoom(store.CloseRoom{
 			Seat: store.Seat{Room: lobby, Operator: true}, Text: `Over "for today"`,
 			EventHead: []byte(`{"type":"left-peer","peer":"`), EventTail: []byte(`","reason":"closed"}`),
-		}, func(seq int64, _ int, err error) { done(seq, err) })
+		}, done)
 	})
 	require.NoError(t, err)
 	events := d.hooked(t, n.store, lobby)

@@ -29,7 +29,7 @@ func (n *node) place(seat store.Seat, changes ...func(*store.Join)) (*store.Plac
 
 func (n *node) admit(a store.Admit) (controlled, error) {
 	return wait(func(done func(controlled, error)) {
-		n.store.Admit(a, func(seq int64, affected int, err error) { done(controlled{seq, affected}, err) })
+		n.store.Admit(a, func(c store.Controlled, err error) { done(controlledOf(c), err) })
 	})
 }
 

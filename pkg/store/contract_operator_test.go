@@ -21,7 +21,14 @@ func (n *node) closeSaying(seat store.Seat, text string) (controlled, error) {
 	return wait(func(done func(controlled, error)) {
 		n.store.CloseRoom(store.CloseRoom{
 			Seat: seat, Text: text, EventHead: []byte(`{"type":"left-peer","peer":"`), EventTail: []byte(`","reason":"closed"}`),
-		}, func(seq int64, affected int, err error) { done(controlled{seq, affected}, err) })
+		}, func(c store.Controlled, err error) { done(controlledOf(c), err) })
+	})
+}
+
+// post has the operator say something in the lobby.
+func (n *node) post(to, text string) (store.Controlled, error) {
+	return wait(func(done func(store.Controlled, error)) {
+		n.store.Post(store.Post{Room: lobby, To: to, Type: "message", Event: []byte(`{"type":"message","data":"` + text + `"}`)}, done)
 	})
 }
 
@@ -95,20 +102,27 @@ func testOperator(t *testing.T, d deployment) {
 	require.ErrorIs(t, err, store.ErrNoRoom)
 	_, err = a.control(kickOf(op, ""))
 	require.ErrorIs(t, err, store.ErrNoRoom)
-	_, err = a.send(message(op, "", "hello"))
+	_, err = a.post("", "hello")
 	require.ErrorIs(t, err, store.ErrNoRoom)
+	_, err = a.send(message(op, "", "hello"))
+	requireCode(t, wire.CodeBadRequest, err)
 
 	mustJoin(t, a, lobby, "alice")
 	mustJoin(t, b, lobby, "bob")
+	epoch := a.look(t, lobby).Epoch
 	a.drain(t, lobby)
 	_, err = a.updateRoom(update)
 	require.NoError(t, err)
-	_, err = a.send(message(op, "", "all"))
+	said, err := a.post("", "all")
 	require.NoError(t, err)
-	_, err = a.send(message(op, "bob", "one"))
+	require.Equal(t, store.Controlled{Epoch: epoch, Seq: 4}, said)
+	said, err = a.post("bob", "one")
 	require.NoError(t, err)
-	_, err = a.send(message(op, "eve", "none"))
+	require.Equal(t, store.Controlled{Epoch: epoch, Seq: 5}, said)
+	_, err = a.post("eve", "none")
 	requireCode(t, wire.CodePeerGone, err)
+	_, err = a.post("e e", "none")
+	requireCode(t, wire.CodeBadRequest, err)
 	answer, err := a.control(muteOf(op, store.ActionMute, store.MediaAudio, ""))
 	require.NoError(t, err)
 	require.Equal(t, 2, answer.affected)

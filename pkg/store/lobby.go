@@ -91,20 +91,17 @@ type Admit struct {
 	By string
 }
 
-// Admit lets in, or sends away; affected is the number of peers. Refusals: not_member, [ErrFenced], peer_gone when the target does not
-// wait for that, outcome_unknown.
-func (s *Store) Admit(a Admit, done func(seq int64, affected int, err error)) {
+// Admit lets in, or sends away. Refusals: not_member, [ErrFenced], peer_gone when the target does not wait for that, outcome_unknown.
+func (s *Store) Admit(a Admit, done func(Controlled, error)) {
 	err := a.checkActor()
 	if err == nil && a.Target != "" && !validID(a.Target) || a.By != "" && !validID(a.By) {
 		err = wire.Errorf(wire.CodeBadRequest, "not a peer id")
 	}
 	if err != nil {
-		done(0, 0, err)
+		done(Controlled{}, err)
 		return
 	}
-	c := s.newCall(s.scripts.admit, a.Seat, a.Request, func(reply []any, err error) {
-		done(integer(reply, 1), int(integer(reply, 2)), err)
-	})
+	c := s.newCall(s.scripts.admit, a.Seat, a.Request, answerControlled(done))
 	action, target, by := "admit", a.Target, ""
 	if a.Deny {
 		action = "deny"

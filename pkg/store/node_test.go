@@ -278,9 +278,11 @@ type controlled struct {
 	affected int
 }
 
+func controlledOf(c store.Controlled) controlled { return controlled{c.Seq, c.Affected} }
+
 func (n *node) control(m store.Control) (controlled, error) {
 	return wait(func(done func(controlled, error)) {
-		n.store.Control(m, func(seq int64, affected int, err error) { done(controlled{seq, affected}, err) })
+		n.store.Control(m, func(c store.Controlled, err error) { done(controlledOf(c), err) })
 	})
 }
 

@@ -163,7 +163,7 @@ func (s *Store) Send(m Send, done func(seq int64, err error)) {
 	to, except := m.To, noPeer
 	if to == "" {
 		to = everybody
-		if !m.Echo && !m.Operator {
+		if !m.Echo {
 			except = m.Peer
 		}
 	}
@@ -171,7 +171,7 @@ func (s *Store) Send(m Send, done func(seq int64, err error)) {
 }
 
 func (m *Send) check() error {
-	if err := m.Seat.checkActor(); err != nil {
+	if err := m.Seat.check(); err != nil {
 		return err
 	}
 	if m.To != "" && !validID(m.To) {
@@ -244,17 +244,15 @@ func (u *UpdateRoom) check() error {
 	return checkEvent(u.EventHead, u.EventTail)
 }
 
-// Control mutes, unmutes or kicks. affected is the number of peers that it was applied to; with 0 nothing is
-// told to anybody. seq is that of the room's last event. A request that comes again is answered with affected 0 when the
-// number is not known any more. Refusals: not_member, ErrFenced, peer_gone, outcome_unknown.
-func (s *Store) Control(m Control, done func(seq int64, affected int, err error)) {
+// Control mutes, unmutes or kicks. With nobody affected nothing is told to anybody. A request that comes again is answered
+// without an epoch, and with nobody affected when the number is not known any more. Refusals: not_member, ErrFenced, peer_gone,
+// outcome_unknown.
+func (s *Store) Control(m Control, done func(Controlled, error)) {
 	if err := m.check(); err != nil {
-		done(0, 0, err)
+		done(Controlled{}, err)
 		return
 	}
-	c := s.newCall(s.scripts.control, m.Seat, m.Request, func(reply []any, err error) {
-		done(integer(reply, 1), int(integer(reply, 2)), err)
-	})
+	c := s.newCall(s.scripts.control, m.Seat, m.Request, answerControlled(done))
 	key, target := StateMutedAudio, m.Target
 	if m.Media == MediaVideo {
 		key = StateMutedVideo
@@ -329,6 +327,14 @@ func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseco
 // answerSeq is the answer of a script that gives one sequence number.
 func answerSeq(done func(int64, error)) func([]any, error) {
 	return func(reply []any, err error) { done(integer(reply, 1), err) }
+}
+
+// answerControlled is the answer of scripts whose reply has the room's last event, how many peers are affected, and the epoch.
+func answerControlled(done func(Controlled, error)) func([]any, error) {
+	return func(reply []any, err error) {
+		epoch, _ := at(reply, 3).(string)
+		done(Controlled{Epoch: epoch, Seq: integer(reply, 1), Affected: int(integer(reply, 2))}, err)
+	}
 }
 
 // checkEvent checks that an event's object, maybe in two parts, is what a record can carry.

@@ -16,8 +16,8 @@ import (
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
 
-// The operator is the platform that runs the cluster: its calls come by the server API, for no seat. [Store.Send],
-// [Store.UpdateRoom], [Store.Control] and [Store.CloseRoom] take them as a [Seat] that has a Room and Operator alone; permission is the
+// The operator is the platform that runs the cluster: its calls come by the server API, for no seat. [Store.UpdateRoom],
+// [Store.Control], [Store.Admit] and [Store.CloseRoom] take them as a [Seat] that has a Room and Operator alone; permission is the
 // caller's to check. A room that does not exist is refused with [ErrNoRoom].
 const (
 	// operator is its peer.
@@ -104,9 +104,9 @@ type CloseRoom struct {
 	Text string
 }
 
-// CloseRoom takes every seat of a room away and makes an end of it. seq is that of its last event, closed the number of peers that
-// it had. Refusals: [ErrNoRoom] for the operator, not_member and [ErrFenced] for others.
-func (s *Store) CloseRoom(r CloseRoom, done func(seq int64, closed int, err error)) {
+// CloseRoom takes every seat of a room away and makes an end of it: the peers that it had are affected. Refusals: [ErrNoRoom] for the
+// operator, not_member and [ErrFenced] for others.
+func (s *Store) CloseRoom(r CloseRoom, done func(Controlled, error)) {
 	err := r.checkActor()
 	if err == nil {
 		err = checkEvent(r.EventHead, r.EventTail)
@@ -115,12 +115,10 @@ func (s *Store) CloseRoom(r CloseRoom, done func(seq int64, closed int, err erro
 		err = wire.Errorf(wire.CodeBadRequest, "not a text")
 	}
 	if err != nil {
-		done(0, 0, err)
+		done(Controlled{}, err)
 		return
 	}
-	c := s.newCall(s.scripts.close, r.Seat, 0, func(reply []any, err error) {
-		done(integer(reply, 1), int(integer(reply, 2)), err)
-	})
+	c := s.newCall(s.scripts.close, r.Seat, 0, answerControlled(done))
 	c.addBytes(r.EventHead, r.EventTail)
 	c.add(r.text())
 	s.router.submit(c)
@@ -133,6 +131,43 @@ func (r *CloseRoom) text() string {
 	}
 	encoded, _ := json.Marshal(r.Text) // of a string that is valid
 	return `,"text":` + string(encoded)
+}
+
+// Post is what the operator says in a room.
+type Post struct {
+	Room Room
+	// To is the receiver's peer id; empty for everybody in the room.
+	To string
+	// Type is the event's type, the same word as in Event, which is the event's JSON object without seq.
+	Type  string
+	Event []byte
+}
+
+// Post tells a peer or everybody what the operator says. It is logged as what peers send is. Nobody counts as affected. Refusals:
+// [ErrNoRoom], peer_gone, and unavailable while it is not known who is gone.
+func (s *Store) Post(p Post, done func(Controlled, error)) {
+	seat, to := Seat{Room: p.Room, Operator: true}, p.To
+	err := seat.checkActor()
+	switch {
+	case err != nil:
+	case to != "" && !validID(to):
+		err = wire.Errorf(wire.CodeBadRequest, "not a peer id")
+	case !validType(p.Type):
+		err = wire.Errorf(wire.CodeBadRequest, "not an event type")
+	default:
+		err = checkEvent(p.Event, nil)
+	}
+	if err != nil {
+		done(Controlled{}, err)
+		return
+	}
+	if to == "" {
+		to = everybody
+	}
+	c := s.newCall(s.scripts.post, seat, 0, answerControlled(done))
+	c.add(s.stamped(p.Type, nil), to)
+	c.addBytes(p.Event)
+	s.router.submit(c)
 }
 
 // RoomInfo is a room in a list: its fields without its members.

@@ -33,7 +33,7 @@ type scripts struct {
 	keep, erase, history                                            *script // for what is kept of a topic
 	report                                                          *script // for a session, see outbox.go
 	admit                                                           *script // for a moderator
-	create, close                                                   *script // for the operator
+	create, close, post                                             *script // for the operator
 	replay, rebirth, restore, reap, expire, finish, holders, held   *script // for a node
 	canary                                                          *script // for an inbox
 	collect, forward, queue, delivered, release                     *script // for webhooks
@@ -94,6 +94,7 @@ func newScripts(opts scriptOptions) (*scripts, error) {
 		{&s.admit, "admit", seatKeyCount},
 		{&s.create, "create", joinKeyCount},
 		{&s.close, "close", seatKeyCount},
+		{&s.post, "post", roomKeyCount},
 		{&s.replay, "replay", roomKeyCount},
 		{&s.rebirth, "rebirth", roomKeyCount},
 		{&s.restore, "restore", joinKeyCount},

@@ -2,7 +2,7 @@
 -- Takes effect once, if the request has a number.
 -- KEYS:  see the prelude
 -- ARGV:  7 admit or deny, 8 peer or *, 9 who says so as a JSON member with a comma in front, or ''
--- Returns {'ok', seq, peers affected}, {'repeated', seq, peers affected or 0}; {'not_member'}, {'fenced'}, {'no_room'}, {'peer_gone'},
+-- Returns {'ok', seq, peers affected, epoch}, {'repeated', seq, peers affected or 0}; {'not_member'}, {'fenced'}, {'no_room'}, {'peer_gone'},
 --         {'outcome_unknown'}
 -- Caller: Store.Admit
 --@ open fence once tell append commit shift let_go took lobby
@@ -40,4 +40,4 @@ if action == 'admit' and affected > 0 then
 end
 took_effect(affected)
 commit()
-return {'ok', R.seq, affected}
+return {'ok', R.seq, affected, R.epoch}

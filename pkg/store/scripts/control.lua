@@ -5,7 +5,7 @@
 --        key, which carries the same hash tag, so it lies in the same slot.
 -- ARGV:  7 mute, unmute or kick, 8 reserved state key, 9 target or *, 10 the control event, 11 and 12 the left-peer
 --        event, cut where the peer's id belongs
--- Returns {'ok', seq, peers affected}, {'repeated', seq, peers affected or 0}; {'not_member'}, {'fenced'}, {'no_room'},
+-- Returns {'ok', seq, peers affected, epoch}, {'repeated', seq, peers affected or 0}; {'not_member'}, {'fenced'}, {'no_room'},
 --         {'peer_gone'}, {'outcome_unknown'}
 -- Caller: Store.Control
 --@ open fence once tell append commit took
@@ -33,7 +33,7 @@ else
   local function order(seat) return tonumber(seat:match('^%S+ (%d+)')) end
   table.sort(targets, function(a, b) return order(a[2]) < order(b[2]) end)
 end
-if #targets == 0 then return {'ok', R.seq, 0} end
+if #targets == 0 then return {'ok', R.seq, 0, R.epoch} end
 
 if action == 'kick' then
   --@ shift let_go unseat
@@ -55,4 +55,4 @@ else
 end
 if action ~= 'kick' or target ~= PEER then took_effect(#targets) end -- who kicks itself has no seat to note it at
 commit()
-return {'ok', R.seq, #targets}
+return {'ok', R.seq, #targets, R.epoch}

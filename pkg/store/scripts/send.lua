@@ -5,9 +5,8 @@
 --        hash tag, so it lies in the same slot.
 -- ARGV:  1 to 5 as in the prelude; 6 event type, 7 receiver or *, 8 excepted peer or -, 9 volatile (0/1); then for each message
 --        the number of its request and the event. Numbers rise, or are 0.
--- The operator's message, whose peer is '', has no number of a request.
 -- Returns {'ok', ...} with for each message its number, or where it came before that of the first time, or why it was refused:
---         outcome_unknown, peer_gone or recovering; {'not_member'}, {'fenced'}, {'no_room'}
+--         outcome_unknown, peer_gone or recovering; {'not_member'}, {'fenced'}
 -- Caller: Store.Send
 --@ fence once append
 local to, volatile, argc = ARGV[7], ARGV[9] == '1', #ARGV
