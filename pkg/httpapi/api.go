@@ -41,6 +41,8 @@ type Options struct {
 	Refresh func(ctx context.Context, app string) error
 	// Hooks tells whether webhooks are to tell of an app's room; nil: of none.
 	Hooks func(app, room string) bool
+	// Quotas hold the apps to what they may use; nil to nothing.
+	Quotas Quotas
 	// Capacity (50) and MaxCapacity (500) are the seats of a room for which nothing else is said, and the most that one can have.
 	Capacity, MaxCapacity int
 	// ICEServers are those of every app.
@@ -80,6 +82,7 @@ func (o *Options) validate() error {
 	if err := ValidateKeys(o.Keys); err != nil {
 		return fmt.Errorf("httpapi: %w", err)
 	}
+	setDefault(&o.Quotas, Quotas(noQuotas{}))
 	setDefault(&o.Capacity, 50)
 	setDefault(&o.MaxCapacity, 500)
 	setDefault(&o.AnswerTTL, 24*time.Hour)

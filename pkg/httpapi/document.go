@@ -141,6 +141,9 @@ func (o *operation) problems() map[int][]wire.Code {
 			byStatus[status] = append(byStatus[status], code)
 		}
 	}
+	if o.quota {
+		byStatus[http.StatusTooManyRequests] = append(byStatus[http.StatusTooManyRequests], wire.CodeLimit)
+	}
 	return byStatus
 }
 

@@ -28,6 +28,7 @@ type operation struct {
 	once             bool // to do it twice is more than to do it once: see [API.once]
 	stream           bool // of server-sent events
 	unchanged        bool // it may be answered with 304
+	quota            bool // it counts against the app's quotas
 	codes            []wire.Code
 }
 

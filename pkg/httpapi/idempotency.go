@@ -91,15 +91,16 @@ func (a *API) repeat(c *call, s *seal, found, request []byte) {
 	}
 }
 
-// keep keeps the answer that is held, if a repetition is to get it. After a failure of the store the request may be carried
-// out again; one that is not to take effect twice is answered from then on that this cannot be told.
+// keep keeps the answer that is held, if a repetition is to get it. What a quota has refused may be carried out later, and after a failure
+// of the store the request may be carried out again; one that is not to take effect twice is answered from then on that this cannot be told.
 func (a *API) keep(op *operation, c *call, s *seal, request []byte) {
 	ctx, cancel := context.WithTimeout(context.Background(), a.opts.Timeout) // the caller may have gone
 	defer cancel()
 	w := c.writer
 	kept := &answer{Request: request, Done: true, Status: w.status, Header: w.Header().Clone(), Body: bytes.Clone(w.body.Bytes())}
-	if w.status >= http.StatusInternalServerError || w.status == 0 {
-		if !op.once {
+	over := w.status == http.StatusTooManyRequests
+	if w.status >= http.StatusInternalServerError || w.status == 0 || over {
+		if !op.once || over {
 			if err := a.opts.Store.DropAnswer(ctx, s.name); err != nil {
 				a.opts.Logger.Warn("a request's name cannot be given free", "error", err)
 			}

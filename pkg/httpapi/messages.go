@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,16 +22,16 @@ type Content struct {
 
 func (a *API) messageOperations() {
 	register(a, operation{
-		id: "post-to-room", method: http.MethodPost, path: "/apps/{app}/rooms/{room}/messages", tag: "messages", need: Write, once: true,
+		id: "post-to-room", method: http.MethodPost, path: "/apps/{app}/rooms/{room}/messages", tag: "messages", need: Write, once: true, quota: true,
 		summary: "Send a message to a room", text: "To everybody in it, or to one member. They get a `message` without `from`.",
 		codes: []wire.Code{wire.CodePeerGone},
 	}, a.postToRoom)
 	register(a, operation{
-		id: "post-to-user", method: http.MethodPost, path: "/apps/{app}/users/{user}/messages", tag: "users", need: Write, once: true,
+		id: "post-to-user", method: http.MethodPost, path: "/apps/{app}/users/{user}/messages", tag: "users", need: Write, once: true, quota: true,
 		summary: "Send a message to a user", text: "In all rooms in which the user is: to the user alone, or to everybody there.",
 	}, a.postToUser)
 	register(a, operation{
-		id: "post-to-app", method: http.MethodPost, path: "/apps/{app}/messages", tag: "messages", need: Write, once: true,
+		id: "post-to-app", method: http.MethodPost, path: "/apps/{app}/messages", tag: "messages", need: Write, once: true, quota: true,
 		summary: "Send a message to all rooms of an app",
 	}, a.postToApp)
 	register(a, operation{
@@ -60,6 +61,9 @@ func (a *API) postToRoom(ctx context.Context, in *postToRoomInput) (*postedOutpu
 	if in.Body.To != "" && !validPeer(in.Body.To) {
 		return nil, newProblem(wire.CodePeerGone, "that peer is not in the room")
 	}
+	if err := a.takeMessage(in.App, &in.Body.Content); err != nil {
+		return nil, err
+	}
 	ctx, cancel := a.bounded(ctx)
 	defer cancel()
 	posted, err := a.opts.Rooms.Post(ctx, in.room(), in.Body.To, in.Body.Topic, in.Body.Data)
@@ -84,8 +88,9 @@ type postToUserInput struct {
 
 type postedManyOutput struct {
 	Body struct {
-		Posted []Posted `json:"posted" nullable:"false" doc:"Where it was posted: one entry for each room, or for each seat of the user."`
-		Failed int      `json:"failed" minimum:"0" doc:"In how many rooms that was not possible, because the cluster's store did not answer."`
+		Posted  []Posted `json:"posted" nullable:"false" doc:"Where it was posted: one entry for each room, or for each seat of the user."`
+		Failed  int      `json:"failed" minimum:"0" doc:"In how many rooms that was not possible, because the cluster's store did not answer."`
+		Refused int      `json:"refused" minimum:"0" doc:"In how many rooms that was too much for the app's quotas."`
 	}
 }
 
@@ -114,7 +119,7 @@ func (a *API) postToUser(ctx context.Context, in *postToUserInput) (*postedManyO
 			return err
 		})
 	}
-	return p.result(), nil
+	return p.result()
 }
 
 type postToAppInput struct {
@@ -124,8 +129,9 @@ type postToAppInput struct {
 
 type postedAppOutput struct {
 	Body struct {
-		Posted int `json:"posted" minimum:"0" doc:"To how many rooms it was posted."`
-		Failed int `json:"failed" minimum:"0" doc:"In how many rooms that was not possible, because the cluster's store did not answer."`
+		Posted  int `json:"posted" minimum:"0" doc:"To how many rooms it was posted."`
+		Failed  int `json:"failed" minimum:"0" doc:"In how many rooms that was not possible, because the cluster's store did not answer."`
+		Refused int `json:"refused" minimum:"0" doc:"In how many rooms that was too much for the app's quotas."`
 	}
 }
 
@@ -137,8 +143,12 @@ func (a *API) postToApp(ctx context.Context, in *postToAppInput) (*postedAppOutp
 		name := info.Name
 		p.do(func() error { return p.post(ctx, name, "") })
 	})
-	out, done := new(postedAppOutput), p.result()
-	out.Body.Posted, out.Body.Failed = len(done.Body.Posted), done.Body.Failed
+	done, refusal := p.result()
+	if refusal != nil {
+		return nil, refusal
+	}
+	out := new(postedAppOutput)
+	out.Body.Posted, out.Body.Failed, out.Body.Refused = len(done.Body.Posted), done.Body.Failed, done.Body.Refused
 	if err != nil && out.Body.Posted == 0 {
 		return nil, err
 	}
@@ -177,9 +187,11 @@ type poster struct {
 	group errgroup.Group
 	began bool
 
-	mu     sync.Mutex
-	posted []Posted // guarded by mu
-	failed int      // guarded by mu
+	mu      sync.Mutex
+	posted  []Posted // guarded by mu
+	failed  int      // guarded by mu
+	refused int      // guarded by mu
+	refusal error    // guarded by mu: the first one
 }
 
 // do does the part of one room, beside others.
@@ -189,10 +201,18 @@ func (p *poster) do(part func() error) {
 		p.began = true
 	}
 	p.group.Go(func() error {
-		// Who has left meanwhile, and a room that has ended, are no failures.
-		if err := part(); err != nil && problemOf(err).Status != http.StatusNotFound {
-			p.mu.Lock()
-			defer p.mu.Unlock()
+		err := part()
+		if err == nil {
+			return nil
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		switch problemOf(err).Status {
+		case http.StatusNotFound: // who has left meanwhile, and a room that has ended, are no failures
+		case http.StatusTooManyRequests:
+			p.refused++
+			p.refusal = cmp.Or(p.refusal, err)
+		default:
 			p.failed++
 		}
 		return nil
@@ -200,6 +220,9 @@ func (p *poster) do(part func() error) {
 }
 
 func (p *poster) post(ctx context.Context, room, peer string) error {
+	if err := p.api.takeMessage(p.app, &p.Content); err != nil {
+		return err
+	}
 	posted, err := p.api.opts.Rooms.Post(ctx, store.Room{App: p.app, Name: room}, peer, p.Topic, p.Data)
 	if err != nil {
 		return err
@@ -210,12 +233,15 @@ func (p *poster) post(ctx context.Context, room, peer string) error {
 	return nil
 }
 
-// result waits for all parts.
-func (p *poster) result() *postedManyOutput {
+// result waits for all parts. Where the quotas have allowed nothing at all, the refusal is the result.
+func (p *poster) result() (*postedManyOutput, error) {
 	_ = p.group.Wait() // no part gives an error
+	if p.refusal != nil && len(p.posted)+p.failed == 0 {
+		return nil, p.refusal
+	}
 	out := new(postedManyOutput)
-	out.Body.Posted, out.Body.Failed = append([]Posted{}, p.posted...), p.failed
-	return out
+	out.Body.Posted, out.Body.Failed, out.Body.Refused = append([]Posted{}, p.posted...), p.failed, p.refused
+	return out, nil
 }
 
 type roomsOfUserOutput struct {

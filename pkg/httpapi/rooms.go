@@ -117,7 +117,7 @@ func (a *API) roomOperations() {
 	register(a, operation{
 		id: "create-room", method: http.MethodPost, path: "/apps/{app}/rooms", tag: "rooms", need: Write, status: http.StatusCreated,
 		summary: "Make a room", text: "Before anybody joins it. It stays for a while when nobody has a seat in it, as keep says, and ends with its lifetime.",
-		codes: []wire.Code{wire.CodeConflict, wire.CodeLimit},
+		codes: []wire.Code{wire.CodeConflict, wire.CodeLimit}, quota: true,
 	}, a.createRoom)
 	register(a, operation{
 		id: "get-room", method: http.MethodGet, path: "/apps/{app}/rooms/{room}", tag: "rooms", need: Read,
@@ -198,11 +198,17 @@ func (a *API) createRoom(ctx context.Context, in *createRoomInput) (*createRoomO
 	}
 	ctx, cancel := a.bounded(ctx)
 	defer cancel()
+	room := store.Room{App: in.App, Name: in.Body.Room}
+	answered, err := a.takeRoom(ctx, room)
+	if err != nil {
+		return nil, err
+	}
 	snapshot, err := a.opts.Rooms.Create(ctx, store.CreateRoom{
-		Room: store.Room{App: in.App, Name: in.Body.Room}, Capacity: capacity, Locked: in.Body.Locked, Properties: in.Body.Properties,
+		Room: room, Capacity: capacity, Locked: in.Body.Locked, Properties: in.Body.Properties,
 		Hooks:    a.opts.Hooks != nil && a.opts.Hooks(in.App, in.Body.Room),
 		Lifetime: time.Duration(in.Body.Lifetime) * time.Second,
 	}, a.policy(in))
+	answered(err == nil)
 	if err != nil {
 		return nil, err
 	}

@@ -198,7 +198,7 @@ func TestMessages(t *testing.T) {
 	require.Empty(t, many.Posted)
 	var app map[string]int
 	s.ask(t, acmeKey, "POST", "/v1/apps/acme/messages", `{"data":1}`).ok(200, &app)
-	require.Equal(t, map[string]int{"posted": 2, "failed": 0}, app)
+	require.Equal(t, map[string]int{"posted": 2, "failed": 0, "refused": 0}, app)
 	s.ask(t, acmeKey, "GET", rooms+"/a", "").ok(200, &after)
 	require.Equal(t, before.Seq+5, after.Seq)
 	var of map[string][]string

@@ -50,7 +50,7 @@ type App struct {
 	// immutable
 	keeper *Keeper
 	id     string
-	rates  [kinds]*rate.Limiter // of the two rates
+	rates  [kinds]*rate.Limiter // of the two rates; set before others see it
 
 	limits   atomic.Pointer[limits] // never nil
 	sessions atomic.Int64
@@ -95,6 +95,13 @@ func (a *App) limit(q auth.Quotas, nodes int) {
 			a.claims[k] = even(k, limit, nodes)
 			a.allow(k, a.claims[k])
 		}
+	}
+}
+
+// fill has the rates of a new entry begin full: of the even share nothing was used for longer than that takes.
+func (a *App) fill() {
+	for k := counts; k < kinds; k++ {
+		a.rates[k] = rate.NewLimiter(a.rates[k].Limit(), a.rates[k].Burst())
 	}
 }
 

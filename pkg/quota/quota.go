@@ -287,6 +287,7 @@ func (k *Keeper) app(id string) *App {
 func (k *Keeper) add(id string) *App {
 	a := newApp(k, id)
 	a.limit(k.opts.Quotas(id), k.nodes)
+	a.fill()
 	k.apps[id] = a
 	return a
 }

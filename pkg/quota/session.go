@@ -108,15 +108,7 @@ func (s *Session) Message(size int) *Refusal {
 	if refusal := s.take(l, byteRate, size, now); refusal != nil {
 		return refusal
 	}
-	if l.MessagesPerSecond > 0 {
-		if refusal := s.app.takeRate(messages, 1, now); refusal != nil {
-			return refusal
-		}
-	}
-	if l.BytesPerSecond > 0 {
-		return s.app.takeRate(bytes, size, now)
-	}
-	return nil
+	return s.app.takeMessage(l, size, now)
 }
 
 // Join counts an attempt to join a room, or refuses it.
@@ -176,6 +168,19 @@ func (a *App) takeRate(k kind, n int, now time.Time) *Refusal {
 	a.asked[k].Add(int64(n))
 	if wait, ok := take(a.rates[k], n, now); !ok {
 		return a.keeper.refuse(k, ofApp, true, wait)
+	}
+	return nil
+}
+
+// takeMessage takes a message with so many bytes of data from the app's rates, or refuses it.
+func (a *App) takeMessage(l *limits, size int, now time.Time) *Refusal {
+	if l.MessagesPerSecond > 0 {
+		if refusal := a.takeRate(messages, 1, now); refusal != nil {
+			return refusal
+		}
+	}
+	if l.BytesPerSecond > 0 {
+		return a.takeRate(bytes, size, now)
 	}
 	return nil
 }

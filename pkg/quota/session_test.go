@@ -310,3 +310,39 @@ func TestMessagesCostNoMemory(t *testing.T) {
 		require.Zero(t, testing.AllocsPerRun(100, func() { _ = s.Message(100) }))
 	}
 }
+
+// What the server API does counts as what clients do, and an app without quotas costs no entry.
+func TestOperator(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 1, map[string]auth.Quotas{app: {Rooms: 2, MessagesPerSecond: 3, BytesPerSecond: 1 << 20}})
+		n := c.nodes[0]
+		op := n.Operator(app)
+		s := mustEnter(t, n.Keeper, "ada", "192.0.2.1")
+		require.Nil(t, op.TakeMessage(10), "at once: an app that was not in use has its rates whole")
+		require.Nil(t, s.Message(10))
+		require.Nil(t, op.TakeMessage(10))
+		refusal := op.TakeMessage(10)
+		require.Equal(t, []any{"messages", "app", true}, []any{refusal.Quota, refusal.Scope, refusal.Passing})
+		require.NotNil(t, s.Message(10))
+		time.Sleep(time.Second)
+		require.Nil(t, s.Message(10))
+
+		for range 2 { // the rooms are counted
+			c.pass()
+		}
+		require.Nil(t, op.TakeRoom())
+		op.RoomAnswered(false)
+		for range 2 {
+			require.Nil(t, op.TakeRoom())
+			op.RoomAnswered(true)
+		}
+		require.Equal(t, "rooms", op.TakeRoom().Quota)
+		require.NotNil(t, s.App().TakeRoom())
+
+		other := n.Operator("other")
+		require.Nil(t, other.TakeMessage(1<<30))
+		require.Nil(t, other.TakeRoom())
+		other.RoomAnswered(true)
+		require.Equal(t, 1, n.Apps())
+	})
+}

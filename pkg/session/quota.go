@@ -49,6 +49,9 @@ func refusedBy(refusal *quota.Refusal) *wire.Error {
 	return &wire.Error{Code: code, Message: message, RetryAfter: refusal.RetryAfter}
 }
 
+// QuotaError gives what is answered to what a quota refuses; nil for no refusal.
+func QuotaError(refusal *quota.Refusal) *wire.Error { return orNil(refusal) }
+
 // overQuota counts a request that changes or relays something, or a join; an error is why it is refused. Requests that only ask cost
 // nothing but the session's own rate of requests, and who leaves is never held back.
 func (c *core) overQuota(body wire.RequestBody) error {

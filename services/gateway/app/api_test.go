@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"math/big"
 	"net/http"
@@ -20,7 +21,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/signalbox-rtc/signalbox/pkg/auth"
 	"github.com/signalbox-rtc/signalbox/pkg/client"
+	"github.com/signalbox-rtc/signalbox/pkg/httpapi"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 	"github.com/signalbox-rtc/signalbox/services/gateway/app"
 )
@@ -236,6 +239,58 @@ func TestAPIActsInTheWholeCluster(t *testing.T) {
 		require.Equal(t, 204, callAPI(t, two, "POST", "/v1/apps/nova/users/ann/revoke", "", nil))
 		require.Equal(t, wire.CloseRevoked, closeCode(t, ann))
 	})
+}
+
+// What the API does counts together with what clients do, on whichever gateway, and for the operator's key as well.
+func TestAPIIsHeldToQuotas(t *testing.T) {
+	const most, perSecond = 3, 4
+	redis := singleRedis(t)
+	gateways := startGateways(t, 2, redis, func(c *app.Config) {
+		*c = *apiConfig(c.Node.Name, redis)
+		c.Apps = append(c.Apps, auth.App{ID: "acme", Anonymous: true, Quotas: auth.Quotas{Rooms: most, MessagesPerSecond: perSecond}})
+	})
+	for _, g := range gateways {
+		require.NoError(t, g.WaitReady(t.Context()))
+	}
+	client := connect(t, gateways[0], "ann", anonymousOf("acme"))
+	until(t, func() bool {
+		_, err := client.Join(t.Context(), wire.Join{Room: "hers"})
+		return err == nil
+	}, "a room by a client")
+	rooms, refusals := 1, 0
+	for n := range 2 * most {
+		var p httpapi.Problem
+		switch status := callAPI(t, gateways[n%2], "POST", "/v1/apps/acme/rooms", fmt.Sprintf(`{"room":"room-%d"}`, n), &p); status {
+		case http.StatusCreated:
+			rooms++
+		default:
+			require.Equal(t, http.StatusTooManyRequests, status)
+			require.Positive(t, p.RetryAfter)
+			refusals++
+		}
+	}
+	require.LessOrEqual(t, rooms, most)
+	require.Positive(t, refusals)
+
+	begun, taken, refused := time.Now(), 0, 0
+	for range 20 {
+		for _, g := range gateways {
+			if callAPI(t, g, "POST", "/v1/apps/acme/rooms/hers/messages", `{"data":1}`, nil) == http.StatusOK {
+				taken++
+			} else {
+				refused++
+			}
+		}
+		if _, err := client.Publish(t.Context(), wire.Publish{Room: "hers", Data: json.RawMessage("1")}); err == nil {
+			taken++
+		} else {
+			require.Equal(t, wire.CodeRateLimited, code(err))
+			refused++
+		}
+	}
+	require.Positive(t, taken)
+	require.Positive(t, refused)
+	require.LessOrEqual(t, float64(taken), perSecond*(time.Since(begun).Seconds()+1)+float64(len(gateways)))
 }
 
 // A gateway that is told to drain, by whichever one is asked, ends in order; the others stay.

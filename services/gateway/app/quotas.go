@@ -6,9 +6,27 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/signalbox-rtc/signalbox/pkg/httpapi"
 	"github.com/signalbox-rtc/signalbox/pkg/quota"
 	"github.com/signalbox-rtc/signalbox/pkg/session"
+	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
+
+// apiQuotas hold what the server API does to the apps' quotas.
+type apiQuotas struct{ *quota.Keeper }
+
+var _ httpapi.Quotas = apiQuotas{}
+
+// TakeMessage implements [httpapi.Quotas].
+func (q apiQuotas) TakeMessage(app string, size int) *wire.Error {
+	return session.QuotaError(q.Operator(app).TakeMessage(size))
+}
+
+// TakeRoom implements [httpapi.Quotas].
+func (q apiQuotas) TakeRoom(app string) (answered func(made bool), refusal *wire.Error) {
+	operator := q.Operator(app)
+	return operator.RoomAnswered, session.QuotaError(operator.TakeRoom())
+}
 
 // quotaPeriod is how often gateways tell each other what they use.
 const quotaPeriod = time.Second

@@ -107,8 +107,9 @@ func (m *message) sent(answer json.RawMessage) error {
 		return tell(m.tool, answer, func(done *struct{ Seq int64 }) string { return fmt.Sprintf("sent to %s (seq %d)", m.room, done.Seq) })
 	}
 	var done struct {
-		Posted json.RawMessage `json:"posted"`
-		Failed int             `json:"failed"`
+		Posted  json.RawMessage `json:"posted"`
+		Failed  int             `json:"failed"`
+		Refused int             `json:"refused"`
 	}
 	if err := json.Unmarshal(answer, &done); err != nil {
 		return err
@@ -121,7 +122,11 @@ func (m *message) sent(answer json.RawMessage) error {
 		}
 		count = len(list)
 	}
-	if done.Failed > 0 {
+	switch {
+	case done.Refused > 0:
+		return fmt.Errorf("sent %s, and failed %d times: %d times for the app's quotas, and %d times as Redis did not answer",
+			counted(count, "message"), done.Refused+done.Failed, done.Refused, done.Failed)
+	case done.Failed > 0:
 		return fmt.Errorf("sent %s, and failed %d times: Redis did not answer", counted(count, "message"), done.Failed)
 	}
 	return m.tool.say("sent %s", counted(count, "message"))
