@@ -1,6 +1,7 @@
 package room
 
 import (
+	"bytes"
 	"errors"
 
 	"github.com/signalbox-rtc/signalbox/pkg/store"
@@ -10,28 +11,56 @@ import (
 // place is what a seat has whose peer waits for it. Guarded by the shard's lock.
 //
 // The store seats who waits in the call that frees a seat, and has the node learn of it. The node then asks for the seat as it did at
-// first, and gets the snapshot, as who has a seat does: so one that was told wrongly, or not at all, is told right by asking again.
+// first, and gets the snapshot, as who has a seat does: so one that was told wrongly, or not at all, is told right by asking again. What is
+// asked names the place, which is put back by that if Redis has lost it.
 type place struct {
-	call store.Join // what is asked again
-	last wire.Waiting
+	queued
+	call    store.Join // what is asked again
+	arrived int64
 	// asking is set while it is asked again: what happens in the room meanwhile may be after the snapshot.
 	asking bool
 	// untold is set until the client of a session that was resumed has been told its place.
 	untold bool
 }
 
-// takePlace notes that a peer has to wait. The shard is locked.
-func (s *Service) takePlace(st *seat, call *store.Join, where *store.Place) {
-	st.place = &place{call: *call, last: waitingOf(where)}
+// queued is a place as the client is told it, and as of which number of the room that is.
+type queued struct {
+	as    wire.Waiting
+	epoch string
+	seq   int64
+}
+
+// takePlace notes that a peer has to wait. [Service.placed] follows once it was told so. The shard is locked.
+func (s *Service) takePlace(st *seat, call *store.Join, snapshot *store.Snapshot) {
+	st.place = &place{queued: queuedOf(snapshot), call: *call, arrived: snapshot.Place.Arrived}
 	st.waiting = nil
-	if st.admitted || where.Position == 0 {
-		s.askAgain(st) // it has been seated before this was known
-	}
+	st.admitted = st.admitted || snapshot.Place.Position == 0 // it has been seated before this was known
+}
+
+// queuedOf gives the place of who waits.
+func queuedOf(snapshot *store.Snapshot) queued {
+	return queued{as: waitingOf(snapshot.Place), epoch: snapshot.Epoch, seq: snapshot.Seq}
 }
 
 // waitingOf gives a place as the client is told it.
 func waitingOf(where *store.Place) wire.Waiting {
 	return wire.Waiting{Position: max(where.Position, 1), Count: max(where.Count, 1), Reason: wire.WaitReason(where.Moderated)}
+}
+
+// placed goes on with a place that the client knows of, by what was told of it meanwhile. The shard is locked.
+func (s *Service) placed(sh *shard, st *seat) {
+	queued, denied := st.queued, st.denied
+	st.queued, st.denied = nil, nil
+	switch {
+	case denied != nil && store.DeniedPlace(*denied) >= st.place.arrived:
+		s.deny(sh, st, denied)
+		return
+	case queued != nil:
+		s.tellPlace(st, *queued)
+	}
+	if st.admitted {
+		s.askAgain(st)
+	}
 }
 
 // askAgain asks for the seat of who waits, soon. The shard is locked.
@@ -44,12 +73,18 @@ func (s *Service) ask(st *seat) {
 	sh := s.table.shard(st.room)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if st.removed || st.place == nil || st.place.asking || st.leaving {
+	p := st.place
+	if st.removed || p == nil || p.asking || p.untold || st.leaving {
 		return
 	}
-	st.place.asking, st.admitted = true, false
+	p.asking, st.admitted = true, false
 	st.joins++
-	s.opts.Store.Join(st.place.call, func(snapshot *store.Snapshot, err error) {
+	call := p.call
+	call.Waited = &store.Waited{Arrived: p.arrived, Epoch: p.epoch, Seq: p.seq, Admitted: p.as.Reason != wire.WaitModerated}
+	if st.local.epoch == p.epoch {
+		call.Waited.Seq = max(p.seq, st.local.last)
+	}
+	s.opts.Store.Join(call, func(snapshot *store.Snapshot, err error) {
 		s.agenda.add(0, func() { s.askedAgain(st, snapshot, err) })
 	})
 }
@@ -71,7 +106,7 @@ func (s *Service) askedAgain(st *seat, snapshot *store.Snapshot, err error) {
 	switch refusal := m.refusal(err); {
 	case refusal == nil && snapshot.Place != nil:
 		st.waiting = nil
-		s.tellPlace(st, waitingOf(snapshot.Place))
+		s.tellPlace(st, queuedOf(snapshot))
 		if st.admitted || snapshot.Place.Position == 0 {
 			s.askAgain(st)
 		}
@@ -86,18 +121,27 @@ func (s *Service) askedAgain(st *seat, snapshot *store.Snapshot, err error) {
 	case refusal.Code == wire.CodeUnavailable:
 		st.waiting = nil
 		s.agenda.add(retryPause, func() { s.ask(st) })
-	default: // the place was lost with Redis' data, and there is none any more
+	default: // it was taken away, or lost with Redis' data, and there is none any more
 		s.closeSeat(sh, st)
 	}
 }
 
-// tellPlace tells a client its place, if it is another one. The shard is locked.
-func (s *Service) tellPlace(st *seat, now wire.Waiting) {
-	if st.place.last == now && !st.place.untold {
+// tellPlace tells a client its place, if it is another one. What an answer says may be older than what the node was told since. The shard is
+// locked.
+func (s *Service) tellPlace(st *seat, now queued) {
+	p := st.place
+	if now.epoch == p.epoch && now.seq < p.seq {
 		return
 	}
-	st.place.last, st.place.untold = now, false
-	body := wire.AppendEventBody(nil, st.room.Name, &now)
+	same := p.as == now.as
+	p.queued = now
+	if !same && !p.untold {
+		s.deliverPlace(st)
+	}
+}
+
+func (s *Service) deliverPlace(st *seat) {
+	body := wire.AppendEventBody(nil, st.room.Name, &st.place.as)
 	st.member.subscriber.Deliver(wire.EventFrame(0, body))
 }
 
@@ -112,22 +156,41 @@ func (s *Service) lobby(sh *shard, l *local, event *store.Event) bool {
 			}
 		}
 	case store.TypeDenied:
-		if st := l.seats[event.To]; st != nil && st.place != nil {
-			var closed wire.Closed
-			closed.Reason, closed.By, closed.Text = store.DeniedBy(*event)
-			s.closeSeatFor(sh, st, &closed)
+		switch st := l.seats[event.To]; {
+		case st == nil:
+		case st.place == nil || st.place.untold:
+			told := *event
+			told.Body = bytes.Clone(event.Body)
+			st.denied = &told
+		case store.DeniedPlace(*event) >= st.place.arrived: // and not one that it had before
+			s.deny(sh, st, event)
 		}
 	case store.TypeQueue:
 		peers, moderated := store.QueueOf(*event)
 		for i, peer := range peers {
-			if st := l.seats[peer]; st != nil && st.place != nil && !st.place.untold {
-				s.tellPlace(st, waitingOf(&store.Place{Position: i + 1, Count: len(peers), Moderated: moderated[i]}))
+			st := l.seats[peer]
+			if st == nil {
+				continue
+			}
+			where := store.Place{Position: i + 1, Count: len(peers), Moderated: moderated[i]}
+			now := queued{as: waitingOf(&where), epoch: event.Epoch, seq: event.Seq}
+			if st.place == nil {
+				st.queued = &now
+			} else {
+				s.tellPlace(st, now)
 			}
 		}
 	default:
 		return false
 	}
 	return true
+}
+
+// deny ends the wait of who was sent away. The shard is locked.
+func (s *Service) deny(sh *shard, st *seat, event *store.Event) {
+	var closed wire.Closed
+	closed.Reason, closed.By, closed.Text = store.DeniedBy(*event)
+	s.closeSeatFor(sh, st, &closed)
 }
 
 // waits reports whether nothing of the room is for the peer yet: it waits for a seat.
@@ -155,9 +218,11 @@ func (s *Service) askAll(l *local) {
 
 // tellPlaces tells the client of a session that was resumed where it waits.
 func (m *Member) tellPlaces() {
-	m.eachSeat(func(_ *shard, st *seat) {
+	m.eachSeat(func(sh *shard, st *seat) {
 		if st.place != nil && st.place.untold && !st.removed {
-			m.service.tellPlace(st, st.place.last)
+			st.place.untold = false
+			m.service.deliverPlace(st)
+			m.service.placed(sh, st)
 		}
 	})
 }

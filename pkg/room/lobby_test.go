@@ -144,6 +144,66 @@ func TestWaitingOutlivesLostData(t *testing.T) {
 	})
 }
 
+// A queue is the same after Redis has lost everything: also where nodes have nobody in the room but those who wait.
+func TestQueueOutlivesLostData(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		three := nodeOptions{Options: room.Options{Waiting: 9, Capacity: 1}}
+		a, b, c := w.node(t, "a", three), w.node(t, "b", three), w.node(t, "c", three)
+		ada := newPeer(t, a, "ada")
+		ada.mustJoin(t, "r")
+		names := []string{"w1", "w2", "w3", "w4", "w5"}
+		waiters := map[string]*peer{}
+		for i, name := range names {
+			waiters[name] = newPeer(t, []*node{b, c, a, c, b}[i], name)
+			waiters[name].waitFor(t, "r")
+		}
+		queue := func() (ids []string) {
+			if snapshot, err := ada.look("r"); err == nil {
+				for _, waiter := range snapshot.Queue {
+					ids = append(ids, waiter.ID)
+				}
+			}
+			return ids
+		}
+		w.redis.FlushAll()
+		ada.await(t, wire.TypeResync)
+		eventually(t, func() bool { return len(queue()) == len(names) }, "all wait again")
+		require.Equal(t, names, queue())
+		require.Zero(t, waiters["w1"].seen(wire.TypeSeated)+waiters["w5"].seen(wire.TypeClosed))
+		require.NoError(t, ada.leave("r"))
+		for _, name := range names {
+			waiters[name].await(t, wire.TypeSeated)
+			require.NoError(t, waiters[name].leave("r"))
+		}
+	})
+}
+
+// Who is sent away before its node has the answer to its join is told both, and does not wait for ever.
+func TestDeniedBeforeTheAnswer(t *testing.T) {
+	addr := redistest.Single(t).Addr()
+	here := startNode(t, addr, "here", waiters)
+	newPeer(t, here, "ada").mustJoin(t, "r")
+	late := waiters
+	late.stopped = true
+	there := startNode(t, addr, "there", late)
+	denied := func(arrived string) store.Event {
+		return store.Event{Room: store.Room{App: app, Name: "r"}, Type: store.TypeDenied, To: "bob", Body: []byte(
+			`{"type":"denied","arrived":` + arrived + `,"reason":"denied","by":"ada"}`)}
+	}
+	bob, cid := newPeer(t, there, "bob"), newPeer(t, there, "cid")
+	outcome := bob.startJoin(&wire.Join{Room: "r", Wait: true})
+	there.deliver(denied("9000000000000000"))
+	there.run()
+	require.NotNil(t, (<-outcome).snapshot.Waiting)
+	require.Equal(t, &wire.Closed{Reason: wire.ReasonDenied, By: "ada"}, bob.await(t, wire.TypeClosed).Body)
+	require.Equal(t, []string{"join 2", "closed 0"}, bob.record())
+	cid.waitFor(t, "r")
+	before := denied("1") // of a place that it had before
+	before.To = "cid"
+	there.deliver(before)
+	require.Zero(t, cid.seen(wire.TypeClosed))
+}
+
 // A policy by name decides about capacity, who may make a room, and the chat.
 func TestPolicies(t *testing.T) {
 	n := startNode(t, redistest.Single(t).Addr(), "here", nodeOptions{})

@@ -242,9 +242,12 @@ func (m *Member) finishJoin(st *seat, call *store.Join, snapshot *store.Snapshot
 	}
 	if err == nil && snapshot.Place != nil {
 		if !st.removed {
-			m.service.takePlace(st, call, snapshot.Place)
+			m.service.takePlace(st, call, snapshot)
 		}
 		done(m.snapshot(snapshot), nil)
+		if !st.removed {
+			m.service.placed(sh, st)
+		}
 		sh.mu.Unlock()
 		return "waiting"
 	}

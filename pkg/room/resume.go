@@ -85,7 +85,7 @@ func (m *Member) resumed(r *resume, st *seat, resumed *store.Resumed, err error)
 		permissions, _ := m.grant(st.room.Name)
 		policy := m.policyOf(st.room.Name)
 		call := m.joinCall(st.room, &policy, permissions, &wire.Join{Room: st.room.Name, Wait: true})
-		s.takePlace(st, call, resumed.Snapshot.Place)
+		s.takePlace(st, call, resumed.Snapshot)
 		st.place.untold = true
 		result = wire.ResumedRoom{Result: wire.ResumeWaiting}
 	case refusal == nil:

@@ -60,9 +60,12 @@ type seat struct {
 	resumed  *store.Resumed
 	frames   []*wire.Frame
 	position wire.Position
-	// place is set while the peer waits for the seat, and admitted once it has got it, which may be known before the place.
+	// place is set while the peer waits for the seat. What is told of it may come before the answer that gives it, and is kept then:
+	// admitted once there is a seat, queued the place, and denied that there is none any more.
 	place    *place
 	admitted bool
+	queued   *queued
+	denied   *store.Event
 	// displaced is the member of the earlier connection whose place the seat has taken, until that one is told: owned by the
 	// session.
 	displaced *Member

@@ -76,6 +76,9 @@ type Join struct {
 	NoCreate bool
 	// Wait takes a place in the queue where there is no seat, or where it has to be let in.
 	Wait bool
+	// Waited is the place that the peer has in the queue, where its node asks for the seat again: if Redis has lost it, it is put back.
+	// nil for a peer that asks for the first time.
+	Waited *Waited
 	// Rules are those of the room that this call makes; Waiting counts also in a room that has none.
 	Rules Rules
 	// EventHead and EventTail are the joined-peer event's JSON object, cut where the seat's order

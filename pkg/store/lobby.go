@@ -38,6 +38,8 @@ type Waiting struct {
 	// Away is set while its connection is lost and its place is kept.
 	Away    bool
 	Profile []byte
+	// Arrived is as of [Place].
+	Arrived int64
 }
 
 // Place is a place in the queue.
@@ -48,6 +50,36 @@ type Place struct {
 	Count int
 	// Moderated is as of [Waiting].
 	Moderated bool
+	// Arrived rises from each place in the queue to the next. It is when who waits came, by Redis' clock in ms, or little more.
+	Arrived int64
+}
+
+// Waited is a place in the queue that a node asks for again: see [Join]. Where Redis has lost it, which another epoch, or a room whose numbers
+// have gone back, tell, the place is put back before those that came later, and the call is refused as unavailable, to be made again, as
+// long as the partition's gate is shut. Else it is refused with not_member: the place was taken away.
+type Waited struct {
+	// Arrived is the [Place]'s.
+	Arrived int64
+	// Epoch and Seq are those of the last event at which the peer is known to have had the place.
+	Epoch string
+	Seq   int64
+	// Admitted tells that the peer does not wait to be let in.
+	Admitted bool
+}
+
+// arguments are what the script is told of it.
+func (w *Waited) arguments() []string {
+	if w == nil {
+		return []string{"0", "", "0"}
+	}
+	return []string{strconv.FormatInt(w.Arrived, 10), w.Epoch, strconv.FormatInt(w.Seq, 10)}
+}
+
+func (w *Waited) check() error {
+	if w != nil && (w.Arrived < 1 || !validID(w.Epoch) || w.Seq < 0) {
+		return wire.Errorf(wire.CodeInternal, "not a place in a queue")
+	}
+	return nil
 }
 
 // The types of events about who waits that are not for clients.
@@ -65,6 +97,13 @@ func DeniedBy(event Event) (reason, by, text string) {
 	var body struct{ Reason, By, Text string }
 	_ = json.Unmarshal(event.Body, &body) // the script has made it
 	return body.Reason, body.By, body.Text
+}
+
+// DeniedPlace reads which place an event of type [TypeDenied] is about, by when its peer had come.
+func DeniedPlace(event Event) (arrived int64) {
+	var body struct{ Arrived int64 }
+	_ = json.Unmarshal(event.Body, &body) // the script has made it
+	return body.Arrived
 }
 
 // QueueOf reads who waits, in order, from an event of type [TypeQueue], and whether each waits to be let in.
@@ -135,7 +174,10 @@ func (s *Store) Finish(partition int, done func(finished, left int, err error)) 
 // decodePlace reads the reply of status waiting.
 func decodePlace(reply []any) *Place {
 	why, _ := at(reply, 5).(string)
-	return &Place{Position: int(integer(reply, 3)), Count: int(integer(reply, 4)), Moderated: why == "m"}
+	arrived, _ := at(reply, 6).(string)
+	place := &Place{Position: int(integer(reply, 3)), Count: int(integer(reply, 4)), Moderated: why == "m"}
+	place.Arrived, _ = strconv.ParseInt(arrived, 10, 64) // the script has made it
+	return place
 }
 
 // waits reports whether a reply is that of somebody who waits.
@@ -144,7 +186,7 @@ func waits(reply []any) bool {
 	return status == statusWaiting
 }
 
-// decodeWaiting reads "<node> 0 <status> <generation> <grace> <why> <lengths of profile, state and head> <profile>...".
+// decodeWaiting reads "<node> <arrived> <status> <generation> <grace> <why> <lengths of profile, state and head> <profile>...".
 func decodeWaiting(peer, record string) (Waiting, error) {
 	parts := strings.SplitN(record, " ", 10)
 	if len(parts) != 10 {
@@ -154,12 +196,16 @@ func decodeWaiting(peer, record string) (Waiting, error) {
 	if err != nil {
 		return Waiting{}, err
 	}
+	arrived, err := strconv.ParseInt(parts[1], 10, 64)
+	if err != nil {
+		return Waiting{}, err
+	}
 	length, err := strconv.Atoi(parts[6])
 	if err != nil || length < 0 || length > len(parts[9]) {
 		return Waiting{}, fmt.Errorf("a place with a profile of %q bytes", parts[6])
 	}
 	return Waiting{
 		ID: peer, Node: parts[0], Generation: generation, Away: parts[2] == statusAway, Moderated: parts[5] == "m",
-		Profile: []byte(parts[9][:length]),
+		Profile: []byte(parts[9][:length]), Arrived: arrived,
 	}, nil
 }

@@ -35,6 +35,7 @@ func (s *Store) Join(j Join, done func(*Snapshot, error)) {
 	c.add(milliseconds(j.Grace))
 	c.addBytes(j.Back)
 	c.add(milliseconds(s.opts.RecoveryTime), lifeOf(epoch, j.Hooks), j.Rules.encode())
+	c.add(j.Waited.arguments()...)
 	if len(j.SameUser) > 0 || j.Before != "" {
 		c.addBytes(j.SameUser, j.ReplacedHead, j.ReplacedTail)
 		c.add(j.Before)
@@ -54,6 +55,9 @@ func (j *Join) mode() string {
 	if j.Wait {
 		mode += "w"
 	}
+	if j.Waited != nil && j.Waited.Admitted {
+		mode += "l"
+	}
 	return mode
 }
 
@@ -72,6 +76,9 @@ func (j *Join) check() error {
 	}
 	if j.State.reserved() {
 		return refusal(string(wire.CodeForbidden))
+	}
+	if err := j.Waited.check(); err != nil {
+		return err
 	}
 	return checkEvent(j.EventHead, j.EventTail)
 }

@@ -22,7 +22,7 @@ for _, peer in ipairs(queue) do
     if action == 'deny' then
       local node = record:match('^%S+')
       unqueue(peer, record, 'denied')
-      if node ~= '-' then post(node, 'denied', peer, ',"reason":"denied"' .. by) end
+      if node ~= '-' then turn_away(peer, record, ',"reason":"denied"' .. by) end
       affected = affected + 1
     else
       local start, rest = record:match('^(%S+ %S+ %S+ %S+ %S+) m (.*)$')

@@ -16,6 +16,7 @@ local reaped = 0
 for _, entry in ipairs(call('SRANDMEMBER', held, ARGV[7])) do
   local room, peer = visit(entry)
   local seat = room and open('p:' .. peer)[7]
+  if room then R.dead = NODE end
   local place = room and not seat and R.rules and call('HGET', ROOM, 'w:' .. peer)
   if place and place:match('^%S+') == NODE then
     --@ lobby

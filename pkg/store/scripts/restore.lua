@@ -68,5 +68,12 @@ if same and added then -- so Redis has lost events: none of their numbers must c
 elseif same and R.count == 0 and not R.gone and not R.rules then -- there were ghosts alone
   --@ dissolve
 end
+if ghosts[1] and to_put == 1 and R.rules and not R.gone then -- a ghost's seat may be for somebody who waits
+  --@ lobby
+  R.order = order_of_last
+  if not call_next(capacity, not found and ARGV[11] or nil) then
+    --@ dissolve
+  end
+end
 commit()
 return {'ok', lost, call('HGETALL', ROOM), results}

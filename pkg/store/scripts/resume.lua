@@ -18,9 +18,8 @@ if place then
   --@ look lobby
   local refused = take_place(PEER, place)
   if refused then return {refused} end
-  local answer = place_of(PEER)
   commit()
-  return answer
+  return place_of(PEER, arrived_of(place))
 end
 if not got[7] then return {'not_member'} end
 if of_epoch == R.epoch and since > R.seq then -- before take, which may number an event

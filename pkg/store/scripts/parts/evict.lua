@@ -16,7 +16,7 @@ local function evict(why, head, tail, text)
       call('ZREM', AWAY, NAME .. ' ' .. peer)
     elseif kind then
       let_go(node, NAME .. ' ' .. peer)
-      post(node, 'denied', peer, ',"reason":"' .. why .. '"' .. (text or ''))
+      turn_away(peer, all[i + 1], ',"reason":"' .. why .. '"' .. (text or ''))
     end
   end
   --@ dissolve
