@@ -146,10 +146,10 @@ func (c *Client) adopt(l *link, welcome *wire.Welcome) {
 	}
 }
 
-// keeps reports whether a resume has kept the seat in a room.
+// keeps reports whether a resume has kept the seat in a room, or the place in its queue.
 func keeps(welcome *wire.Welcome, room string) bool {
 	switch welcome.Rooms[room].Result {
-	case wire.ResumeReplayed, wire.ResumeResync:
+	case wire.ResumeReplayed, wire.ResumeResync, wire.ResumeWaiting:
 		return welcome.Resumed
 	}
 	return false

@@ -214,6 +214,37 @@ func TestGoneSeatIsTakenAgain(t *testing.T) {
 	})
 }
 
+// Who waits goes on waiting: the place is kept as a seat is, and one that is gone is asked for again, with a wait.
+func TestPlaceIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newMemGateway(t)
+		opts, _ := returning(g)
+		var got recorder
+		opts.OnEvent = got.add
+		c, p := g.dialResumable(opts)
+		joined(c, p, wire.Join{Room: "lobby", Wait: true})
+		joined(c, p, wire.Join{Room: "team-1", Wait: true})
+		p.cut()
+		p, _ = g.resume("token-1", 2, resumedWelcome("token-2", map[string]wire.ResumedRoom{
+			"lobby": {Result: wire.ResumeWaiting}, "team-1": {Result: wire.ResumeGone},
+		}))
+		id, join := readAs[*wire.Join](p)
+		require.Equal(t, &wire.Join{Room: "team-1", Wait: true}, join)
+		place := snapshot("team-1", 7)
+		place.Peers, place.Waiting = nil, &wire.Waiting{Position: 3, Count: 4, Reason: wire.WaitFull}
+		p.event(0, "team-1", &wire.Waiting{Position: 2, Count: 3, Reason: wire.WaitFull}) // overtakes the answer
+		p.answer(wire.Request{ID: id}, place)
+		p.event(0, "lobby", &wire.Waiting{Position: 1, Count: 1, Reason: wire.WaitFull})
+		p.event(9, "lobby", &wire.Seated{Snapshot: *snapshot("lobby", 9)})
+		p.message(10, "in the room")
+		pinged(t, c, p)
+		require.Equal(t, []string{"waiting 0", "waiting 0", "waiting 0", "seated 9", `message 10 "in the room"`}, got.brief())
+		p.cut()
+		_, hello := g.resume("token-2", 3, resumedWelcome("token-3", replayed("lobby")))
+		require.Equal(t, map[string]wire.Position{"lobby": {Epoch: "9f2c", Seq: 10}, "team-1": {Epoch: "9f2c", Seq: 7}}, hello.Rooms)
+	})
+}
+
 // A session that cannot be resumed is followed by a new one, on the same connection.
 func TestRefusedResumeBeginsAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -18,7 +18,7 @@ const oldSeatPatience = 90 * time.Second
 // ReasonLost is the reason of a [wire.Closed] of the client's own making: the seat was lost, and could not be taken again.
 const ReasonLost = "lost"
 
-// seat is a room that the client is in, and how to get in again.
+// seat is a room that the client is in, or waits for a seat of, and how to get in again.
 type seat struct {
 	join wire.Join // guarded by the client's mu; the state is replaced, never changed
 	// position is how far the room's events were told; its epoch is empty while the seat is being taken again.
@@ -97,7 +97,7 @@ func (c *Client) keepSeat(join *wire.Join, position wire.Position) {
 	s := c.seats[join.Room]
 	switch {
 	case s == nil:
-		s = &seat{join: wire.Join{Room: join.Room, Capacity: join.Capacity}, position: position}
+		s = &seat{join: wire.Join{Room: join.Room, Capacity: join.Capacity, Wait: join.Wait}, position: position}
 		c.seats[join.Room] = s
 	case s.position.Epoch != "" && s.position.Epoch != position.Epoch: // another life of the room
 		s.position = position
@@ -114,13 +114,18 @@ func (c *Client) advance(event *wire.Event) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.seats[event.Room]
-	resync, begins := event.Body.(*wire.Resync)
+	if s == nil {
+		return true
+	}
+	switch body := event.Body.(type) {
+	case *wire.Resync:
+		s.position = wire.Position{Epoch: body.Epoch, Seq: body.Seq}
+		return true
+	case *wire.Seated:
+		s.position = wire.Position{Epoch: body.Epoch, Seq: body.Seq}
+		return true
+	}
 	switch {
-	case s == nil:
-		return true
-	case begins:
-		s.position = wire.Position{Epoch: resync.Epoch, Seq: resync.Seq}
-		return true
 	case event.Seq == 0:
 		return true // the gateway's own word, or the client's, about the seat
 	case event.Seq <= s.position.Seq:
@@ -207,6 +212,8 @@ func (c *Client) takenAgain(l *link, s *seat, room string, reply *wire.Reply) {
 	snapshot := new(wire.Snapshot)
 	err := decode(reply, snapshot)
 	switch {
+	case err == nil && wanted && snapshot.Waiting != nil:
+		c.waitAgain(s, snapshot)
 	case err == nil && wanted:
 		c.resync(snapshot)
 	case err == nil: // left meanwhile
@@ -236,6 +243,19 @@ func (c *Client) resync(snapshot *wire.Snapshot) {
 		if event.Seq > snapshot.Seq {
 			c.deliver(event)
 		}
+	}
+}
+
+// waitAgain tells the application that it waits, where it did, or had a seat.
+func (c *Client) waitAgain(s *seat, snapshot *wire.Snapshot) {
+	held := c.held[snapshot.Room]
+	delete(c.held, snapshot.Room)
+	c.mu.Lock()
+	s.position = wire.Position{Epoch: snapshot.Epoch, Seq: snapshot.Seq}
+	c.mu.Unlock()
+	c.deliver(wire.Event{Room: snapshot.Room, Body: snapshot.Waiting})
+	for _, event := range held { // its place, or its seat, since
+		c.deliver(event)
 	}
 }
 
