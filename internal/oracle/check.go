@@ -313,16 +313,22 @@ func (r *replay) checkGhosts() {
 		e := r.epoch(shot.Room, shot.Epoch)
 		for i := range shot.Peers {
 			peer := &shot.Peers[i]
-			if text := r.ghost(&shot, peer, left[seat{e, peer.ID, peer.Order}]); text != "" {
+			if text := r.ghost(&shot, peer.ID, left[seat{e, peer.ID, peer.Order}]); text != "" {
 				r.find(Finding{Rule: RuleGhost, Room: shot.Room, Epoch: shot.Epoch, Seq: shot.Seq, Client: shot.client.name,
 					Text: fmt.Sprintf("it sees %s (order %d), %s", peer.ID, peer.Order, text)})
+			}
+		}
+		for _, waiter := range shot.Queue {
+			if text := r.ghost(&shot, waiter.ID, 0); text != "" {
+				r.find(Finding{Rule: RuleGhost, Room: shot.Room, Epoch: shot.Epoch, Seq: shot.Seq, Client: shot.client.name,
+					Text: fmt.Sprintf("it sees %s wait, %s", waiter.ID, text)})
 			}
 		}
 	}
 }
 
-func (r *replay) ghost(shot *shot, peer *wire.Peer, leftAt int) string {
-	s := r.sessions[peer.ID]
+func (r *replay) ghost(shot *shot, peer string, leftAt int) string {
+	s := r.sessions[peer]
 	switch {
 	case s == nil:
 		return "which is nobody"

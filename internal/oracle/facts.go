@@ -165,6 +165,14 @@ func describe(rec *record) string {
 		return fmt.Sprintf("room version %d", body.Version)
 	case *wire.Controlling:
 		return fmt.Sprintf("control %s %s by %s to %q", body.Action, body.Kind, body.By, body.To)
+	case *wire.WaitingPeer:
+		return "waiting " + body.Peer.ID + " " + body.Reason
+	case *wire.GonePeer:
+		return "gone " + body.Peer + " " + body.Reason
+	case *wire.Waiting:
+		return fmt.Sprintf("place %d of %d, %s", body.Position, body.Count, body.Reason)
+	case *wire.Seated:
+		return "seated in epoch " + body.Snapshot.Epoch
 	case *wire.Message:
 		return "message " + rec.text
 	case *wire.Signaled:

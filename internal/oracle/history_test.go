@@ -28,6 +28,7 @@ type room struct {
 	seq, order  int64
 	capacity    int
 	seats       map[*actor]*wire.Peer
+	queue       []*actor
 }
 
 // step is one thing that a client does or, with a body, sees.
@@ -146,6 +147,9 @@ func (r *room) snapshot() *wire.Snapshot {
 	s := &wire.Snapshot{Room: r.name, Epoch: r.epoch, Seq: r.seq, Capacity: r.capacity, Count: len(r.seats)}
 	for _, a := range r.members() {
 		s.Peers = append(s.Peers, *r.seats[a])
+	}
+	for _, a := range r.queue {
+		s.Queue = append(s.Queue, wire.Waiter{ID: a.id, Reason: wire.WaitFull})
 	}
 	return s
 }

@@ -1,5 +1,5 @@
 // Package oracle records what scripted clients of a cluster did and saw, and tells afterwards whether the cluster kept
-// its word: capacity, one order, every acknowledged message once, every departure once, no ghosts.
+// its word: capacity, one order, every acknowledged message once, every departure once, no ghosts, fair queues.
 //
 // A harness makes an [Oracle], a [Client] of it for each client of the cluster, and calls a method for whatever happens.
 // Recording appends to a list and no more; [Oracle.Check] judges when the run is over. It is right about what can be
@@ -101,6 +101,7 @@ const (
 	looked
 	synced
 	unseated
+	shaken
 )
 
 // record is one line of the history.
@@ -183,6 +184,8 @@ func (c *Client) Event(e wire.Event) {
 		r.body = &wire.Signaled{From: body.From}
 	case *wire.Resync:
 		r.shot, r.seq = &body.Snapshot, body.Snapshot.Seq
+	case *wire.Seated:
+		r.shot, r.seq = &body.Snapshot, body.Snapshot.Seq
 	}
 	c.note(r)
 }
@@ -236,6 +239,7 @@ const (
 	RuleStranger = "stranger" // nobody else got it, and only what was sent
 	RuleSeats    = "seats"    // joined, away, back and left alternate, and agree with the snapshots
 	RuleGhost    = "ghost"    // seats end with their sessions
+	RuleQueue    = "queue"    // seats go to those who wait, in order, and nobody is forgotten
 )
 
 func (f Finding) String() string {

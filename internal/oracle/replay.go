@@ -19,6 +19,7 @@ type replay struct {
 	sessions map[string]*sessionState // by id
 	messages map[string]*fate         // by id
 	stays    []*stay
+	waiting  []*wait
 	shots    []shot
 	epochs   map[epochName]*epoch
 	forks    []fork
@@ -44,6 +45,7 @@ type sessionState struct {
 // place is how a client stands with a room.
 type place struct {
 	stay     *stay // nil without a seat
+	wait     *wait // nil for who does not wait for one
 	joining  int   // joins without an outcome
 	joinedAt int   // place of the last record of a join's beginning
 	lookedAt int   // the same for a snapshot
@@ -105,6 +107,7 @@ type shot struct {
 	client    *Client
 	startedAt int // place of the record that asked for it; 0 if nobody did
 	place     int
+	vouches   bool // it was asked for at the end
 }
 
 // Check judges the history so far.
@@ -126,6 +129,7 @@ func (o *Oracle) Check() []Finding {
 	r.checkCapacity()
 	r.checkViews()
 	r.checkGhosts()
+	r.checkQueues()
 	slices.SortStableFunc(r.findings, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(a.Room, b.Room), cmp.Compare(a.Epoch, b.Epoch), cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.String(), b.String()))
 	})
@@ -172,6 +176,7 @@ func (c *clientState) place(room string) *place {
 
 // without is a place whose seat is no more; had says that the client may take it again by itself.
 func (p *place) without(had bool) place {
+	p.endWait()
 	return place{joining: p.joining, joinedAt: p.joinedAt, lookedAt: p.lookedAt, had: had}
 }
 
@@ -182,9 +187,20 @@ func (r *replay) step(rec *record) {
 	case session:
 		r.newSession(c, rec.text)
 	case gone:
-		*p = p.without(p.stay != nil || p.had)
+		*p = p.without(p.stay != nil || p.wait != nil || p.had)
 	case ending:
 		c.session.until = r.at
+		for _, p := range c.rooms {
+			if p.wait != nil {
+				p.wait.over = true // what was under way may still come
+			}
+		}
+	case shaken:
+		for _, p := range c.rooms {
+			if p.wait != nil {
+				p.wait.shaken = true
+			}
+		}
 	case ended:
 		c.session.until, c.ended = r.at, true
 		for _, p := range c.rooms {
@@ -236,7 +252,7 @@ func (r *replay) newSession(c *clientState, id string) {
 	c.session = &sessionState{id: id, client: c.Client}
 	r.sessions[id] = c.session
 	for _, p := range c.rooms {
-		*p = p.without(p.stay != nil || p.had)
+		*p = p.without(p.stay != nil || p.wait != nil || p.had)
 	}
 }
 
@@ -254,6 +270,17 @@ func (r *replay) message(rec *record) {
 func (r *replay) joined(c *clientState, p *place, rec *record) {
 	pending, leaving := p.pending, p.leaving
 	p.pending, p.unsure, p.leaving, p.lost = nil, false, false, false
+	if now := rec.shot.Waiting; now != nil {
+		if p.stay != nil {
+			r.breach(RuleSeats, p.stay, 0, "its seat was gone when it joined again, and it was not told")
+			p.stay = nil
+		}
+		r.waits(c, p, rec, now, rec.shot)
+		for _, i := range pending {
+			r.waitingEvent(c, p, &r.records[i])
+		}
+		return
+	}
 	r.saw(rec, p.joinedAt)
 	order, ok := orderIn(rec.shot, c.session.id)
 	if !ok {
@@ -302,6 +329,7 @@ func (r *replay) begin(c *clientState, p *place, rec *record, order int64) {
 		r.breach(RuleOrder, old, s.first, "a snapshot goes back behind seq %d, which it has seen", old.last)
 	}
 	p.stay, p.had = s, true
+	p.seatedAt(rec.shot)
 	r.stays = append(r.stays, s)
 }
 
@@ -328,6 +356,7 @@ func (r *replay) synced(c *clientState, p *place, rec *record) {
 		return
 	}
 	r.saw(rec, p.lookedAt)
+	r.shots[len(r.shots)-1].vouches = true
 	switch {
 	case p.stay == nil || p.leaving:
 	case p.stay.epoch.id != rec.shot.Epoch:
@@ -351,6 +380,9 @@ func (r *replay) event(c *clientState, p *place, rec *record) {
 		p.pending = append(p.pending, r.at)
 		return
 	}
+	if r.waitingEvent(c, p, rec) {
+		return
+	}
 	switch body := rec.body.(type) {
 	case *wire.Resync:
 		r.resync(c, p, rec)
@@ -363,6 +395,8 @@ func (r *replay) event(c *clientState, p *place, rec *record) {
 	switch {
 	case p.stay != nil:
 		r.deliver(p.stay, rec)
+	case p.wait != nil:
+		r.oddity(RuleStranger, rec, "it got %s, and waits for a seat", describe(rec))
 	case p.joining == 0 && !p.unsure:
 		r.oddity(RuleStranger, rec, "it got %s without a seat", describe(rec))
 	}
@@ -372,7 +406,7 @@ func (r *replay) resync(c *clientState, p *place, rec *record) {
 	r.saw(rec, 0)
 	order, ok := orderIn(rec.shot, c.session.id)
 	switch {
-	case p.stay == nil && p.joining == 0 && !p.unsure && !p.had:
+	case p.stay == nil && p.wait == nil && p.joining == 0 && !p.unsure && !p.had:
 		r.oddity(RuleStranger, rec, "it got a resync without a seat")
 		return
 	case !ok:
@@ -390,6 +424,7 @@ func (r *replay) closed(c *clientState, p *place, rec *record, body *wire.Closed
 			p.stay.events = append(p.stay.events, *rec)
 			r.fact(p.stay, rec, fact{what: "left " + c.session.id, subject: c.session.id})
 		}
+	case p.wait != nil:
 	case p.joining == 0 && !p.unsure && !p.lost && !p.had:
 		r.oddity(RuleStranger, rec, "its seat was closed (%s), and it had none", body.Reason)
 	}

@@ -34,7 +34,7 @@ var verbs = [...]string{
 	session: "has session", gone: "has lost its seat in", ending: "ends", ended: "has ended", joinStarted: "joins", joinAcked: "has joined",
 	joinFailed: "has not joined", leaveStarted: "leaves", leaveAcked: "has left", leaveFailed: "has not left",
 	sent: "sends", acked: "has sent", failed: "has not sent", event: "gets", lookStarted: "looks", looked: "sees", synced: "vouches for",
-	unseated: "has no seat",
+	unseated: "has no seat", shaken: "has lost its connection",
 }
 
 func (r *record) line() string {
@@ -67,6 +67,12 @@ func (r *record) line() string {
 			if r.shot.Peers[i].Away {
 				text += "(away)"
 			}
+		}
+		for _, waiter := range r.shot.Queue {
+			text += " waits " + waiter.ID
+		}
+		if w := r.shot.Waiting; w != nil {
+			text += fmt.Sprintf(" place %d of %d, %s", w.Position, w.Count, w.Reason)
 		}
 	}
 	return text

@@ -57,7 +57,10 @@ type life struct {
 }
 
 func (p *plan) policy() auth.Policy {
-	policy := auth.Policy{Capacity: p.capacity, SameUser: auth.SameUserAllow}
+	policy := auth.Policy{Capacity: p.capacity, SameUser: auth.SameUserAllow, Keep: auth.Duration(p.keep)}
+	if p.moderated {
+		policy.Moderated = auth.On
+	}
 	if p.replace {
 		policy.SameUser = auth.SameUserReplace
 	}

@@ -38,8 +38,9 @@ type person struct {
 
 // seat is what a person believes of a room. Guarded by the person's mu.
 type seat struct {
-	joining, seated, leaving bool
-	peers                    map[string]bool // the others
+	joining, waiting, seated, leaving bool
+	peers                             map[string]bool // the others
+	queue                             map[string]bool // who waits, for who has a seat
 }
 
 func (w *world) person(p clientPlan) *person {
@@ -67,7 +68,7 @@ func (p *person) connect() bool {
 	for time.Since(p.world.began) < p.plan.endAt {
 		c, err := client.Dial(context.Background(), client.Options{
 			URL: "ws://cluster:80", NetDialContext: p.dial, OpenTimeout: 5 * time.Second,
-			TokenSource: func(context.Context) (string, error) { return p.world.token(p.plan.user) },
+			TokenSource: func(context.Context) (string, error) { return p.world.token(p.plan.user, p.plan.guest) },
 			Reconnect:   true, NoResume: p.plan.noResume, Backoff: client.Backoff{Min: 200 * time.Millisecond, Max: 3 * time.Second, Random: p.chance},
 			OnEvent: p.saw, OnState: p.state, OnResumed: p.resumed, Logger: p.world.logger(p.plan.name),
 		})
@@ -114,6 +115,8 @@ func (p *person) state(s client.State) {
 	defer p.mu.Unlock()
 	if s == client.StateConnected {
 		p.meet()
+	} else {
+		p.told.Shaken()
 	}
 }
 
@@ -130,7 +133,7 @@ func (p *person) meet() {
 	p.session = id
 	p.told.Session(id)
 	for _, s := range p.rooms { // the client takes the seats again, and says so
-		s.joining, s.seated = s.seated, false
+		s.joining, s.waiting, s.seated = s.seated || s.waiting, false, false
 	}
 }
 
@@ -140,11 +143,11 @@ func (p *person) resumed(welcome *wire.Welcome) {
 	defer p.mu.Unlock()
 	for _, room := range slices.Sorted(maps.Keys(welcome.Rooms)) {
 		s := p.rooms[room]
-		if welcome.Rooms[room].Result != wire.ResumeGone || s == nil || !s.seated {
+		if welcome.Rooms[room].Result != wire.ResumeGone || s == nil || !s.seated && !s.waiting {
 			continue
 		}
 		p.told.Gone(room)
-		s.joining, s.seated = true, false // the client takes it again
+		s.joining, s.waiting, s.seated = true, false, false // the client takes it again
 	}
 }
 
@@ -161,9 +164,22 @@ func (p *person) saw(event wire.Event) {
 		delete(p.rooms, event.Room)
 	case *wire.Resync:
 		p.seated(&body.Snapshot)
+	case *wire.Seated:
+		p.seated(&body.Snapshot)
+	case *wire.Waiting:
+		p.waits(event.Room)
+	case *wire.WaitingPeer:
+		if s := p.rooms[event.Room]; s != nil && s.seated {
+			s.queue[body.Peer.ID] = true
+		}
+	case *wire.GonePeer:
+		if s := p.rooms[event.Room]; s != nil && s.seated {
+			delete(s.queue, body.Peer)
+		}
 	case *wire.JoinedPeer:
 		if s := p.rooms[event.Room]; s != nil && s.seated {
 			s.peers[body.Peer.ID] = true
+			delete(s.queue, body.Peer.ID)
 		}
 	case *wire.LeftPeer:
 		if s := p.rooms[event.Room]; s != nil && s.seated {
@@ -186,12 +202,21 @@ func (w *world) times(event wire.Event) int {
 // seated takes a snapshot with a seat of the person's own. The caller holds mu.
 func (p *person) seated(snapshot *wire.Snapshot) {
 	s := p.room(snapshot.Room)
-	s.seated, s.joining, s.peers = true, false, map[string]bool{}
+	s.seated, s.joining, s.waiting, s.peers, s.queue = true, false, false, map[string]bool{}, map[string]bool{}
+	for _, waiter := range snapshot.Queue {
+		s.queue[waiter.ID] = true
+	}
 	for i := range snapshot.Peers {
 		if id := snapshot.Peers[i].ID; id != snapshot.Self {
 			s.peers[id] = true
 		}
 	}
+}
+
+// waits takes a place in the queue. The caller holds mu.
+func (p *person) waits(room string) {
+	s := p.room(room)
+	s.joining, s.seated, s.waiting = false, false, true
 }
 
 // room gives a room's seat. The caller holds mu.
@@ -205,18 +230,18 @@ func (p *person) room(name string) *seat {
 }
 
 // standing gives what a person believes of a room.
-func (p *person) standing(room string) (s seat, peers []string) {
+func (p *person) standing(room string) (s seat, peers, queue []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if found := p.rooms[room]; found != nil {
-		s, peers = *found, slices.Sorted(maps.Keys(found.peers))
+		s, peers, queue = *found, slices.Sorted(maps.Keys(found.peers)), slices.Sorted(maps.Keys(found.queue))
 	}
-	return s, peers
+	return s, peers, queue
 }
 
 // do does one thing, if it can be done now.
 func (p *person) do(a act) {
-	s, peers := p.standing(a.room)
+	s, peers, queue := p.standing(a.room)
 	in := s.seated && !s.leaving
 	random := rand.New(rand.NewPCG(a.random, 1))
 	switch a.what {
@@ -224,8 +249,13 @@ func (p *person) do(a act) {
 		p.breakLink(a.what, random)
 		return
 	case "join":
-		if !s.seated && !s.joining && !s.leaving {
+		if !s.seated && !s.waiting && !s.joining && !s.leaving {
 			p.join(a.room)
+		}
+		return
+	case "leave":
+		if in || s.waiting && !s.leaving {
+			p.leave(a.room)
 		}
 		return
 	}
@@ -233,8 +263,6 @@ func (p *person) do(a act) {
 		return
 	}
 	switch a.what {
-	case "leave":
-		p.leave(a.room)
 	case "publish", "echo", "volatile":
 		p.publish(oracle.Send{Room: a.room, Echo: a.what == "echo", Volatile: a.what == "volatile"}, random.IntN(200))
 	case "burst":
@@ -251,6 +279,11 @@ func (p *person) do(a act) {
 		if len(peers) > 0 {
 			p.client.Go(&wire.Control{Room: a.room, Action: wire.ActionKick, To: peers[random.IntN(len(peers))]}, ignore)
 		}
+	case "admit", "deny":
+		if len(queue) > 0 {
+			to := append(queue, "")[random.IntN(len(queue)+1)] // one, or all
+			p.client.Go(&wire.Control{Room: a.room, Action: a.what, To: to}, ignore)
+		}
 	case "look":
 		p.look(a.room)
 	}
@@ -263,16 +296,19 @@ func (p *person) join(room string) {
 	p.mu.Lock()
 	p.room(room).joining = true
 	p.mu.Unlock()
-	p.client.Go(&wire.Join{Room: room}, func(reply *wire.Reply, err error) {
+	p.client.Go(&wire.Join{Room: room, Wait: p.plan.waits}, func(reply *wire.Reply, err error) {
 		snapshot := new(wire.Snapshot)
 		err = decode(reply, err, snapshot)
 		p.told.Joined(room, snapshot, err)
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		if err == nil {
-			p.seated(snapshot)
-		} else {
+		switch {
+		case err != nil:
 			p.room(room).joining = false
+		case snapshot.Waiting != nil:
+			p.waits(room)
+		default:
+			p.seated(snapshot)
 		}
 	})
 }
@@ -416,8 +452,8 @@ func (p *person) settle() error {
 	rooms := slices.Sorted(maps.Keys(p.rooms))
 	p.mu.Unlock()
 	for _, room := range rooms {
-		s, _ := p.standing(room)
-		if !s.seated || s.leaving {
+		s, _, _ := p.standing(room)
+		if !s.seated && !s.waiting || s.leaving {
 			p.told.Leaving(room)
 			_, err := p.client.Leave(ctx, room)
 			p.told.Left(room, err)
@@ -441,6 +477,9 @@ func (p *person) sync() error {
 	p.mu.Unlock()
 	var failures []error
 	for _, room := range rooms {
+		if s, _, _ := p.standing(room); s.waiting {
+			continue // it may not look
+		}
 		p.told.Looking(room)
 		snapshot, err := p.client.Snapshot(ctx, room)
 		time.Sleep(time.Second) // what the snapshot tells of has been delivered, or is lost

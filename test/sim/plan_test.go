@@ -12,16 +12,18 @@ import (
 // plan is all that a seed decides: who does what and what goes wrong, at which time of the run. Nothing in it depends on how
 // the run goes.
 type plan struct {
-	seed     uint64
-	gateways int
-	rooms    int
-	capacity int
-	replace  bool          // a user who comes with another session takes the own seat
-	length   time.Duration // from when on nothing new goes wrong
-	latency  time.Duration
-	jitter   time.Duration
-	clients  []clientPlan
-	faults   []faultPlan
+	seed      uint64
+	gateways  int
+	rooms     int
+	capacity  int
+	replace   bool          // a user who comes with another session takes the own seat
+	moderated bool          // who may not moderate is let in, or sent away
+	keep      time.Duration // how long rooms stay when the last has left
+	length    time.Duration // from when on nothing new goes wrong
+	latency   time.Duration
+	jitter    time.Duration
+	clients   []clientPlan
+	faults    []faultPlan
 }
 
 // clientPlan is the life of one client.
@@ -29,6 +31,8 @@ type clientPlan struct {
 	name     string
 	user     string
 	noResume bool
+	waits    bool // where every seat is taken
+	guest    bool // who may not moderate
 	at       time.Duration
 	acts     []act
 	endAt    time.Duration
@@ -67,7 +71,7 @@ var (
 var (
 	actWeights = weights{
 		{"publish", 8}, {"signal", 6}, {"echo", 3}, {"volatile", 2}, {"state", 2}, {"join", 6}, {"leave", 1}, {"kick", 1},
-		{"burst", 1}, {"look", 1}, {"cut", 1}, {"freeze", 1}, {"halfopen", 1},
+		{"burst", 1}, {"look", 1}, {"admit", 2}, {"deny", 1}, {"cut", 1}, {"freeze", 1}, {"halfopen", 1},
 	}
 	endWeights   = weights{{"leave", 3}, {"close", 3}, {"vanish", 2}, {"reload", 2}, {"stay", 4}}
 	faultWeights = weights{
@@ -83,6 +87,10 @@ func newPlan(seed uint64, s size) *plan {
 		replace: random.IntN(2) == 0,
 		latency: time.Duration(random.IntN(20)) * time.Millisecond,
 		jitter:  time.Duration(1+random.IntN(30)) * time.Millisecond,
+	}
+	p.moderated = random.IntN(4) == 0
+	if random.IntN(4) == 0 {
+		p.keep = moment(random, time.Second, 10*time.Second)
 	}
 	for i := range s.clients {
 		p.clients = append(p.clients, p.newClient(fmt.Sprint("c", i), random))
@@ -103,6 +111,7 @@ func (p *plan) newClient(name string, random *rand.Rand) clientPlan {
 	c := clientPlan{name: name, user: name, noResume: random.IntN(5) == 0, at: moment(random, 0, p.length/2), random: random.Uint64()}
 	c.endAt = moment(random, c.at+2*time.Second, p.length)
 	c.end = endWeights.draw(random)
+	c.waits, c.guest = random.IntN(3) > 0, random.IntN(2) == 0
 	home := random.IntN(p.rooms)
 	roomOf := func() string {
 		if random.IntN(5) == 0 {
@@ -142,6 +151,9 @@ func (p *plan) String() string {
 	var text strings.Builder
 	_, _ = fmt.Fprintf(&text, "seed %d: %d gateways, %d clients, %d rooms of %d, latency %v and up to %v\n",
 		p.seed, p.gateways, len(p.clients), p.rooms, p.capacity, p.latency, p.jitter)
+	if p.moderated || p.keep > 0 {
+		_, _ = fmt.Fprintf(&text, "  moderated: %v, rooms are kept for %v\n", p.moderated, p.keep)
+	}
 	for _, f := range p.faults {
 		_, _ = fmt.Fprintf(&text, "  %v to %v: %s of g%d\n", f.at, f.until, f.what, f.node)
 	}
