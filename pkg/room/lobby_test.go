@@ -93,6 +93,8 @@ func TestModeratedRoom(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, reply.Affected)
 	require.Len(t, guest.await(t, wire.TypeSeated).Body.(*wire.Seated).Peers, 2)
+	// Whose seat it is, is on another node than who calls: the only peer there must not be passed over for it.
+	require.Equal(t, "guest", boss.await(t, wire.TypeJoinedPeer).Body.(*wire.JoinedPeer).Peer.ID)
 	_, err = boss.controls(wire.ActionDeny, "rude")
 	require.NoError(t, err)
 	require.Equal(t, &wire.Closed{Reason: wire.ReasonDenied, By: "boss"}, rude.await(t, wire.TypeClosed).Body)
