@@ -396,7 +396,11 @@ func (g *Gateway) Run(ctx context.Context) error {
 			return nil
 		}
 		close(g.ready)
-		g.logger.Info("gateway is ready", "public", g.public.Addr().String(), "operations", g.operations.Addr().String())
+		addresses := []any{"public", g.public.Addr().String(), "operations", g.operations.Addr().String()}
+		if api := g.APIAddr(); api != nil {
+			addresses = append(addresses, "api", api.String())
+		}
+		g.logger.Info("gateway is ready", addresses...)
 		return serve(g.publicHTTP, g.public)
 	})
 
