@@ -172,6 +172,14 @@ func TestRefuses(t *testing.T) {
 			"a variable without a name":              {"extraEnv: [{value: x}]", "extraEnv"},
 			"a limit of memory in thousandths":       {"resources: {limits: {memory: 128m}}", "GOMEMLIMIT"},
 			"a probe's misspelt key":                 {"probes: {liveness: {period: 3}}", "period"},
+			"a server API without a key":             {"api: {enabled: true}", "api.keys.existingSecret"},
+			"a server API that nobody reaches":       {"api: {enabled: true, keys: {existingSecret: x}}\nnetworkPolicy: {enabled: true}", "networkPolicy.apiFrom"},
+			"an authority of clients without TLS":    {"api: {enabled: true, keys: {existingSecret: x}, tls: {clientCaSecret: ca}}", "api.tls.existingSecret"},
+			"a way to no server API":                 {"api: {ingress: {enabled: true, hosts: [{host: a}]}}", "needs api.enabled"},
+			"a way to the API without a host":        {"api: {enabled: true, keys: {existingSecret: x}, ingress: {enabled: true}}", "api.ingress.hosts"},
+			"the server API on ports of the nodes":   {"api: {service: {type: NodePort}}", "type"},
+			"the API's address in the configuration": {"config: {api: {address: ':9000'}}", "address"},
+			"a key of the API in the configuration":  {"config: {api: {keys: [{id: a, can: read, secret: hush}]}}", "secret"},
 			"a monitor's interval that is none":      {"podMonitor: {interval: often}", "interval"},
 		} {
 			t.Run(name, func(t *testing.T) {
@@ -353,7 +361,7 @@ func TestTracingPortIsLetOut(t *testing.T) {
 	for endpoint, want := range map[string]string{
 		"": "", "http://collector:4318": "4318", "http://collector": "80", "https://collector.example.com/otlp": "443", "http://[fd00::1]:4318/v1/traces": "4318",
 	} {
-		np := get[*networking.NetworkPolicy](decoded(t, release{values: least(t, "networkPolicy: {enabled: true}\nconfig: {tracing: {endpoint: '"+endpoint+"'}}")}), nil)
+		np := get[*networking.NetworkPolicy](decoded(t, release{values: least(t, "networkPolicy: {enabled: true, egress: {webhooks: {enabled: false}}}\nconfig: {tracing: {endpoint: '"+endpoint+"'}}")}), nil)
 		var ports []string
 		for _, rule := range np.Spec.Egress[3:] {
 			for _, port := range rule.Ports {
@@ -380,7 +388,9 @@ func TestNotes(t *testing.T) {
 		{"configSecret: {name: x}\ningress: {enabled: true, hosts: [{host: signal.example.com}], tls: [{secretName: t}]}", []string{"wss://signal.example.com/v1/connect"}, []string{"NOBODY", "port-forward service"}},
 		{"httpRoute: {enabled: true, parentRefs: [{name: p}], hostnames: [signal.example.org]}", []string{"wss://signal.example.org/v1/connect"}, nil},
 		{"service: {type: LoadBalancer, port: 443}\ntls: {existingSecret: t}", []string{"wss://$(kubectl", ":443/v1/connect"}, nil},
-		{"tests: {enabled: false}", []string{"/readyz"}, []string{"helm test"}},
+		{"tests: {enabled: false}", []string{"/readyz"}, []string{"helm test", "server API"}},
+		{"api: {enabled: true, keys: {existingSecret: k}}", []string{"http://calls-signalbox-api.signaling:8081/v1", "port-forward service/calls-signalbox-api", "KEYS IN THE CLEAR"}, nil},
+		{"api: {enabled: true, keys: {existingSecret: k}, tls: {existingSecret: t}, service: {port: 443}, ingress: {enabled: true, hosts: [{host: api.example.com}], tls: [{secretName: t}]}}", []string{"https://api.example.com/v1", "https://calls-signalbox-api.signaling:443/v1", "8081:443"}, []string{"IN THE CLEAR"}},
 	} {
 		notes := mustRender(t, release{values: least(t, tc.values)})["NOTES.txt"]
 		t.Logf("%s\n%s", tc.values, notes)

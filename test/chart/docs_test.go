@@ -164,6 +164,7 @@ func made(tb testing.TB, path, want string) {
 
 // ownedKeys of the gateway's configuration come from other values than config.
 var ownedKeys = map[string]bool{
+	"api.address": true, "api.tls.cert_file": true, "api.tls.key_file": true, "api.tls.client_ca_file": true,
 	"node.name": true, "listen.public": true, "listen.operations": true, "listen.cluster": true, "tls.cert_file": true, "tls.key_file": true,
 	"redis.mode": true, "redis.addresses": true, "redis.username": true, "redis.database": true, "redis.master_name": true,
 	"redis.sentinel_username": true, "redis.tls.enabled": true, "redis.tls.ca_file": true, "redis.tls.cert_file": true,

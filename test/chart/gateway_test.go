@@ -110,7 +110,7 @@ apps:
 var secretValues = map[string]string{
 	"url": "rediss://signalbox:hush@redis.example.com:6380/2", "password": "hush", "redis-password": "hush", "sentinel-password": "hush-too",
 	"cluster-key": "0123456789abcdef0123456789abcdef-cluster", "key": "0123456789abcdef0123456789abcdef-cluster",
-	"signalbox.yaml": appsFile, "apps.yaml": appsFile,
+	"signalbox.yaml": appsFile, "apps.yaml": appsFile, "api.yaml": keysFile, "keys.yaml": keysFile,
 }
 
 // mounted is a pod's file system below /etc/signalbox, in a folder.
@@ -201,6 +201,14 @@ func TestGatewayLoadsTheConfiguration(t *testing.T) {
 					require.Equal(t, 3, c2.Redis.Database)
 					require.Equal(t, 12, c2.Rooms.Capacity)
 					require.Equal(t, 2*time.Minute, c2.Shutdown.Window)
+					require.Len(t, c2.API.Keys, 2)
+					require.True(t, c2.API.TLS.Enabled())
+				case "server-api":
+					require.Equal(t, ":8081", c2.API.Address)
+					require.Equal(t, "/etc/signalbox/api-client-ca/ca.crt", c2.API.TLS.ClientCAFile)
+					require.Equal(t, []string{"10.30.0.0/16"}, c2.Webhooks.AllowNetworks)
+					require.Equal(t, 200, c2.Quotas.PerIP.Connections)
+					require.Equal(t, "operator", c2.API.Keys[0].ID)
 				}
 			})
 		}

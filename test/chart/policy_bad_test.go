@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,6 +28,7 @@ type parts struct {
 	redis      *apps.Deployment
 	public     *core.Service
 	internal   *core.Service
+	api        *core.Service
 	account    *core.ServiceAccount
 	ingress    *networking.Ingress
 	route      *gateway.HTTPRoute
@@ -45,6 +47,7 @@ func partsOf(r *rendered) *parts {
 	p.test = get[*core.Pod](r.objects, nil)
 	p.public = get(r.objects, isPublic)
 	p.internal = get(r.objects, func(s *core.Service) bool { return strings.HasSuffix(s.Name, "-internal") })
+	p.api = get(r.objects, func(s *core.Service) bool { return s.Labels["app.kubernetes.io/component"] == "server-api" })
 	p.account = get[*core.ServiceAccount](r.objects, nil)
 	p.ingress = get[*networking.Ingress](r.objects, nil)
 	p.route = get[*gateway.HTTPRoute](r.objects, nil)
@@ -204,6 +207,35 @@ func TestPoliciesFindWhatTheyShould(t *testing.T) {
 		{"Network", "a port that is not there", "cluster", func(p *parts) { *p.network.Spec.Ingress[0].Ports[0].Port = intstr.FromString("http") }, "port http"},
 		{"Network", "the cloud's metadata", "sentinel", func(p *parts) { p.network.Spec.Egress[2].To[0].IPBlock.Except = nil }, "metadata of the cloud"},
 		{"Network", "no DNS", "cluster", func(p *parts) { p.network.Spec.Egress = p.network.Spec.Egress[1:] }, "keeps gateways from DNS"},
+		{"Network", "the server API for everybody", "server-api", func(p *parts) { p.network.Spec.Ingress[3].From = nil }, "api to everybody"},
+
+		{"ServerAPI", "on the public Service", "server-api", func(p *parts) {
+			p.public.Spec.Ports = append(p.public.Spec.Ports, core.ServicePort{Name: "api", Port: 8081, TargetPort: intstr.FromString("api")})
+		}, "leads to the server API"},
+		{"ServerAPI", "on the internal Service, by its number", "server-api", func(p *parts) { p.internal.Spec.Ports[0].TargetPort = intstr.FromInt32(8081) }, "leads to the server API"},
+		{"ServerAPI", "through the clients' Ingress", "everything", func(p *parts) {
+			p.ingressOf("gateway").Spec.Rules[0].HTTP.Paths[0].Backend.Service.Name = p.api.Name
+		}, "opens the server API"},
+		{"ServerAPI", "through the clients' route", "server-api", func(p *parts) {
+			p.route.Spec.Rules[0].BackendRefs[0].Name = gateway.ObjectName(p.api.Name)
+		}, "opens the server API"},
+		{"ServerAPI", "a port without the Service", "server-api", func(p *parts) { p.api.Spec.Ports[0].TargetPort = intstr.FromString("public") }, "no Service leads"},
+		{"ServerAPI", "on the loopback interface", "server-api", func(p *parts) { p.replaceConfig("address: :8081", "address: 127.0.0.1:8081") }, "listens at"},
+		{"ServerAPI", "for everybody and not asked for", "cluster", func(p *parts) { p.replaceConfig("cluster:\n", "api:\n  address: :8081\ncluster:\n") }, "without a port"},
+		{"ServerAPI", "keys for the test", "server-api", func(p *parts) { p.test.Spec.Volumes = append(p.test.Spec.Volumes, p.pod.Volumes...) }, "has the keys"},
+
+		{"Egress", "no way for webhooks", "cluster", func(p *parts) { p.dropEgress(443) }, "keeps webhooks"},
+		{"Egress", "a private network", "cluster", func(p *parts) {
+			to := p.network.Spec.Egress[3].To[0].IPBlock
+			to.Except = slices.DeleteFunc(to.Except, func(network string) bool { return network == "10.0.0.0/8" })
+		}, "out to 10.0.0.1: true"},
+		{"Egress", "a public network is not let out to", "cluster", func(p *parts) {
+			to := p.network.Spec.Egress[3].To[0].IPBlock
+			to.Except = append(to.Except, "198.50.0.0/16")
+		}, "out to 198.50.0.0: false"},
+		{"Egress", "a network of one's own that gateways would not go to", "everything", func(p *parts) { p.network.Spec.Egress[4].To[0].IPBlock.CIDR = "10.0.0.0/8" }, "out to 10.39.255.255: true"},
+		{"Egress", "of IPv6", "cluster", func(p *parts) { p.network.Spec.Egress[3].To[1].IPBlock.CIDR = "::/0" }, "out to ::"},
+		{"Egress", "a network that the configuration allows", "server-api", func(p *parts) { p.network.Spec.Egress[3].To = p.network.Spec.Egress[3].To[:2] }, "out to 10.30.0.0: false"},
 	} {
 		t.Run(tc.policy+"/"+tc.name, func(t *testing.T) {
 			p := partsOf(variant(t, tc.variant, kubeVersions[1]))
@@ -231,6 +263,18 @@ func (p *parts) dropEnv(name string) {
 		}
 	}
 	p.container.Env = kept
+}
+
+// ingressOf is the Ingress of a component.
+func (p *parts) ingressOf(component string) *networking.Ingress {
+	return get(p.objects, func(i *networking.Ingress) bool { return i.Labels["app.kubernetes.io/component"] == component })
+}
+
+// dropEgress takes away what goes out to a port.
+func (p *parts) dropEgress(port int32) {
+	p.network.Spec.Egress = slices.DeleteFunc(p.network.Spec.Egress, func(rule networking.NetworkPolicyEgressRule) bool {
+		return slices.ContainsFunc(rule.Ports, func(out networking.NetworkPolicyPort) bool { return out.Port.IntVal == port })
+	})
 }
 
 func (p *parts) objectOf(typed any) *object {

@@ -49,6 +49,8 @@ var policies = map[string]func(*rendered) []string{
 	"Scaling":          scalingFindings,
 	"Drain":            drainFindings,
 	"Network":          networkFindings,
+	"ServerAPI":        serverAPIFindings,
+	"Egress":           egressFindings,
 }
 
 // given are what each variant's user has made before: all that its pods ask for, and nothing else.
@@ -63,9 +65,13 @@ var given = map[string]map[string][]string{
 		"signalbox-apps": {"apps.yaml"}, "signalbox-cluster": {"cluster-key"}, "signal-tls": {"tls.crt", "tls.key"},
 	},
 	"gateway-api": {"redis-url": {"url"}, "probe-token": {"token"}},
+	"server-api": {
+		"redis-auth": {"password"}, "signalbox-cluster": {"cluster-key"}, "signalbox-api": {"api.yaml"}, "backends-ca": {"ca.crt"},
+		"signalbox-api-tls": {"tls.crt", "tls.key"}, "signalbox-apps": {"signalbox.yaml"},
+	},
 	"everything": {
 		"registry": {".dockerconfigjson"}, "redis-auth": {"password"}, "redis-ca": {"bundle.pem"}, "signalbox-apps": {"signalbox.yaml"},
-		"signalbox-cluster": {"key"}, "signal-tls": {"tls.crt", "tls.key"},
+		"signalbox-cluster": {"key"}, "signal-tls": {"tls.crt", "tls.key"}, "signalbox-api": {"keys.yaml"},
 	},
 }
 
@@ -733,7 +739,7 @@ func networkFindings(r *rendered) []string {
 					f.add("%s opens port %s, which the gateways do not have", o.identity(), port.Port)
 				}
 				open[port.Port.String()] = true
-				if name := port.Port.StrVal; len(rule.From) == 0 && (name == "operations" || name == "cluster") {
+				if name := port.Port.StrVal; len(rule.From) == 0 && (name == "operations" || name == "cluster" || name == "api") {
 					f.add("%s opens port %s to everybody", o.identity(), name)
 				}
 			}

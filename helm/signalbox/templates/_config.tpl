@@ -2,6 +2,7 @@
 {{- define "signalbox.port.public" -}}8080{{- end -}}
 {{- define "signalbox.port.operations" -}}9090{{- end -}}
 {{- define "signalbox.port.cluster" -}}7946{{- end -}}
+{{- define "signalbox.port.api" -}}8081{{- end -}}
 
 {{/* What cannot work is refused here, in words of the values, rather than by pods that do not start. */}}
 {{- define "signalbox.validate" -}}
@@ -55,6 +56,22 @@
 {{- if and .Values.ingress.enabled (not .Values.ingress.hosts) -}}
 {{- fail "ingress.enabled needs ingress.hosts" -}}
 {{- end -}}
+{{- $api := .Values.api -}}
+{{- if and $api.enabled (not (or $api.keys.existingSecret .Values.configSecret.name (dig "api" "keys" "" .Values.config))) -}}
+{{- fail "api.enabled needs a key of the server API: in a Secret that api.keys.existingSecret names, or as a hash in config.api.keys" -}}
+{{- end -}}
+{{- if and $api.tls.clientCaSecret (not $api.tls.existingSecret) -}}
+{{- fail "api.tls.clientCaSecret verifies certificates of clients, which are shown in TLS: it needs api.tls.existingSecret" -}}
+{{- end -}}
+{{- if and $api.ingress.enabled (not $api.enabled) -}}
+{{- fail "api.ingress.enabled needs api.enabled" -}}
+{{- end -}}
+{{- if and $api.ingress.enabled (not $api.ingress.hosts) -}}
+{{- fail "api.ingress.enabled needs api.ingress.hosts" -}}
+{{- end -}}
+{{- if and $api.enabled .Values.networkPolicy.enabled (not .Values.networkPolicy.apiFrom) -}}
+{{- fail "networkPolicy.apiFrom is empty, and nobody would reach the server API: name the pods or namespaces that use it, or leave api.enabled off and use kubectl port-forward" -}}
+{{- end -}}
 {{- end -}}
 
 {{/*
@@ -101,10 +118,20 @@ variables and as a file of their own.
 {{- if .Values.tls.existingSecret -}}
 {{- $_ := set $own "tls" (dict "cert_file" "/etc/signalbox/tls/tls.crt" "key_file" "/etc/signalbox/tls/tls.key") -}}
 {{- end -}}
+{{- $api := dict -}}
+{{- if .Values.api.enabled -}}{{- $_ := set $api "address" (printf ":%s" (include "signalbox.port.api" .)) -}}{{- end -}}
+{{- if .Values.api.tls.existingSecret -}}
+{{- $tls := dict "cert_file" "/etc/signalbox/api-tls/tls.crt" "key_file" "/etc/signalbox/api-tls/tls.key" -}}
+{{- if .Values.api.tls.clientCaSecret -}}
+{{- $_ := set $tls "client_ca_file" (printf "/etc/signalbox/api-client-ca/%s" .Values.api.tls.clientCaSecretKey) -}}
+{{- end -}}
+{{- $_ := set $api "tls" $tls -}}
+{{- end -}}
+{{- if $api -}}{{- $_ := set $own "api" $api -}}{{- end -}}
 {{- toYaml (mergeOverwrite (deepCopy .Values.config) $own) -}}
 {{- end -}}
 
-{{/* Files of the configuration, in the order in which they are read. */}}
+{{/* Files of the configuration, in the order in which they are read. The gateways read that with keys of the API as well. */}}
 {{- define "signalbox.configFiles" -}}
 /etc/signalbox/config/signalbox.yaml
 {{- if .Values.configSecret.name -}}
