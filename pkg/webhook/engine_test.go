@@ -192,23 +192,45 @@ func TestGone(t *testing.T) {
 		require.Len(t, w.letters(), 4)
 		before := asked.Load()
 		stop()
-		stop = startEngine(t, w.options("other", one))
+		options := w.options("other", one)
+		registry := prometheus.NewPedanticRegistry()
+		options.Registerer = registry
+		stop = startEngine(t, options)
 		w.stay("lobby", "b")
 		time.Sleep(5 * time.Second)
 		require.Equal(t, before, asked.Load())
 		require.Len(t, w.letters(), 8)
+		require.InDelta(t, 1, gauge(t, registry, "signalbox_webhook_endpoints_disabled"), 0)
 		stop()
 		w.receiver.answers(nil)
 		changed := one
 		changed.Fingerprint = "2"
-		startEngine(t, w.options("node", changed))
+		options = w.options("node", changed)
+		registry = prometheus.NewPedanticRegistry()
+		options.Registerer = registry
+		startEngine(t, options)
 		w.stay("third", "a")
 		time.Sleep(5 * time.Second)
+		require.Zero(t, gauge(t, registry, "signalbox_webhook_endpoints_disabled"))
 		require.Equal(t, stayed, ofRoom(w.receiver.events("one"), "third"))
 		disabled, err := w.store.DisabledEndpoints(t.Context())
 		require.NoError(t, err)
 		require.Empty(t, disabled)
 	})
+}
+
+// gauge is the value of a registry's metric without labels.
+func gauge(t *testing.T, registry *prometheus.Registry, name string) float64 {
+	t.Helper()
+	families, err := registry.Gather()
+	require.NoError(t, err)
+	for _, family := range families {
+		if family.GetName() == name {
+			return family.Metric[0].GetGauge().GetValue()
+		}
+	}
+	require.Fail(t, "there is no metric "+name)
+	return 0
 }
 
 func TestAnEndpointThatIsRemoved(t *testing.T) {

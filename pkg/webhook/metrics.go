@@ -24,6 +24,7 @@ type metrics struct {
 	letters    *prometheus.CounterVec
 	trimmed    prometheus.Gauge
 	partitions prometheus.Gauge
+	disabled   prometheus.Gauge
 }
 
 func newMetrics(registerer prometheus.Registerer) *metrics {
@@ -42,6 +43,8 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 			"Events that were dropped undelivered, as too many waited: of the whole cluster, since its Redis was empty."),
 		partitions: metric.Gauge("signalbox_webhook_partitions",
 			"Partitions that this gateway delivers for at the moment."),
+		disabled: metric.Gauge("signalbox_webhook_endpoints_disabled",
+			"Endpoints that have answered 410 and are told nothing until their configuration changes: of the whole cluster."),
 	}
 	for _, kind := range store.HookKinds {
 		for _, result := range results {
@@ -52,7 +55,7 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		m.letters.WithLabelValues(reason)
 	}
 	if registerer != nil {
-		registerer.MustRegister(m.deliveries, m.duration, m.pending, m.oldest, m.letters, m.trimmed, m.partitions)
+		registerer.MustRegister(m.deliveries, m.duration, m.pending, m.oldest, m.letters, m.trimmed, m.partitions, m.disabled)
 	}
 	return m
 }

@@ -64,7 +64,7 @@ type Options struct {
 	transport http.RoundTripper
 }
 
-// countEvery is how often it is looked how many events were dropped.
+// countEvery is how often it is looked how many events were dropped, and how many endpoints want nothing.
 const countEvery = 10 * time.Second
 
 // maxTaken is how many partitions a gateway takes at one look, so that the others get some.
@@ -195,7 +195,8 @@ func (e *Engine) look(ctx context.Context, work func(partition int)) error {
 	if err != nil {
 		return err
 	}
-	if len(busy) > 0 {
+	count := time.Since(e.counted) >= countEvery
+	if len(busy) > 0 || count {
 		if err := e.readDisabled(ctx); err != nil {
 			return err
 		}
@@ -206,7 +207,7 @@ func (e *Engine) look(ctx context.Context, work func(partition int)) error {
 			work(partition)
 		}
 	}
-	if time.Since(e.counted) < countEvery {
+	if !count {
 		return nil
 	}
 	e.counted = time.Now()
@@ -268,14 +269,20 @@ func (e *Engine) readDisabled(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	configured := 0
 	for q, fingerprint := range disabled {
-		if endpoint, ok := e.opts.Endpoints.find(q.App, q.Endpoint); ok && endpoint.Fingerprint != fingerprint {
+		endpoint, ok := e.opts.Endpoints.find(q.App, q.Endpoint)
+		switch {
+		case ok && endpoint.Fingerprint == fingerprint:
+			configured++
+		case ok:
 			delete(disabled, q)
 			if err := e.opts.Store.EnableEndpoint(ctx, q); err != nil {
 				return err
 			}
 		}
 	}
+	e.metrics.disabled.Set(float64(configured))
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.disabled = disabled
