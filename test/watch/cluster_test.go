@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,7 +32,7 @@ import (
 const patience = 2 * time.Minute
 
 // startGateway runs a gateway in this process until the test ends.
-func startGateway(tb testing.TB, name, redis, receiver string) *app.Gateway {
+func startGateway(tb testing.TB, name, redis, receiver, backend string) *app.Gateway {
 	tb.Helper()
 	config := app.Default()
 	config.Node.Name = name
@@ -40,6 +41,7 @@ func startGateway(tb testing.TB, name, redis, receiver string) *app.Gateway {
 	config.Redis.Addresses = []string{redis}
 	config.Limits.Connections = 1000
 	config.Shutdown.Delay, config.Shutdown.Window, config.Shutdown.Grace = 0, 0, 0
+	serveApps(config, backend)
 	config.Tracing.Endpoint, config.Tracing.OneIn = receiver, 1
 	registry := telemetry.NewRegistry(telemetry.Build{})
 	gateway, err := app.Open(tb.Context(), app.Options{Config: config, Logger: slog.New(slog.DiscardHandler), Registry: registry})
@@ -74,15 +76,17 @@ func newReceiver(tb testing.TB) string {
 type cluster struct {
 	gateways []*app.Gateway
 	failures chan error
+	asked    atomic.Int64 // requests to the server API
+	meetings atomic.Int64 // rooms that get a name of their own
 }
 
 // startCluster runs gateways and people until the test ends.
 func startCluster(tb testing.TB) *cluster {
 	tb.Helper()
-	redis, receiver := redistest.Single(tb).Addr(), newReceiver(tb)
+	redis, receiver, backend := redistest.Single(tb).Addr(), newReceiver(tb), newBackend(tb)
 	c := &cluster{failures: make(chan error, 100)}
 	for i := range 2 {
-		c.gateways = append(c.gateways, startGateway(tb, fmt.Sprint("gateway-", i+1), redis, receiver))
+		c.gateways = append(c.gateways, startGateway(tb, fmt.Sprint("gateway-", i+1), redis, receiver, backend))
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var people sync.WaitGroup
@@ -93,6 +97,9 @@ func startCluster(tb testing.TB) *cluster {
 	}
 	people.Go(func() { c.again(ctx, c.visit) })
 	people.Go(func() { c.again(ctx, c.poll) })
+	for _, do := range []func(context.Context) error{c.manage, c.follow, c.crowd, c.ask} {
+		people.Go(func() { c.again(ctx, do) })
+	}
 	tb.Cleanup(func() {
 		cancel()
 		people.Wait()
