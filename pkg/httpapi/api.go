@@ -148,6 +148,7 @@ func (a *API) operations() {
 	a.roomOperations()
 	a.memberOperations()
 	a.waitingOperations()
+	a.keptOperations()
 	a.messageOperations()
 	a.eventOperations()
 	a.revokeOperations()

@@ -110,7 +110,8 @@ func (s *server) refresh(ctx context.Context, id string) error {
 func testApp(id, key, reader string) auth.App {
 	app := auth.App{
 		ID: id, Keys: []auth.Key{{ID: "k1", Algorithm: auth.HS256, Secret: appSecret}}, Policy: auth.Policy{Capacity: 3, MaxCapacity: 20},
-		APIKeys: []auth.APIKey{{ID: "main", Hash: auth.HashAPIKey(key), Can: []string{auth.APIAdmin}}},
+		Policies: []auth.RoomPolicy{{Rooms: "silent", Policy: auth.Policy{History: -1}}},
+		APIKeys:  []auth.APIKey{{ID: "main", Hash: auth.HashAPIKey(key), Can: []string{auth.APIAdmin}}},
 	}
 	if reader != "" {
 		app.APIKeys = append(app.APIKeys, auth.APIKey{ID: "reader", Hash: auth.HashAPIKey(reader), Can: []string{auth.APIRead}})

@@ -59,7 +59,7 @@ func TestIsolation(t *testing.T) {
 		"update-app": `{"disabled":true}`, "create-key": `{}`, "create-api-key": `{"can":"admin"}`, "replay-dead-letters": `{}`,
 		"mute-all": `{"kind":"audio"}`, "unmute-all": `{"kind":"audio"}`, "move-member": `{"room":"secret"}`,
 	}
-	names := map[string]string{"{room}": "lobby", "{peer}": "peer", "{user}": "ann", "{session}": "peer", "{key}": "k1", "{node}": "node-of-the-tests"}
+	names := map[string]string{"{topic}": "chat", "{seq}": "1", "{room}": "lobby", "{peer}": "peer", "{user}": "ann", "{session}": "peer", "{key}": "k1", "{node}": "node-of-the-tests"}
 	tried := 0
 	for path, operations := range s.description(t).Paths {
 		for method, op := range operations {

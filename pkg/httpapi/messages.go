@@ -24,7 +24,7 @@ func (a *API) messageOperations() {
 	register(a, operation{
 		id: "post-to-room", method: http.MethodPost, path: "/apps/{app}/rooms/{room}/messages", tag: "messages", need: Write, once: true, quota: true,
 		summary: "Send a message to a room", text: "To everybody in it, or to one member. They get a `message` without `from`.",
-		codes: []wire.Code{wire.CodePeerGone},
+		codes: []wire.Code{wire.CodePeerGone, wire.CodeForbidden, CodeInvalid},
 	}, a.postToRoom)
 	register(a, operation{
 		id: "post-to-user", method: http.MethodPost, path: "/apps/{app}/users/{user}/messages", tag: "users", need: Write, once: true, quota: true,
@@ -43,7 +43,8 @@ func (a *API) messageOperations() {
 type postToRoomInput struct {
 	RoomPath
 	Body struct {
-		To string `json:"to,omitempty" maxLength:"64" doc:"The member that it is for. Absent: everybody."`
+		To   string `json:"to,omitempty" maxLength:"64" doc:"The member that it is for. Absent: everybody."`
+		Keep bool   `json:"keep,omitempty" doc:"Keep it for those who join later. For everybody, under the topic chat or whiteboard."`
 		Content
 	}
 }
@@ -66,6 +67,9 @@ func (a *API) postToRoom(ctx context.Context, in *postToRoomInput) (*postedOutpu
 	}
 	ctx, cancel := a.bounded(ctx)
 	defer cancel()
+	if in.Body.Keep {
+		return a.keepInRoom(ctx, in)
+	}
 	posted, err := a.opts.Rooms.Post(ctx, in.room(), in.Body.To, in.Body.Topic, in.Body.Data)
 	if err != nil {
 		return nil, err

@@ -17,9 +17,9 @@ func (m *Member) keep(id int64, request *wire.Publish, done func(wire.Done, erro
 		Seat: m.asking(m.room(request.Room)), Request: id, Topic: request.Topic, Echo: request.Echo, Profile: m.profile,
 		EventHead: wire.KeptHead(request.Room, m.id, request.Topic), Data: request.Data,
 		Most: most, MostBytes: m.service.opts.HistoryBytes,
-	}, func(seq int64, dropped int, err error) {
-		m.service.metrics.dropped.WithLabelValues(request.Topic).Add(float64(dropped))
-		finish(done, wire.Done{Seq: seq}, m.outcome(request.Room, err))
+	}, func(placed store.Placed, err error) {
+		m.service.metrics.dropped.WithLabelValues(request.Topic).Add(float64(placed.Dropped))
+		finish(done, wire.Done{Seq: placed.Seq}, m.outcome(request.Room, err))
 	})
 }
 
@@ -70,12 +70,12 @@ func (m *Member) Undo(id int64, request *wire.Undo, done func(wire.Undid, error)
 	m.service.opts.Store.Erase(store.Erase{
 		Seat: m.asking(m.room(request.Room)), Request: id, Topic: request.Topic, Of: request.Of, Any: permissions.Moderate,
 		EventHead: head, EventTail: tail,
-	}, func(seq, of int64, err error) {
+	}, func(placed store.Placed, err error) {
 		refusal := m.outcome(request.Room, err)
 		if refusal != nil && refusal.Code == wire.CodeForbidden {
 			refusal = wire.Errorf(wire.CodeForbidden, "the message is somebody else's")
 		}
-		finish(done, wire.Undid{Seq: seq, Of: of}, refusal)
+		finish(done, wire.Undid{Seq: placed.Seq, Of: placed.Of}, refusal)
 	})
 }
 
@@ -91,5 +91,7 @@ func (m *Member) Clear(id int64, request *wire.Clear, done func(wire.Done, error
 	m.service.opts.Store.Erase(store.Erase{
 		Seat: m.asking(m.room(request.Room)), Request: id, Topic: request.Topic, All: true,
 		EventHead: wire.AppendEventBody(nil, request.Room, &wire.Cleared{Topic: request.Topic, By: m.id}),
-	}, func(seq, _ int64, err error) { finish(done, wire.Done{Seq: seq}, m.outcome(request.Room, err)) })
+	}, func(placed store.Placed, err error) {
+		finish(done, wire.Done{Seq: placed.Seq}, m.outcome(request.Room, err))
+	})
 }

@@ -18,13 +18,13 @@ type keptAnswer struct{ seq, other int64 }
 
 func (n *node) keep(m store.Keep) (keptAnswer, error) {
 	return wait(func(done func(keptAnswer, error)) {
-		n.store.Keep(m, func(seq int64, dropped int, err error) { done(keptAnswer{seq, int64(dropped)}, err) })
+		n.store.Keep(m, func(p store.Placed, err error) { done(keptAnswer{p.Seq, int64(p.Dropped)}, err) })
 	})
 }
 
 func (n *node) erase(e store.Erase) (keptAnswer, error) {
 	return wait(func(done func(keptAnswer, error)) {
-		n.store.Erase(e, func(seq, of int64, err error) { done(keptAnswer{seq, of}, err) })
+		n.store.Erase(e, func(p store.Placed, err error) { done(keptAnswer{p.Seq, p.Of}, err) })
 	})
 }
 

@@ -29,20 +29,36 @@ type Keep struct {
 	Most, MostBytes int
 }
 
-// Keep relays a message that is kept, and gives its number and how many older ones went for it. Refusals: as of [Store.Send],
-// but peer_gone.
-func (s *Store) Keep(m Keep, done func(seq int64, dropped int, err error)) {
+// Placed is where a call for what is kept stands in the room's order. Of one that took effect before there is no epoch.
+type Placed struct {
+	Epoch string
+	Seq   int64
+	// Dropped is how many older messages went for one that is kept, Of the number of the message that was taken back, 0 for none.
+	Dropped int
+	Of      int64
+}
+
+// answerPlaced is the answer of scripts whose reply has the room's last event, a number, and the epoch.
+func answerPlaced(done func(Placed, error), number func(*Placed, int64)) func([]any, error) {
+	return func(reply []any, err error) {
+		placed := Placed{Seq: integer(reply, 1)}
+		placed.Epoch, _ = at(reply, 3).(string)
+		number(&placed, integer(reply, 2))
+		done(placed, err)
+	}
+}
+
+// Keep relays a message that is kept. Refusals: as of [Store.Send], but peer_gone.
+func (s *Store) Keep(m Keep, done func(Placed, error)) {
 	if err := m.check(); err != nil {
-		done(0, 0, err)
+		done(Placed{}, err)
 		return
 	}
 	except := noPeer
 	if !m.Echo && !m.Operator {
 		except = m.Peer
 	}
-	c := s.newKeptCall(s.scripts.keep, m.Seat, m.Topic, m.Request, func(reply []any, err error) {
-		done(integer(reply, 1), int(integer(reply, 2)), err)
-	})
+	c := s.newKeptCall(s.scripts.keep, m.Seat, m.Topic, m.Request, answerPlaced(done, func(p *Placed, dropped int64) { p.Dropped = int(dropped) }))
 	c.add(except)
 	c.addBytes(m.EventHead, m.Data, m.Profile)
 	c.add(strconv.Itoa(m.Most), strconv.Itoa(m.MostBytes))
@@ -94,16 +110,14 @@ type Erase struct {
 	EventHead, EventTail []byte
 }
 
-// Erase takes back kept messages and tells everybody. of is the number of the message, 0 when there was none, and with All; then nothing is
-// told if there was nothing. Refusals: not_member, [ErrFenced], forbidden for a message of somebody else, outcome_unknown.
-func (s *Store) Erase(e Erase, done func(seq, of int64, err error)) {
+// Erase takes back kept messages and tells everybody; if there was nothing, nothing is told. Refusals: not_member, [ErrFenced], forbidden
+// for a message of somebody else, outcome_unknown.
+func (s *Store) Erase(e Erase, done func(Placed, error)) {
 	if err := e.check(); err != nil {
-		done(0, 0, err)
+		done(Placed{}, err)
 		return
 	}
-	c := s.newKeptCall(s.scripts.erase, e.Seat, e.Topic, e.Request, func(reply []any, err error) {
-		done(integer(reply, 1), integer(reply, 2), err)
-	})
+	c := s.newKeptCall(s.scripts.erase, e.Seat, e.Topic, e.Request, answerPlaced(done, func(p *Placed, of int64) { p.Of = of }))
 	what := "last"
 	switch {
 	case e.All:

@@ -3,7 +3,7 @@
 -- KEYS:  as of keep
 -- ARGV:  7 topic, 8 number of the message, 'last' for the caller's last one, or 'all', 9 whether the caller may erase what others said
 --        (0/1), 10 and 11 the event, cut where the number of the message belongs; with 'all' 10 alone
--- Returns {'ok', seq, number of the message or 0 for none}, {'repeated', seq, as before or 0}; {'not_member'}, {'fenced'}, {'no_room'},
+-- Returns {'ok', seq, number of the message or 0 for none, epoch}, {'repeated', seq, as before or 0}; {'not_member'}, {'fenced'}, {'no_room'},
 --         {'forbidden'} for a message of another peer, {'outcome_unknown'}
 -- Caller: Store.Erase
 --@ open fence once tell append commit took
@@ -22,7 +22,7 @@ if of == 'all' then
   end
   took_effect() -- also of nothing: it must not erase later what was said meanwhile
   commit()
-  return {'ok', R.seq, 0}
+  return {'ok', R.seq, 0, R.epoch}
 end
 
 local function find()
@@ -47,4 +47,4 @@ if entry then
 end
 took_effect(number)
 commit()
-return {'ok', R.seq, tonumber(number or 0)}
+return {'ok', R.seq, tonumber(number or 0), R.epoch}

@@ -3,7 +3,7 @@
 -- KEYS:  see the prelude; 3 the list of what is kept of the topic: "<seq> <time in ms> <peer or -> <length of the profile> <profile><data>"
 -- ARGV:  7 topic, 8 excepted peer or -, 9 the message event up to the time, which is a number, 10 its data, 11 profile of the peer,
 --        12 most messages, 13 most bytes
--- Returns {'ok', seq, messages dropped}, {'repeated', seq, 0}; {'not_member'}, {'fenced'}, {'no_room'}, {'outcome_unknown'}
+-- Returns {'ok', seq, messages dropped, epoch}, {'repeated', seq, 0}; {'not_member'}, {'fenced'}, {'no_room'}, {'outcome_unknown'}
 -- Caller: Store.Keep
 --@ open fence once tell append commit took time
 local topic, data, profile, most, most_bytes = ARGV[7], ARGV[10], ARGV[11], tonumber(ARGV[12]), tonumber(ARGV[13])
@@ -27,4 +27,4 @@ R.set = {'k:' .. topic, ('%d %d'):format(bytes, dropped + gone)}
 tell('message', ARGV[8], ARGV[9] .. now .. ',"data":' .. data .. '}')
 took_effect()
 commit()
-return {'ok', R.seq, gone}
+return {'ok', R.seq, gone, R.epoch}
