@@ -10,6 +10,7 @@ const (
 	joinGoal   = .999
 	relayGoal  = .999
 	resumeGoal = .995
+	callGoal   = .95
 )
 
 func overview() Dashboard {
@@ -27,11 +28,9 @@ func overview() Dashboard {
 				{Title: "Resumes that go on, 5 min", Kind: Number, Unit: "percentunit", Warn: resumeGoal, Bad: .98, Falling: true,
 					Description: "Of the seats that clients came back for in time, those for which nothing was missing. The goal is 99.5 % over 30 days. Empty while nobody comes back.",
 					Queries:     one(`1 - max(signalbox:resume_errors:ratio_rate5m{namespace=~"$namespace"})`, "")},
-				{Title: "Calls that connect, 1 h", Kind: Number, Unit: "percentunit", Warn: .95, Bad: .9, Falling: true,
-					Description: "Of the ICE outcomes that clients reported. It fails for the clients' networks as well as for a missing TURN server.",
-					Queries: one(`sum(increase(signalbox_ice_reports_total{namespace=~"$namespace",outcome="connected"}[1h]))
-/
-sum(increase(signalbox_ice_reports_total{namespace=~"$namespace"}[1h]))`, "")},
+				{Title: "Calls that connect, 1 h", Kind: Number, Unit: "percentunit", Warn: callGoal, Bad: .9, Falling: true,
+					Description: "Of the connections between browsers that clients reported. They fail for the clients' networks as well as for a missing TURN server. The goal is 95 % over 30 days.",
+					Queries:     one(`1 - max(signalbox:call_failures:ratio_rate1h{namespace=~"$namespace"})`, "")},
 				{Title: "Canary, p99", Kind: Number, Unit: "s", Warn: .05, Bad: .25,
 					Description: "How long a gateway's message to itself takes through Redis: what every event needs at least.",
 					Queries:     one(quantile(.99, "signalbox_inbox_canary_seconds", ""), "")},
@@ -44,6 +43,7 @@ sum(increase(signalbox_ice_reports_total{namespace=~"$namespace"}[1h]))`, "")},
 						{Expr: `1 - max(signalbox:join_errors:ratio_rate3d{namespace=~"$namespace"}) / 0.001`, Legend: "joins"},
 						{Expr: `1 - max(signalbox:relay_slow:ratio_rate3d{namespace=~"$namespace"}) / 0.001`, Legend: "latency"},
 						{Expr: `1 - max(signalbox:resume_errors:ratio_rate3d{namespace=~"$namespace"}) / 0.005`, Legend: "resumes"},
+						{Expr: `1 - max(signalbox:call_failures:ratio_rate3d{namespace=~"$namespace"}) / 0.05`, Legend: "calls"},
 					}},
 				{Title: "Alerts", Kind: Table, Unit: "short", Width: 12,
 					Description: "Alerts of this project that fire now. Each has a runbook.",
@@ -123,6 +123,20 @@ func gateways() Dashboard {
 				{Title: "Draining", Kind: Lines, Unit: "short", Description: "1 from the moment at which a gateway was told to end.", Queries: one(sum("signalbox_drain_active", "instance"), "{{instance}}")},
 				{Title: "Sessions left to move", Kind: Lines, Unit: "short", Description: "It goes down evenly over shutdown.window.", Queries: one(sum("signalbox_drain_sessions_left", "instance"), "{{instance}}")},
 				{Title: "Sessions moved", Kind: Lines, Unit: "cps", Description: "client: moved by themselves in time; server: closed when their time was up. Stock socket.io clients are always closed.", Queries: one(rate("signalbox_drain_moved_total", "by"), "{{by}}")},
+			}},
+			{Title: "Certificates, readiness and trust", Panels: []Panel{
+				{Title: "Time until certificates end", Kind: Lines, Unit: "s", Width: 6, Warn: 14 * 86400, Bad: 86400, Falling: true, Description: "Of those in use, of the public address and of the server API. Empty where gateways do not end TLS.",
+					Queries: []Query{
+						{Expr: "min by (instance) (signalbox_certificate_expiry_timestamp_seconds" + on() + ") - time()", Legend: "{{instance}}", Quiet: true},
+						{Expr: "min by (instance) (signalbox_api_certificate_expiry_timestamp_seconds" + on() + ") - time()", Legend: "{{instance}} server API", Quiet: true},
+					}},
+				{Title: "Changes of certificates", Kind: Lines, Unit: "ops", Width: 6, Description: "Changes of the files that were taken (ok) or not (error): then the last good pair stays. Empty where gateways do not end TLS.",
+					Queries: []Query{
+						{Expr: rate("signalbox_certificate_reloads_total", "result"), Legend: "{{result}}", Quiet: true},
+						{Expr: rate("signalbox_api_certificate_reloads_total", "result"), Legend: "server API {{result}}", Quiet: true},
+					}},
+				{Title: "Readiness that turned red", Kind: Lines, Unit: "ops", Width: 6, Description: "By check, after its hold-down. Nothing but 0 is well.", Queries: one(rate("signalbox_readiness_red_total", "check"), "{{check}}")},
+				{Title: "Refused between gateways", Kind: Lines, Unit: "ops", Width: 6, Description: "Handshakes and requests between gateways by reason: another cluster key, a clock that is off, or a stranger.", Queries: one(rate("signalbox_hop_refused_total", "reason"), "{{reason}}")},
 			}},
 			{Title: "Process", Panels: []Panel{
 				{Title: "CPU", Kind: Lines, Unit: "short", Description: "Processors in use.", Queries: one("rate(process_cpu_seconds_total"+on()+"[$__rate_interval])", "{{instance}}")},
@@ -221,30 +235,6 @@ func redis() Dashboard {
 				{Title: "Seats of dead gateways", Kind: Lines, Unit: "ops", Description: "Given up by the others.", Queries: one(rate("signalbox_reaped_seats_total", ""), "reaped")},
 				{Title: "Time to give them up", Kind: Lines, Unit: "s", Description: "From the end of a dead gateway's lease until its last seat was given up. Empty while none has died.", Queries: quiet(quantile(.99, "signalbox_reap_duration_seconds", ""), "p99")},
 				{Title: "Nodes given up", Kind: Lines, Unit: "ops", Description: "Dead gateways whose last seat was given up.", Queries: one(rate("signalbox_reaped_nodes_total", ""), "nodes")},
-			}},
-		},
-	}
-}
-
-func relay() Dashboard {
-	outcome := func(outcome string) string {
-		return rate("signalbox_ice_reports_total", "", `outcome="`+outcome+`"`)
-	}
-	return Dashboard{
-		Name: "relay", Title: "Calls and relays",
-		Description: "What became of the peers' own connections, as clients report it: do they connect, how, and how fast.",
-		Rows: []Row{
-			{Title: "Do calls connect", Panels: []Panel{
-				{Title: "Outcomes", Kind: Lines, Unit: "ops", Stacked: true, Description: "connected or failed, as clients report it.", Queries: one(rate("signalbox_ice_reports_total", "outcome"), "{{outcome}}")},
-				{Title: "Calls that connect", Kind: Lines, Unit: "percentunit", Warn: .95, Bad: .9, Falling: true, Description: "Of all outcomes. A step down with signaling as usual is STUN or TURN: see docs/operations.md.",
-					Queries: one(outcome("connected")+"\n/\n"+rate("signalbox_ice_reports_total", ""), "connected")},
-				{Title: "Time to connect", Kind: Lines, Unit: "s", Warn: 2, Bad: 5, Description: "To the first connection, as clients report it.", Queries: percentiles("signalbox_ice_connect_seconds")},
-			}},
-			{Title: "How they connect", Panels: []Panel{
-				{Title: "Local candidates", Kind: Lines, Unit: "ops", Stacked: true, Description: "host: the same network; srflx: through a NAT with STUN; relay: by a TURN server.", Queries: one(rate("signalbox_ice_reports_total", "local", `outcome="connected"`), "{{local}}")},
-				{Title: "Calls that need a relay", Kind: Lines, Unit: "percentunit", Description: "Connected calls with a relay on one side at least. It is what a TURN server has to bear; a step down to 0 is a TURN server that is gone.",
-					Queries: one("(sum(rate(signalbox_ice_reports_total"+on(`outcome="connected"`, `local="relay"`)+"[$__rate_interval])) or vector(0))\n+\n(sum(rate(signalbox_ice_reports_total"+on(`outcome="connected"`, `local!="relay"`, `remote="relay"`)+"[$__rate_interval])) or vector(0))\n/\n"+outcome("connected"), "relayed")},
-				{Title: "Protocols", Kind: Lines, Unit: "ops", Stacked: true, Description: "Of the pair that connected: tcp means that UDP is blocked.", Queries: one(rate("signalbox_ice_reports_total", "protocol", `outcome="connected"`), "{{protocol}}")},
 			}},
 		},
 	}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/signalbox-rtc/signalbox/internal/dashboards"
 )
 
 // runbooks is where the pages of docs/runbooks are read.
@@ -172,6 +174,65 @@ func TestAlertsHaveRunbooks(t *testing.T) {
 		}
 	}
 	require.Empty(t, want, "alerts without a page in docs/runbooks")
+}
+
+var (
+	dashboardLink = regexp.MustCompile(`(?m)^- Dashboard \[([^\]]+)\]\(\.\./dashboards\.md#([a-z-]+)\): ((?:.|\n  )+)\.$`)
+	panelName     = regexp.MustCompile(`\*([^*]+)\*`)
+)
+
+// Each alert's page names panels that there are, of which one shows what the alert looks at.
+func TestRunbooksNamePanels(t *testing.T) {
+	panels := make(map[string]map[string]string) // the queries, by dashboard and panel
+	for _, d := range dashboards.All() {
+		panels[d.Title] = make(map[string]string)
+		for _, row := range d.Rows {
+			for _, p := range row.Panels {
+				short, _, _ := strings.Cut(p.Title, ",")
+				for _, q := range p.Queries {
+					panels[d.Title][p.Title] += q.Expr + "\n"
+					if short != p.Title {
+						panels[d.Title][short] += q.Expr + "\n"
+					}
+				}
+			}
+		}
+	}
+	all := known(t)
+	asked := make(map[string][]string) // what each alert looks at
+	for _, r := range chartRules(t) {
+		if r.Alert != "" {
+			names, err := mentioned(r.Expr, all)
+			require.NoError(t, err, r.Alert)
+			asked[r.Alert] = append(asked[r.Alert], names...)
+		}
+	}
+	recorded := make(map[string][]string)
+	for _, r := range chartRules(t) {
+		if r.Record != "" {
+			names, err := mentioned(r.Expr, all)
+			require.NoError(t, err, r.Record)
+			recorded[r.Record] = names
+		}
+	}
+	for alert, names := range asked {
+		for i := 0; i < len(names); i++ {
+			names = append(names, recorded[names[i]]...)
+		}
+		text, err := os.ReadFile(filepath.Join(root, "docs", "runbooks", alert+".md"))
+		require.NoError(t, err)
+		shows := false
+		for _, link := range dashboardLink.FindAllStringSubmatch(string(text), -1) {
+			require.Contains(t, panels, link[1], alert)
+			require.Equal(t, strings.ReplaceAll(strings.ToLower(link[1]), " ", "-"), link[2], alert)
+			for _, name := range panelName.FindAllStringSubmatch(link[3], -1) {
+				queries, ok := panels[link[1]][strings.ReplaceAll(name[1], "\n  ", " ")]
+				require.True(t, ok, "%s: %s has no panel %s", alert, link[1], name[1])
+				shows = shows || slices.ContainsFunc(names, func(metric string) bool { return strings.Contains(queries, metric) })
+			}
+		}
+		require.True(t, shows, "%s names no panel that shows any of %v", alert, names)
+	}
 }
 
 var (

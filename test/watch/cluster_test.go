@@ -77,6 +77,7 @@ type cluster struct {
 	gateways []*app.Gateway
 	failures chan error
 	asked    atomic.Int64 // requests to the server API
+	calls    atomic.Int64 // of which some come to nothing
 	meetings atomic.Int64 // rooms that get a name of their own
 }
 
@@ -182,12 +183,18 @@ func (c *cluster) call(ctx context.Context, room string) error {
 			return err
 		}
 	}
-	for _, report := range []wire.Report{
+	reports := []wire.Report{
 		{Outcome: "connected", Milliseconds: 300, Local: "host", Remote: "srflx", Protocol: "udp"},
 		{Outcome: "connected", Milliseconds: 900, Local: "relay", Remote: "host", Protocol: "udp"},
 		{Outcome: "connected", Milliseconds: 1200, Local: "srflx", Remote: "relay", Protocol: "tcp"},
-		{Outcome: "failed", Local: "host"},
-	} {
+	}
+	switch c.calls.Add(1) % 10 {
+	case 1:
+		reports = append(reports, wire.Report{Outcome: "failed", Local: "host"})
+	case 3, 7:
+		reports = append(reports, wire.Report{Outcome: "disconnected", Local: "srflx", Remote: "relay", Protocol: "tcp"})
+	}
+	for _, report := range reports {
 		report.Room, report.Peer = room, bobID
 		if err := ada.Report(ctx, report); err != nil {
 			return err

@@ -190,7 +190,7 @@ func (c *cluster) crowd(ctx context.Context) error {
 		_, err := people[2].Join(ctx, wire.Join{Room: room, Wait: true})
 		waiting <- err
 	}()
-	for range 30 {
+	for range 12 {
 		if _, err := people[0].Publish(ctx, wire.Publish{Room: room, Topic: "chat", Data: []byte(`{"text":"listen"}`)}); over(err) != nil {
 			return err
 		}

@@ -109,4 +109,7 @@ func TestEveryQueryHasData(t *testing.T) {
 var rare = map[string]bool{
 	"signalbox_certificate_expiry_timestamp_seconds": true,
 	"signalbox_certificate_reloads_total":            true,
+
+	"signalbox_api_certificate_expiry_timestamp_seconds": true,
+	"signalbox_api_certificate_reloads_total":            true,
 }
