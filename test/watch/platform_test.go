@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -15,7 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 
 	"github.com/signalbox-rtc/signalbox/pkg/auth"
 	"github.com/signalbox-rtc/signalbox/pkg/client"
+	"github.com/signalbox-rtc/signalbox/pkg/webhook"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 	"github.com/signalbox-rtc/signalbox/services/gateway/app"
 )
@@ -32,11 +34,10 @@ const (
 	hookSecret  = auth.Secret("whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz")
 )
 
-// newBackend is that of the apps: it publishes keys, says who people are, and takes webhooks, but for one in five. Its certificate is
-// trusted by this process from here on.
+// newBackend is that of the apps: it publishes keys, says who people are, and takes webhooks. Its certificate is trusted by this
+// process from here on.
 func newBackend(tb testing.TB) string {
 	tb.Helper()
-	var posts atomic.Int64
 	paths := http.NewServeMux()
 	public, _, err := ed25519.GenerateKey(rand.Reader)
 	require.NoError(tb, err)
@@ -51,12 +52,7 @@ func newBackend(tb testing.TB) string {
 		}
 		_, _ = io.WriteString(w, `{"allow":true,"user":"u-1","rooms":[{"room":"*","can":["publish"]}]}`)
 	})
-	paths.HandleFunc("/events", func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		if posts.Add(1)%5 == 0 {
-			w.WriteHeader(http.StatusServiceUnavailable)
-		}
-	})
+	paths.Handle("/events", &receiver{refused: make(map[string]bool)})
 	paths.HandleFunc("/gone", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusGone) })
 	backend := httptest.NewTLSServer(paths)
 	tb.Cleanup(backend.Close)
@@ -65,6 +61,32 @@ func newBackend(tb testing.TB) string {
 	require.NoError(tb, os.WriteFile(file, text, 0o600))
 	tb.Setenv("SSL_CERT_FILE", file)
 	return backend.URL
+}
+
+// receiver takes webhooks: one post of five only when it comes again.
+type receiver struct {
+	mu      sync.Mutex
+	posts   int
+	refused map[string]bool // by the events' ids
+}
+
+func (re *receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var told webhook.Payload
+	if err := json.NewDecoder(r.Body).Decode(&told); err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	re.mu.Lock()
+	defer re.mu.Unlock()
+	re.posts++
+	again := slices.ContainsFunc(told.Events, func(e webhook.Event) bool { return re.refused[e.ID] })
+	if again || re.posts%5 != 0 {
+		return
+	}
+	for _, e := range told.Events {
+		re.refused[e.ID] = true
+	}
+	w.WriteHeader(http.StatusServiceUnavailable)
 }
 
 // serveApps gives a gateway two apps with a backend beside the demo, and a server API.
