@@ -106,6 +106,8 @@ var contract = []struct {
 	{"join makes no room where it must not", testJoinNoCreate},
 	{"nodes tell each other what they use", testUsage},
 	{"rooms are counted", testCountRooms},
+	{"relays are known for their lease", testRelays},
+	{"relays that are not valid", testBadRelays},
 }
 
 func TestContract(t *testing.T) {

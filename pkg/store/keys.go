@@ -11,6 +11,9 @@ const (
 	partitionsKey = keyPrefix + "partitions"
 	// answerPrefix is of the answers of the server API: see answers.go. They lie in no partition, and are spread by their names.
 	answerPrefix = keyPrefix + "answer:"
+	// relaysKey is the zset of relays by the end of their lease, Unix ms, and relayInfoKey the hash of relay to what it tells: see relays.go.
+	relaysKey    = keyPrefix + "{cluster}:relays"
+	relayInfoKey = keyPrefix + "{cluster}:relayinfo"
 )
 
 func answerKey(name string) string { return answerPrefix + name }

@@ -106,6 +106,7 @@ func (s *Store) ClusterKey(ctx context.Context) ([]byte, error) {
 type rosterScripts struct {
 	beat, list, condemn, find, usage   *redis.Script
 	announce, app, putBackApps, revoke *redis.Script // see bulletin.go
+	announceRelay, relays              *redis.Script // see relays.go
 }
 
 func newRosterScripts() (*rosterScripts, error) {
@@ -114,7 +115,8 @@ func newRosterScripts() (*rosterScripts, error) {
 		into **redis.Script
 		name string
 	}{{&s.beat, "beat"}, {&s.list, "roster"}, {&s.condemn, "condemn"}, {&s.find, "find"}, {&s.usage, "usage"},
-		{&s.announce, "announce"}, {&s.app, "app"}, {&s.putBackApps, "put_back_apps"}, {&s.revoke, "revoke"}} {
+		{&s.announce, "announce"}, {&s.app, "app"}, {&s.putBackApps, "put_back_apps"}, {&s.revoke, "revoke"},
+		{&s.announceRelay, "announce_relay"}, {&s.relays, "relays"}} {
 		var text strings.Builder
 		if err := include(&text, d.name); err != nil {
 			return nil, err
