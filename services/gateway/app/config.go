@@ -5,18 +5,13 @@ import (
 	"time"
 
 	"github.com/signalbox-rtc/signalbox/pkg/auth"
+	"github.com/signalbox-rtc/signalbox/pkg/config"
 )
 
 //go:generate go test -run TestConfigurationDocs -update .
 
 // Config is everything that a gateway can be told. Its tags are the only source of the keys, their
-// defaults, what they allow, the help text and docs/configuration.md:
-//
-//	koanf    the key's last part; nested structs make the parts before it
-//	doc      one line of explanation, with the unit
-//	default  the value when nobody sets the key; absent: the zero value
-//	min, max what a number, a duration or the length of a list may be, ends included
-//	oneof    the words that a string may be, separated by spaces
+// defaults, what they allow, the help text and docs/configuration.md: see [config].
 //
 // A Config comes from Load, or from Default with changes made in code and then Validate. After that it
 // is only read.
@@ -46,9 +41,7 @@ type Config struct {
 	AppsReload ReloadConfig   `koanf:"apps_reload" doc:"How changes of apps in the configuration's files are taken while the gateway runs. No connection is dropped for them."`
 
 	// origin is where it came from; nil when made in code.
-	origin *origin
-	// sources says where each key's value came from, for --print-config; nil when made in code.
-	sources map[string]source
+	origin *config.Origin
 }
 
 // NodeConfig is about this gateway.
@@ -77,41 +70,6 @@ type TLSConfig struct {
 
 // Enabled reports whether the public listener speaks TLS.
 func (c TLSConfig) Enabled() bool { return c.CertFile != "" }
-
-// Values of RedisConfig.Mode.
-const (
-	RedisSingle   = "single"
-	RedisSentinel = "sentinel"
-	RedisCluster  = "cluster"
-)
-
-// RedisConfig is how Redis is reached. After Load, what URL said stands in the other fields.
-type RedisConfig struct {
-	URL              auth.Secret    `koanf:"url" doc:"Short form for one server: redis://user:password@host:port/database, or rediss:// for TLS. Excludes mode, addresses, username, password and database."`
-	Mode             string         `koanf:"mode" default:"single" oneof:"single sentinel cluster" doc:"Kind of deployment."`
-	Addresses        []string       `koanf:"addresses" default:"127.0.0.1:6379" min:"1" max:"64" doc:"Addresses as host:port: the one server, the Sentinels, or some nodes of the cluster."`
-	Username         string         `koanf:"username" doc:"User of Redis' access control list."`
-	Password         auth.Secret    `koanf:"password" doc:"Password of that user, or of the server."`
-	Database         int            `koanf:"database" default:"0" min:"0" max:"65535" doc:"Number of the database. A cluster has only 0."`
-	MasterName       string         `koanf:"master_name" doc:"Name under which the Sentinels know the primary. Needed with sentinel."`
-	SentinelUsername string         `koanf:"sentinel_username" doc:"User of the Sentinels themselves."`
-	SentinelPassword auth.Secret    `koanf:"sentinel_password" doc:"Password of the Sentinels themselves."`
-	TLS              RedisTLSConfig `koanf:"tls" doc:"TLS to Redis."`
-	DialTimeout      time.Duration  `koanf:"dial_timeout" default:"1s" min:"10ms" max:"1m" doc:"How long a connection may take to be made."`
-	ReadTimeout      time.Duration  `koanf:"read_timeout" default:"1s" min:"10ms" max:"1m" doc:"How long a reply may take."`
-	WriteTimeout     time.Duration  `koanf:"write_timeout" default:"1s" min:"10ms" max:"1m" doc:"How long a command may take to be sent."`
-	PoolSize         int            `koanf:"pool_size" default:"8" min:"1" max:"10000" doc:"Greatest number of connections for commands, to each server."`
-	TopologyReload   time.Duration  `koanf:"topology_reload" default:"2s" min:"100ms" max:"5m" doc:"How often a cluster's map of slots is read again, and twice as often the Sentinels are asked for the primary. A failover is noticed at the latest then."`
-}
-
-// RedisTLSConfig is TLS to Redis.
-type RedisTLSConfig struct {
-	Enabled    bool   `koanf:"enabled" default:"false" doc:"Speak TLS with Redis and with the Sentinels."`
-	CAFile     string `koanf:"ca_file" doc:"File with the certificates to trust in PEM. Empty: the system's."`
-	CertFile   string `koanf:"cert_file" doc:"File with the client certificate in PEM, if Redis asks for one."`
-	KeyFile    string `koanf:"key_file" doc:"File with the key of the client certificate in PEM."`
-	ServerName string `koanf:"server_name" doc:"Name that the server's certificate must have. Empty: the host of the address."`
-}
 
 // ClusterConfig is what all gateways share.
 type ClusterConfig struct {

@@ -76,23 +76,23 @@ func (c *APIConfig) keys() ([]httpapi.Key, error) {
 func (k *checker) api() {
 	c := &k.config.API
 	if c.Enabled() {
-		k.address("api.address", c.Address)
+		k.Address("api.address", c.Address)
 		for other, address := range map[string]string{"listen.public": k.config.Listen.Public, "listen.operations": k.config.Listen.Operations} {
-			k.differ("api.address", c.Address, other, address)
+			k.Differ("api.address", c.Address, other, address)
 		}
 	}
 	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
-		k.fail("api.tls.cert_file and api.tls.key_file: one needs the other", "api.tls.cert_file", "api.tls.key_file")
+		k.Fail("api.tls.cert_file and api.tls.key_file: one needs the other", "api.tls.cert_file", "api.tls.key_file")
 	}
 	if c.TLS.ClientCAFile != "" && !c.TLS.Enabled() {
-		k.fail("api.tls.client_ca_file: needs api.tls.cert_file", "api.tls.client_ca_file")
+		k.Fail("api.tls.client_ca_file: needs api.tls.cert_file", "api.tls.client_ca_file")
 	}
-	k.atMost("api.requests_per_second", c.RequestsPerSecond, "api.requests_burst", c.RequestsBurst)
+	k.AtMost("api.requests_per_second", c.RequestsPerSecond, "api.requests_burst", c.RequestsBurst)
 	keys, err := c.keys()
 	if err == nil {
 		err = httpapi.ValidateKeys(keys)
 	}
 	if err != nil {
-		k.fail("api.keys: "+err.Error(), "api.keys")
+		k.Fail("api.keys: "+err.Error(), "api.keys")
 	}
 }

@@ -1,19 +1,15 @@
 package app
 
 import (
-	"cmp"
-	"errors"
 	"fmt"
 	"net"
-	"net/url"
-	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
 
 	"github.com/signalbox-rtc/signalbox/pkg/auth"
+	"github.com/signalbox-rtc/signalbox/pkg/config"
 	"github.com/signalbox-rtc/signalbox/pkg/telemetry"
 )
 
@@ -22,13 +18,6 @@ const DemoApp = "demo"
 
 // maxNodeName is the greatest length of a node's name in bytes, that of a host's name.
 const maxNodeName = 253
-
-// Validate holds every value against what its key allows, and the values against each other. Load has
-// done this already; a Config that was changed in code needs it. The error is a *ConfigError.
-func (c *Config) Validate() error {
-	l := &loader{problems: c.problems()}
-	return l.err()
-}
 
 // Warnings are sentences about what is allowed but rarely meant, for the log.
 func (c *Config) Warnings() []string {
@@ -87,12 +76,11 @@ func (c *Config) AllApps() []auth.App {
 	return apps
 }
 
-// problems are all that Validate finds.
-func (c *Config) problems() []problem {
-	k := &checker{config: c}
-	k.ranges("", reflect.ValueOf(c).Elem())
+// check holds the values against each other.
+func check(c *Config, common *config.Checker) {
+	k := &checker{Checker: common, config: c}
 	k.names()
-	k.redis()
+	c.Redis.Check(common)
 	k.cluster()
 	k.socketIO()
 	k.api()
@@ -100,70 +88,28 @@ func (c *Config) problems() []problem {
 	k.tracing()
 	k.webhooks()
 	k.apps()
-	return k.found
 }
 
 // checker collects problems.
 type checker struct {
+	*config.Checker
 	config *Config
-	found  []problem
-}
-
-// fail adds a sentence about keys whose values do not fit, each with where it came from.
-func (k *checker) fail(text string, keys ...string) {
-	var from []string
-	for _, key := range keys {
-		if src, ok := k.config.sources[key]; ok {
-			from = append(from, key+": "+src.String())
-		}
-	}
-	if len(from) > 0 {
-		text += " (" + strings.Join(from, ", ") + ")"
-	}
-	k.found = append(k.found, problem{keys: keys, text: text})
-}
-
-// ranges holds each value against its field's tags, in lists of structs too.
-func (k *checker) ranges(outer string, value reflect.Value) {
-	for _, f := range schemaOf(value.Type()).fields {
-		v := value.FieldByIndex(f.index)
-		key := outer + f.key
-		if err := f.check(v); err != nil {
-			shown := f.show(formatScalar(v))
-			if v.Kind() == reflect.Slice {
-				shown = fmt.Sprintf("the list of %d", v.Len())
-			}
-			k.fail(key+": "+shown+" "+err.Error(), key)
-		}
-		if f.isStructs() {
-			for i := range v.Len() {
-				k.ranges(fmt.Sprintf("%s[%d].", key, i), v.Index(i))
-			}
-		}
-	}
 }
 
 // names checks the node's name, its addresses, files and servers.
 func (k *checker) names() {
 	c := k.config
 	if len(c.Node.Name) > maxNodeName || strings.ContainsFunc(c.Node.Name, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		k.fail(fmt.Sprintf("node.name: is not at most %d bytes of printable text", maxNodeName), "node.name")
+		k.Fail(fmt.Sprintf("node.name: is not at most %d bytes of printable text", maxNodeName), "node.name")
 	}
-	k.address("listen.public", c.Listen.Public)
-	k.address("listen.operations", c.Listen.Operations)
-	k.differ("listen.public", c.Listen.Public, "listen.operations", c.Listen.Operations)
+	k.Address("listen.public", c.Listen.Public)
+	k.Address("listen.operations", c.Listen.Operations)
+	k.Differ("listen.public", c.Listen.Public, "listen.operations", c.Listen.Operations)
 	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
-		k.fail("tls.cert_file and tls.key_file: one needs the other", "tls.cert_file", "tls.key_file")
+		k.Fail("tls.cert_file and tls.key_file: one needs the other", "tls.cert_file", "tls.key_file")
 	}
 	for i, server := range c.ICEServers {
 		k.iceServer(fmt.Sprintf("ice_servers[%d]", i), server)
-	}
-}
-
-// differ checks that two addresses are not one.
-func (k *checker) differ(one, address, other, otherAddress string) {
-	if _, port, err := net.SplitHostPort(address); err == nil && port != "0" && address == otherAddress {
-		k.fail(fmt.Sprintf("%s and %s: are both %q", one, other, address), one, other)
 	}
 }
 
@@ -175,67 +121,27 @@ func (k *checker) iceServer(key string, server ICEServer) {
 		relay = relay || scheme == "turn" || scheme == "turns"
 		switch {
 		case !slices.Contains([]string{"stun", "stuns", "turn", "turns"}, scheme):
-			k.fail(fmt.Sprintf("%s.urls: %q does not start with stun:, stuns:, turn: or turns:", key, address), key)
+			k.Fail(fmt.Sprintf("%s.urls: %q does not start with stun:, stuns:, turn: or turns:", key, address), key)
 		case rest == "" || strings.HasPrefix(rest, "/"):
-			k.fail(fmt.Sprintf("%s.urls: %q names no host; it is written without slashes, as in turn:turn.example.com:3478", key, address), key)
+			k.Fail(fmt.Sprintf("%s.urls: %q names no host; it is written without slashes, as in turn:turn.example.com:3478", key, address), key)
 		}
 	}
 	if relay && (server.Username == "" || server.Credential == "") {
-		k.fail(key+": a turn: server needs username and credential", key)
-	}
-}
-
-// redis checks what the mode asks for.
-func (k *checker) redis() {
-	r := &k.config.Redis
-	for _, address := range r.Addresses {
-		k.address("redis.addresses", address)
-	}
-	switch r.Mode {
-	case RedisSingle:
-		if len(r.Addresses) > 1 {
-			k.fail(fmt.Sprintf("redis.addresses: there are %d, and redis.mode %s takes one", len(r.Addresses), r.Mode), "redis.addresses", "redis.mode")
-		}
-	case RedisSentinel:
-		if r.MasterName == "" {
-			k.fail("redis.master_name: is needed with redis.mode sentinel", "redis.master_name", "redis.mode")
-		}
-	case RedisCluster:
-		if r.Database != 0 {
-			k.fail(fmt.Sprintf("redis.database: is %d, and redis.mode cluster has only 0", r.Database), "redis.database", "redis.mode")
-		}
-	}
-	if r.Mode != RedisSentinel {
-		k.sentinelAlone("redis.master_name", r.MasterName != "")
-		k.sentinelAlone("redis.sentinel_username", r.SentinelUsername != "")
-		k.sentinelAlone("redis.sentinel_password", r.SentinelPassword != "")
-	}
-	if (r.TLS.CertFile == "") != (r.TLS.KeyFile == "") {
-		k.fail("redis.tls.cert_file and redis.tls.key_file: one needs the other", "redis.tls.cert_file", "redis.tls.key_file")
-	}
-	if !r.TLS.Enabled && (r.TLS.CAFile != "" || r.TLS.CertFile != "" || r.TLS.ServerName != "") {
-		// Passing over it would send what was meant to be encrypted in the clear.
-		k.fail("redis.tls: is set up, and redis.tls.enabled is false", "redis.tls.enabled")
-	}
-}
-
-func (k *checker) sentinelAlone(key string, set bool) {
-	if set {
-		k.fail(key+": is for redis.mode sentinel alone", key, "redis.mode")
+		k.Fail(key+": a turn: server needs username and credential", key)
 	}
 }
 
 // bounds checks limits that depend on one another.
 func (k *checker) bounds() {
 	c := k.config
-	k.atMost("rooms.capacity", c.Rooms.Capacity, "rooms.max_capacity", c.Rooms.MaxCapacity)
-	k.atMost("demo.capacity", c.Demo.Capacity, "rooms.max_capacity", c.Rooms.MaxCapacity)
-	k.atMost("limits.requests_per_second", c.Limits.RequestsPerSecond, "limits.requests_burst", c.Limits.RequestsBurst)
-	k.atMost("limits.accepts_per_second", c.Limits.AcceptsPerSecond, "limits.accepts_burst", c.Limits.AcceptsBurst)
-	k.atMost("rooms.state_bytes", c.Rooms.StateBytes, "limits.message_bytes", c.Limits.MessageBytes)
-	k.atMost("limits.message_bytes", c.Limits.MessageBytes, "session.queue_bytes", c.Session.QueueBytes)
+	k.AtMost("rooms.capacity", c.Rooms.Capacity, "rooms.max_capacity", c.Rooms.MaxCapacity)
+	k.AtMost("demo.capacity", c.Demo.Capacity, "rooms.max_capacity", c.Rooms.MaxCapacity)
+	k.AtMost("limits.requests_per_second", c.Limits.RequestsPerSecond, "limits.requests_burst", c.Limits.RequestsBurst)
+	k.AtMost("limits.accepts_per_second", c.Limits.AcceptsPerSecond, "limits.accepts_burst", c.Limits.AcceptsBurst)
+	k.AtMost("rooms.state_bytes", c.Rooms.StateBytes, "limits.message_bytes", c.Limits.MessageBytes)
+	k.AtMost("limits.message_bytes", c.Limits.MessageBytes, "session.queue_bytes", c.Session.QueueBytes)
 	if c.Session.HeartbeatTimeout >= c.Session.Heartbeat {
-		k.fail(fmt.Sprintf("session.heartbeat_timeout: %s must be less than session.heartbeat, which is %s",
+		k.Fail(fmt.Sprintf("session.heartbeat_timeout: %s must be less than session.heartbeat, which is %s",
 			c.Session.HeartbeatTimeout, c.Session.Heartbeat), "session.heartbeat_timeout", "session.heartbeat")
 	}
 	k.shutdown()
@@ -245,18 +151,12 @@ func (k *checker) bounds() {
 func (k *checker) shutdown() {
 	s := &k.config.Shutdown
 	if whole := s.Delay + s.Window + s.Grace; whole > s.Timeout {
-		k.fail(fmt.Sprintf("shutdown.timeout: %s is less than shutdown.delay, window and grace together, which are %s", s.Timeout, whole),
+		k.Fail(fmt.Sprintf("shutdown.timeout: %s is less than shutdown.delay, window and grace together, which are %s", s.Timeout, whole),
 			"shutdown.timeout", "shutdown.delay", "shutdown.window", "shutdown.grace")
 	}
 	if s.LapsedWindow > s.Timeout {
-		k.fail(fmt.Sprintf("shutdown.lapsed_window: %s is more than shutdown.timeout, which is %s", s.LapsedWindow, s.Timeout),
+		k.Fail(fmt.Sprintf("shutdown.lapsed_window: %s is more than shutdown.timeout, which is %s", s.LapsedWindow, s.Timeout),
 			"shutdown.lapsed_window", "shutdown.timeout")
-	}
-}
-
-func (k *checker) atMost(key string, value int, limitKey string, limit int) {
-	if value > limit {
-		k.fail(fmt.Sprintf("%s: %d is more than %s, which is %d", key, value, limitKey, limit), key, limitKey)
 	}
 }
 
@@ -265,11 +165,11 @@ func (k *checker) tracing() {
 	c := &k.config.Tracing
 	if c.Endpoint != "" {
 		if _, err := telemetry.OTLPEndpoint(c.Endpoint); err != nil {
-			k.fail(fmt.Sprintf("tracing.endpoint: %q is not like http://host:4318", c.Endpoint), "tracing.endpoint")
+			k.Fail(fmt.Sprintf("tracing.endpoint: %q is not like http://host:4318", c.Endpoint), "tracing.endpoint")
 		}
 	}
 	if _, err := c.headers(); err != nil {
-		k.fail("tracing.headers: "+err.Error(), "tracing.headers")
+		k.Fail("tracing.headers: "+err.Error(), "tracing.headers")
 	}
 }
 
@@ -277,11 +177,11 @@ func (k *checker) tracing() {
 func (k *checker) webhooks() {
 	c := &k.config.Webhooks
 	if c.MinRetry > c.MaxRetry {
-		k.fail(fmt.Sprintf("webhooks.min_retry: %v is more than webhooks.max_retry, which is %v", c.MinRetry, c.MaxRetry),
+		k.Fail(fmt.Sprintf("webhooks.min_retry: %v is more than webhooks.max_retry, which is %v", c.MinRetry, c.MaxRetry),
 			"webhooks.min_retry", "webhooks.max_retry")
 	}
 	if _, err := c.networks(); err != nil {
-		k.fail(err.Error(), "webhooks.allow_networks")
+		k.Fail(err.Error(), "webhooks.allow_networks")
 	}
 }
 
@@ -290,28 +190,28 @@ func (k *checker) apps() {
 	c := k.config
 	for _, entry := range c.Origins.Allowed {
 		if err := auth.ValidateOrigin(entry); err != nil {
-			k.fail(fmt.Sprintf("origins.allowed: %q: %v", entry, err), "origins.allowed")
+			k.Fail(fmt.Sprintf("origins.allowed: %q: %v", entry, err), "origins.allowed")
 		}
 	}
 	for i, app := range c.Apps {
 		if app.ID == DemoApp && c.Demo.Enabled {
-			k.fail(fmt.Sprintf("apps[%d].id: %q is taken by demo.enabled", i, DemoApp), "apps", "demo.enabled")
+			k.Fail(fmt.Sprintf("apps[%d].id: %q is taken by demo.enabled", i, DemoApp), "apps", "demo.enabled")
 		}
 		for j, policy := range app.Policies {
 			if policy.MaxCapacity > c.Rooms.MaxCapacity {
-				k.fail(fmt.Sprintf("apps[%d].policies[%d].max_capacity: %d is more than rooms.max_capacity, which is %d",
+				k.Fail(fmt.Sprintf("apps[%d].policies[%d].max_capacity: %d is more than rooms.max_capacity, which is %d",
 					i, j, policy.MaxCapacity, c.Rooms.MaxCapacity), "apps", "rooms.max_capacity")
 			}
 		}
 		if app.Policy.MaxCapacity > c.Rooms.MaxCapacity {
-			k.fail(fmt.Sprintf("apps[%d].policy.max_capacity: %d is more than rooms.max_capacity, which is %d",
+			k.Fail(fmt.Sprintf("apps[%d].policy.max_capacity: %d is more than rooms.max_capacity, which is %d",
 				i, app.Policy.MaxCapacity, c.Rooms.MaxCapacity), "apps", "rooms.max_capacity")
 		}
 	}
 	_, err := auth.New(auth.Options{Apps: c.Apps})
 	for _, err := range leaves(err) {
 		text := strings.TrimPrefix(err.Error(), "auth: ")
-		k.fail("apps: "+strings.ReplaceAll(text, "\n", "; "), "apps")
+		k.Fail("apps: "+strings.ReplaceAll(text, "\n", "; "), "apps")
 	}
 }
 
@@ -334,17 +234,6 @@ func leaves(err error) []error {
 	return all
 }
 
-// address checks host:port. The host may be empty, which is every interface or this machine.
-func (k *checker) address(key, text string) {
-	_, port, err := net.SplitHostPort(text)
-	if err == nil {
-		_, err = strconv.ParseUint(port, 10, 16)
-	}
-	if err != nil {
-		k.fail(fmt.Sprintf("%s: %q is not host:port", key, text), key)
-	}
-}
-
 func isLoopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
@@ -352,33 +241,4 @@ func isLoopback(address string) bool {
 	}
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// SetURL sets the one server from the short form redis://user:password@host:port/database, or
-// rediss:// for TLS. Port 6379 and database 0 may be left out. The error never repeats the URL, and
-// leaves everything as it was.
-func (r *RedisConfig) SetURL(short auth.Secret) error {
-	form := errors.New("is not of the form redis://user:password@host:port/database")
-	u, err := url.Parse(string(short))
-	if err != nil || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" {
-		return form
-	}
-	if u.Scheme != "redis" && u.Scheme != "rediss" {
-		return form
-	}
-	database := 0
-	if path := strings.Trim(u.Path, "/"); path != "" {
-		if database, err = strconv.Atoi(path); err != nil {
-			return form
-		}
-	}
-	password, _ := u.User.Password()
-	r.URL = short
-	r.Mode = RedisSingle
-	r.Addresses = []string{net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "6379"))}
-	r.Username = u.User.Username()
-	r.Password = auth.Secret(password)
-	r.Database = database
-	r.TLS.Enabled = r.TLS.Enabled || u.Scheme == "rediss"
-	return nil
 }

@@ -23,7 +23,19 @@ func (g *Gateway) openStore(ctx context.Context, opts Options) (*store.Store, er
 
 // StoreOptions is how a gateway with this configuration uses Redis.
 func (c *Config) StoreOptions() (store.Options, error) {
-	r := &c.Redis
+	o, err := c.Redis.StoreOptions()
+	if err != nil {
+		return store.Options{}, err
+	}
+	o.CanaryPeriod, o.CanaryTimeout = c.Cluster.Canary, c.Cluster.CanaryTimeout
+	o.Partitions, o.LogLength, o.ResumeWindow = c.Cluster.Partitions, c.Rooms.LogLength, c.Rooms.ResumeWindow
+	o.OutboxLength, o.DeadLetters = c.Webhooks.OutboxLength, c.Webhooks.DeadLetters
+	o.LatencySamples = c.Metrics.LatencySamples
+	return o, nil
+}
+
+// StoreOptions is how Redis is reached with these values.
+func (r *RedisConfig) StoreOptions() (store.Options, error) {
 	transport, err := r.TLS.config()
 	if err != nil {
 		return store.Options{}, err
@@ -40,10 +52,6 @@ func (c *Config) StoreOptions() (store.Options, error) {
 		MasterName: r.MasterName, SentinelUsername: r.SentinelUsername, SentinelPassword: string(r.SentinelPassword),
 		TLS: transport, DialTimeout: r.DialTimeout, ReadTimeout: r.ReadTimeout, WriteTimeout: r.WriteTimeout,
 		PoolSize: r.PoolSize, TopologyReload: r.TopologyReload,
-		CanaryPeriod: c.Cluster.Canary, CanaryTimeout: c.Cluster.CanaryTimeout,
-		Partitions: c.Cluster.Partitions, LogLength: c.Rooms.LogLength, ResumeWindow: c.Rooms.ResumeWindow,
-		OutboxLength: c.Webhooks.OutboxLength, DeadLetters: c.Webhooks.DeadLetters,
-		LatencySamples: c.Metrics.LatencySamples,
 	}, nil
 }
 

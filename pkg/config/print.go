@@ -1,4 +1,4 @@
-package app
+package config
 
 import (
 	"fmt"
@@ -9,13 +9,10 @@ import (
 )
 
 // helpText is what --help shows: every key with its type, explanation and default.
-func helpText(s *schema) string {
+func helpText(usage string, s *Schema) string {
 	var b strings.Builder
-	b.WriteString(`Signalbox gateway: holds the sessions of WebRTC clients and relays their signaling.
-
-Usage: gateway [--config FILE] [--KEY=VALUE ...]
-       gateway probe --help
-
+	b.WriteString(usage)
+	b.WriteString(`
   --config FILE    read FILE (YAML), or several with commas between, of which later ones go before
                    earlier ones; the variable SIGNALBOX_CONFIG does the same
   --print-config   print the configuration in effect, with the source of each value, and end
@@ -26,52 +23,52 @@ Flags override the environment, which overrides the file, which overrides the de
 The variable of redis.dial_timeout is SIGNALBOX_REDIS_DIAL_TIMEOUT, and so on. Give secrets by file
 or variable rather than by flag: other users of a machine can read its command lines.
 `)
-	for i := range s.fields {
-		f := &s.fields[i]
-		if f.isStructs() {
+	for i := range s.Fields {
+		f := &s.Fields[i]
+		if f.IsStructs() {
 			continue
 		}
-		fmt.Fprintf(&b, "\n  --%s (%s", f.key, f.kind())
-		if allowed := f.allowed(); allowed != "" {
+		fmt.Fprintf(&b, "\n  --%s (%s", f.Key, f.Kind())
+		if allowed := f.Allowed(); allowed != "" {
 			fmt.Fprintf(&b, ": %s", allowed)
 		}
-		if f.def != "" {
-			fmt.Fprintf(&b, "; default %s", f.def)
+		if f.Default != "" {
+			fmt.Fprintf(&b, "; default %s", f.Default)
 		}
-		fmt.Fprintf(&b, ")\n      %s\n", f.doc)
+		fmt.Fprintf(&b, ")\n      %s\n", f.Doc)
 	}
 	b.WriteString("\nIn the file alone:\n")
-	for i := range s.fields {
-		if f := &s.fields[i]; f.isStructs() {
-			fmt.Fprintf(&b, "\n  %s\n      %s\n", f.key, f.doc)
+	for i := range s.Fields {
+		if f := &s.Fields[i]; f.IsStructs() {
+			fmt.Fprintf(&b, "\n  %s\n      %s\n", f.Key, f.Doc)
 		}
 	}
 	return b.String()
 }
 
-// yaml is what --print-config shows: a file that would say the same, but for the secrets, with the
+// yamlText is what --print-config shows: a file that would say the same, but for the secrets, with the
 // source of each value as a comment.
-func (c *Config) yaml(s *schema) (string, error) {
+func yamlText(c any, s *Schema, sources map[string]Source) (string, error) {
 	root := &yaml.Node{Kind: yaml.MappingNode}
 	sections := map[string]*yaml.Node{"": root}
 	value := reflect.ValueOf(c).Elem()
-	for i := range s.fields {
-		f := &s.fields[i]
-		node := valueNode(value.FieldByIndex(f.index))
-		key := textNode(lastPart(f.key))
-		comment := "# " + c.sources[f.key].String()
+	for i := range s.Fields {
+		f := &s.Fields[i]
+		node := valueNode(value.FieldByIndex(f.Index))
+		key := textNode(lastPart(f.Key))
+		comment := "# " + sources[f.Key].String()
 		if node.Kind == yaml.ScalarNode {
 			node.LineComment = comment
 		} else {
 			key.HeadComment = comment
 		}
-		put(sections, f.key, key, node)
+		put(sections, f.Key, key, node)
 	}
 	var b strings.Builder
 	encoder := yaml.NewEncoder(&b)
 	encoder.SetIndent(2)
 	if err := encoder.Encode(root); err != nil {
-		return "", fmt.Errorf("app: print the configuration: %w", err)
+		return "", fmt.Errorf("config: print the configuration: %w", err)
 	}
 	return b.String(), nil
 }
@@ -105,14 +102,14 @@ func valueNode(value reflect.Value) *yaml.Node {
 	case value.Kind() == reflect.Struct:
 		node := &yaml.Node{Kind: yaml.MappingNode}
 		sections := map[string]*yaml.Node{"": node}
-		for _, f := range schemaOf(value.Type()).fields {
-			put(sections, f.key, textNode(lastPart(f.key)), valueNode(value.FieldByIndex(f.index)))
+		for _, f := range SchemaOf(value.Type()).Fields {
+			put(sections, f.Key, textNode(lastPart(f.Key)), valueNode(value.FieldByIndex(f.Index)))
 		}
 		return node
 	case value.Type() == boolType || value.Type() == intType:
-		return &yaml.Node{Kind: yaml.ScalarNode, Value: formatScalar(value)}
+		return &yaml.Node{Kind: yaml.ScalarNode, Value: Format(value)}
 	}
-	return textNode(formatScalar(value))
+	return textNode(Format(value))
 }
 
 // textNode is a string, quoted where YAML would take it for something else.

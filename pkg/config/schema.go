@@ -1,4 +1,4 @@
-package app
+package config
 
 import (
 	"fmt"
@@ -28,42 +28,42 @@ var (
 	intType      = reflect.TypeFor[int]()
 )
 
-// field is one key of a configuration struct: a scalar, a list of scalars or a list of structs.
-type field struct {
-	key   string // "redis.dial_timeout"; inside a list's struct only the key's own part
-	index []int  // where in the struct, for reflect.Value.FieldByIndex
-	typ   reflect.Type
-	doc   string
-	def   string // the default as text
-	min   string
-	max   string
-	oneof []string
+// Field is one key of a configuration struct: a scalar, a list of scalars or a list of structs.
+type Field struct {
+	Key     string // "redis.dial_timeout"; inside a list's struct only the key's own part
+	Index   []int  // where in the struct, for reflect.Value.FieldByIndex
+	Type    reflect.Type
+	Doc     string
+	Default string // as text
+	Min     string
+	Max     string
+	OneOf   []string
 }
 
-// section is a nested struct.
-type section struct {
-	key string
-	doc string
+// Section is a nested struct.
+type Section struct {
+	Key string
+	Doc string
 }
 
-// schema is what a configuration struct says about itself.
-type schema struct {
-	fields   []field   // in the order of the struct
-	sections []section // in the order of the struct
-	byKey    map[string]*field
+// Schema is what a configuration struct says about itself.
+type Schema struct {
+	Fields   []Field   // in the order of the struct
+	Sections []Section // in the order of the struct
+	byKey    map[string]*Field
 }
 
-// schemaOf reads the tags of a struct. Fields without a koanf tag are not configuration.
-func schemaOf(t reflect.Type) *schema {
-	s := &schema{byKey: make(map[string]*field)}
+// SchemaOf reads the tags of a struct. Fields without a koanf tag are not configuration.
+func SchemaOf(t reflect.Type) *Schema {
+	s := &Schema{byKey: make(map[string]*Field)}
 	s.add(t, "", nil)
-	for i := range s.fields {
-		s.byKey[s.fields[i].key] = &s.fields[i]
+	for i := range s.Fields {
+		s.byKey[s.Fields[i].Key] = &s.Fields[i]
 	}
 	return s
 }
 
-func (s *schema) add(t reflect.Type, prefix string, index []int) {
+func (s *Schema) add(t reflect.Type, prefix string, index []int) {
 	for i := range t.NumField() {
 		structField := t.Field(i)
 		tag := structField.Tag
@@ -77,77 +77,77 @@ func (s *schema) add(t reflect.Type, prefix string, index []int) {
 		}
 		at := append(slices.Clone(index), i)
 		if structField.Type.Kind() == reflect.Struct {
-			s.sections = append(s.sections, section{prefix + name, tag.Get("doc")})
+			s.Sections = append(s.Sections, Section{prefix + name, tag.Get("doc")})
 			s.add(structField.Type, prefix+name+".", at)
 			continue
 		}
-		s.fields = append(s.fields, field{
-			key:   prefix + name,
-			index: at,
-			typ:   structField.Type,
-			doc:   tag.Get("doc"),
-			def:   tag.Get("default"),
-			min:   tag.Get("min"),
-			max:   tag.Get("max"),
-			oneof: strings.Fields(tag.Get("oneof")),
+		s.Fields = append(s.Fields, Field{
+			Key:     prefix + name,
+			Index:   at,
+			Type:    structField.Type,
+			Doc:     tag.Get("doc"),
+			Default: tag.Get("default"),
+			Min:     tag.Get("min"),
+			Max:     tag.Get("max"),
+			OneOf:   strings.Fields(tag.Get("oneof")),
 		})
 	}
 }
 
 // isSection reports whether keys start with key and a dot.
-func (s *schema) isSection(key string) bool {
-	return slices.ContainsFunc(s.sections, func(sec section) bool { return sec.key == key })
+func (s *Schema) isSection(key string) bool {
+	return slices.ContainsFunc(s.Sections, func(sec Section) bool { return sec.Key == key })
 }
 
 // names returns all keys and sections.
-func (s *schema) names() []string {
+func (s *Schema) names() []string {
 	var names []string
-	for _, f := range s.fields {
-		names = append(names, f.key)
+	for _, f := range s.Fields {
+		names = append(names, f.Key)
 	}
-	for _, sec := range s.sections {
-		names = append(names, sec.key)
+	for _, sec := range s.Sections {
+		names = append(names, sec.Key)
 	}
 	return names
 }
 
-// env is the environment variable that sets the key.
-func (f *field) env() string {
-	return envPrefix + strings.ToUpper(strings.ReplaceAll(f.key, ".", "_"))
+// Env is the environment variable that sets the key.
+func (f *Field) Env() string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(f.Key, ".", "_"))
 }
 
-// isSecret reports whether the value must not be shown.
-func (f *field) isSecret() bool {
-	return f.typ == secretType || f.isList() && f.typ.Elem() == secretType
+// IsSecret reports whether the value must not be shown.
+func (f *Field) IsSecret() bool {
+	return f.Type == secretType || f.isList() && f.Type.Elem() == secretType
 }
 
 // isDuration reports whether values of a type are written as durations.
 func isDuration(t reflect.Type) bool { return t == durationType || t == appsDuration }
 
 // isList reports whether the value is a list of scalars.
-func (f *field) isList() bool { return f.typ.Kind() == reflect.Slice && !f.isStructs() }
+func (f *Field) isList() bool { return f.Type.Kind() == reflect.Slice && !f.IsStructs() }
 
-// isStructs reports whether the value is a list of structs, which only a file can hold.
-func (f *field) isStructs() bool {
-	return f.typ.Kind() == reflect.Slice && f.typ.Elem().Kind() == reflect.Struct
+// IsStructs reports whether the value is a list of structs, which only a file can hold.
+func (f *Field) IsStructs() bool {
+	return f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() == reflect.Struct
 }
 
 // isNumber reports whether a value may start with a minus sign.
-func (f *field) isNumber() bool { return f.typ == intType || isDuration(f.typ) }
+func (f *Field) isNumber() bool { return f.Type == intType || isDuration(f.Type) }
 
-// kind names the type for people.
-func (f *field) kind() string {
+// Kind names the type for people.
+func (f *Field) Kind() string {
 	switch {
-	case f.isStructs():
+	case f.IsStructs():
 		return "list"
-	case f.isList() && f.isSecret():
+	case f.isList() && f.IsSecret():
 		return "list of secrets"
 	case f.isList():
 		return "list of text"
-	case f.isSecret():
+	case f.IsSecret():
 		return "secret"
 	}
-	return kindOf(f.typ)
+	return kindOf(f.Type)
 }
 
 func kindOf(t reflect.Type) string {
@@ -162,37 +162,37 @@ func kindOf(t reflect.Type) string {
 	return "text"
 }
 
-// allowed says what the value may be, and is empty where anything of the type is.
-func (f *field) allowed() string {
+// Allowed says what the value may be, and is empty where anything of the type is.
+func (f *Field) Allowed() string {
 	unit := ""
-	if f.typ.Kind() == reflect.Slice {
+	if f.Type.Kind() == reflect.Slice {
 		unit = " entries"
 	}
 	switch {
-	case len(f.oneof) > 0:
-		return strings.Join(f.oneof, ", ")
-	case f.min != "" && f.max != "":
-		return f.min + " to " + f.max + unit
-	case f.min != "":
-		return "at least " + f.min + unit
-	case f.max != "":
-		return "at most " + f.max + unit
+	case len(f.OneOf) > 0:
+		return strings.Join(f.OneOf, ", ")
+	case f.Min != "" && f.Max != "":
+		return f.Min + " to " + f.Max + unit
+	case f.Min != "":
+		return "at least " + f.Min + unit
+	case f.Max != "":
+		return "at most " + f.Max + unit
 	}
 	return ""
 }
 
-// parse turns text, as every source has it, into a value of the field's type. Lists are separated by
+// Parse turns text, as every source has it, into a value of the field's type. Lists are separated by
 // commas. The error is the end of a sentence that starts with the value.
-func (f *field) parse(text string) (reflect.Value, error) {
+func (f *Field) Parse(text string) (reflect.Value, error) {
 	if !f.isList() {
-		return parseScalar(f.typ, text)
+		return parseScalar(f.Type, text)
 	}
-	list := reflect.MakeSlice(f.typ, 0, 1)
+	list := reflect.MakeSlice(f.Type, 0, 1)
 	for part := range strings.SplitSeq(text, ",") {
 		if part = strings.TrimSpace(part); part == "" {
 			continue
 		}
-		value, err := parseScalar(f.typ.Elem(), part)
+		value, err := parseScalar(f.Type.Elem(), part)
 		if err != nil {
 			return reflect.Value{}, err
 		}
@@ -224,47 +224,47 @@ func parseScalar(t reflect.Type, text string) (reflect.Value, error) {
 	case t.Kind() == reflect.String:
 		value.SetString(text)
 	default:
-		panic(fmt.Sprintf("app: no configuration key can be a %s", t))
+		panic(fmt.Sprintf("config: no configuration key can be a %s", t))
 	}
 	return value, nil
 }
 
-// check holds a value against min, max and oneof. The error is the end of a sentence that starts with
+// Check holds a value against min, max and oneof. The error is the end of a sentence that starts with
 // the value.
-func (f *field) check(value reflect.Value) error {
-	if f.typ == secretType && value.String() == hiddenValue {
+func (f *Field) Check(value reflect.Value) error {
+	if f.Type == secretType && value.String() == hiddenValue {
 		return fmt.Errorf("is what --print-config shows in place of a secret, not the secret")
 	}
-	if len(f.oneof) > 0 && !slices.Contains(f.oneof, value.String()) {
-		return fmt.Errorf("is not one of %s", f.allowed())
+	if len(f.OneOf) > 0 && !slices.Contains(f.OneOf, value.String()) {
+		return fmt.Errorf("is not one of %s", f.Allowed())
 	}
 	measure := func(v reflect.Value) int64 { return v.Int() }
 	bound := func(text string) int64 {
-		limit, err := parseScalar(f.typ, text)
+		limit, err := parseScalar(f.Type, text)
 		if err != nil {
-			panic(fmt.Sprintf("app: bad bound %q of %s", text, f.key))
+			panic(fmt.Sprintf("config: bad bound %q of %s", text, f.Key))
 		}
 		return limit.Int()
 	}
-	if f.typ.Kind() == reflect.Slice {
+	if f.Type.Kind() == reflect.Slice {
 		measure = func(v reflect.Value) int64 { return int64(v.Len()) }
 		bound = func(text string) int64 {
 			limit, err := strconv.ParseInt(text, 10, 64)
 			if err != nil {
-				panic(fmt.Sprintf("app: bad bound %q of %s", text, f.key))
+				panic(fmt.Sprintf("config: bad bound %q of %s", text, f.Key))
 			}
 			return limit
 		}
 	}
-	if f.min != "" && measure(value) < bound(f.min) || f.max != "" && measure(value) > bound(f.max) {
-		return fmt.Errorf("is out of range; allowed: %s", f.allowed())
+	if f.Min != "" && measure(value) < bound(f.Min) || f.Max != "" && measure(value) > bound(f.Max) {
+		return fmt.Errorf("is out of range; allowed: %s", f.Allowed())
 	}
 	return nil
 }
 
 // show is the value as an error message or the help may repeat it.
-func (f *field) show(text string) string {
-	if f.isSecret() {
+func (f *Field) show(text string) string {
+	if f.IsSecret() {
 		if text == "" {
 			return `""`
 		}
@@ -277,8 +277,8 @@ func (f *field) show(text string) string {
 	return strconv.Quote(text)
 }
 
-// formatScalar is the opposite of parseScalar, for people: 2m0s is 2m.
-func formatScalar(value reflect.Value) string {
+// Format is the opposite of parseScalar, for people: 2m0s is 2m.
+func Format(value reflect.Value) string {
 	if isDuration(value.Type()) {
 		return auth.Duration(value.Int()).String()
 	}

@@ -1,4 +1,4 @@
-package app
+package config
 
 import (
 	"regexp"
@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// configVariable is the one variable of ours that is no key.
-const configVariable = envPrefix + "CONFIG"
+// FileVariable is the one variable of ours that is no key.
+const FileVariable = envPrefix + "CONFIG"
 
-// serviceVariable matches what Kubernetes puts into every container's environment about the Services of
+// ServiceVariable matches what Kubernetes puts into every container's environment about the Services of
 // its namespace, in the style of old container links: for a Service named signalbox or signalbox-gateway
 // they start like ours.
-var serviceVariable = regexp.MustCompile(`_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$`)
+var ServiceVariable = regexp.MustCompile(`_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$`)
 
 // variables is what the environment says.
 type variables struct {
@@ -22,30 +22,30 @@ type variables struct {
 }
 
 // environment reads the variables that start with SIGNALBOX_. One that is empty counts as absent.
-func (l *loader) environment(env []string) variables {
+func (l *Loader) environment(env []string) variables {
 	v := variables{layer: newLayer()}
-	byName := make(map[string]*field, len(l.schema.fields))
-	known := []string{configVariable}
-	for i := range l.schema.fields {
-		f := &l.schema.fields[i]
-		byName[f.env()] = f
-		if !f.isStructs() {
-			known = append(known, f.env())
+	byName := make(map[string]*Field, len(l.schema.Fields))
+	known := []string{FileVariable}
+	for i := range l.schema.Fields {
+		f := &l.schema.Fields[i]
+		byName[f.Env()] = f
+		if !f.IsStructs() {
+			known = append(known, f.Env())
 		}
 	}
 	for _, entry := range slices.Sorted(slices.Values(env)) {
 		name, text, _ := strings.Cut(entry, "=")
-		src := source{sourceEnv, name}
+		src := Source{sourceEnv, name}
 		f := byName[name]
 		switch {
 		case !strings.HasPrefix(name, envPrefix) || text == "":
-		case name == configVariable:
+		case name == FileVariable:
 			v.file = text
-		case f != nil && f.isStructs():
-			l.fail(src, f.key, "can only be set in the file")
+		case f != nil && f.IsStructs():
+			l.fail(src, f.Key, "can only be set in the file")
 		case f != nil:
 			l.set(v.layer, src, f, text)
-		case serviceVariable.MatchString(name):
+		case ServiceVariable.MatchString(name):
 		default:
 			l.unknown(src, name, nearest(name, known))
 		}
@@ -62,13 +62,13 @@ type arguments struct {
 
 // flags reads arguments of the forms --key=value and --key value, and --key alone for what is true or
 // false. One dash does as well as two. Of flags given twice the last one counts.
-func (l *loader) flags(args []string) arguments {
+func (l *Loader) flags(args []string) arguments {
 	a := arguments{layer: newLayer()}
 	switches := map[string]*bool{"help": &a.help, "h": &a.help, "version": &a.version, "print-config": &a.print}
 	known := []string{"config", "help", "version", "print-config"}
-	for i := range l.schema.fields {
-		if f := &l.schema.fields[i]; !f.isStructs() {
-			known = append(known, f.key)
+	for i := range l.schema.Fields {
+		if f := &l.schema.Fields[i]; !f.IsStructs() {
+			known = append(known, f.Key)
 		}
 	}
 	for len(args) > 0 {
@@ -80,9 +80,9 @@ func (l *loader) flags(args []string) arguments {
 			l.problems = append(l.problems, problem{text: strconv.Quote(before) + ": unexpected argument; every argument is a flag, as in --key=value"})
 			continue
 		}
-		src := source{sourceFlag, "--" + name}
+		src := Source{sourceFlag, "--" + name}
 		f := l.schema.byKey[name]
-		isSwitch := switches[name] != nil || f != nil && f.typ == boolType
+		isSwitch := switches[name] != nil || f != nil && f.Type == boolType
 		if !hasText && isSwitch {
 			text, hasText = "true", true
 		}
@@ -99,7 +99,7 @@ func (l *loader) flags(args []string) arguments {
 			*switches[name] = value.Bool()
 		case f == nil && name != "config":
 			l.unknown(src, "--"+name, dashed(nearest(name, known)))
-		case f != nil && f.isStructs():
+		case f != nil && f.IsStructs():
 			l.fail(src, name, "can only be set in the file")
 		case !hasText:
 			l.fail(src, name, "needs a value, as in --%s=...", name)
@@ -120,7 +120,7 @@ func dashed(name string) string {
 }
 
 // unknown refuses a name that is nobody's.
-func (l *loader) unknown(src source, name, near string) {
+func (l *Loader) unknown(src Source, name, near string) {
 	text := name + ": unknown"
 	if near != "" {
 		text += "; did you mean " + near + "?"

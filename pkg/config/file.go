@@ -1,4 +1,4 @@
-package app
+package config
 
 import (
 	"bytes"
@@ -17,12 +17,12 @@ import (
 const maxConfigBytes = 16 << 20
 
 // file reads a YAML file. What is wrong with it becomes a problem, with the line.
-func (l *loader) file(path string) layer {
-	r := &fileReader{loader: l, path: path}
+func (l *Loader) file(path string) layer {
+	r := &fileReader{Loader: l, path: path}
 	to := newLayer()
 	root, err := r.read()
 	if err != nil {
-		l.problems = append(l.problems, problem{text: err.Error() + " (" + source{sourceFile, path}.String() + ")"})
+		l.problems = append(l.problems, problem{text: err.Error() + " (" + Source{sourceFile, path}.String() + ")"})
 		return to
 	}
 	if root != nil {
@@ -34,13 +34,13 @@ func (l *loader) file(path string) layer {
 // fileReader walks through the nodes of one file. It works on nodes rather than on decoded values, to
 // know the lines, and to take scalars as they are written: a password of 0123 is no number.
 type fileReader struct {
-	*loader
+	*Loader
 	path string
 }
 
 // read returns the node of the file's one document, and nil if there is none.
 func (r *fileReader) read() (*yaml.Node, error) {
-	text, err := readConfigFile(r.path)
+	text, err := readFile(r.path)
 	if err != nil {
 		return nil, err
 	}
@@ -63,13 +63,13 @@ func (r *fileReader) read() (*yaml.Node, error) {
 	return document.Content[0], nil
 }
 
-func (r *fileReader) at(node *yaml.Node) source {
-	return source{sourceFile, r.path + ":" + strconv.Itoa(node.Line)}
+func (r *fileReader) at(node *yaml.Node) Source {
+	return Source{sourceFile, r.path + ":" + strconv.Itoa(node.Line)}
 }
 
 // mapping reads the keys of one section. prefix is the section within its schema, with a dot at its
 // end; outer is where that schema's struct stands in the file, as in "apps[2].", for messages.
-func (r *fileReader) mapping(node *yaml.Node, s *schema, outer, prefix string, to layer) {
+func (r *fileReader) mapping(node *yaml.Node, s *Schema, outer, prefix string, to layer) {
 	node = resolve(node)
 	if isNull(node) {
 		return
@@ -110,76 +110,76 @@ func (r *fileReader) mapping(node *yaml.Node, s *schema, outer, prefix string, t
 }
 
 // value reads what stands behind a known key. Nothing at all (or null) leaves the key unset.
-func (r *fileReader) value(node *yaml.Node, f *field, outer string, to layer) {
+func (r *fileReader) value(node *yaml.Node, f *Field, outer string, to layer) {
 	if isNull(node) {
 		return
 	}
 	named := *f
-	named.key = outer + f.key // as messages name it
+	named.Key = outer + f.Key // as messages name it
 	before := len(r.problems)
 	var value any
 	switch {
-	case f.isStructs():
+	case f.IsStructs():
 		value = r.structs(node, &named)
 	case f.isList():
 		value = r.list(node, &named)
 	default:
-		value = r.scalar(node, &named, f.typ)
+		value = r.scalar(node, &named, f.Type)
 	}
 	if len(r.problems) == before {
-		to.values[f.key] = value
-		to.sources[f.key] = r.at(node)
+		to.values[f.Key] = value
+		to.sources[f.Key] = r.at(node)
 	}
 }
 
-func (r *fileReader) scalar(node *yaml.Node, f *field, t reflect.Type) any {
+func (r *fileReader) scalar(node *yaml.Node, f *Field, t reflect.Type) any {
 	if node.Kind != yaml.ScalarNode {
-		r.fail(r.at(node), f.key, "is %s, not a single value", nodeKind(node))
+		r.fail(r.at(node), f.Key, "is %s, not a single value", nodeKind(node))
 		return nil
 	}
 	value, err := parseScalar(t, node.Value)
-	if err == nil && t == f.typ {
-		err = f.check(value)
+	if err == nil && t == f.Type {
+		err = f.Check(value)
 	}
 	if err != nil {
-		r.fail(r.at(node), f.key, "%s %v", f.show(node.Value), err)
+		r.fail(r.at(node), f.Key, "%s %v", f.show(node.Value), err)
 		return nil
 	}
 	return value.Interface()
 }
 
-func (r *fileReader) list(node *yaml.Node, f *field) any {
+func (r *fileReader) list(node *yaml.Node, f *Field) any {
 	if node.Kind != yaml.SequenceNode {
-		r.fail(r.at(node), f.key, "is %s, not a list", nodeKind(node))
+		r.fail(r.at(node), f.Key, "is %s, not a list", nodeKind(node))
 		return nil
 	}
 	list := make([]any, 0, len(node.Content))
 	for _, entry := range node.Content {
-		list = append(list, r.scalar(resolve(entry), f, f.typ.Elem()))
+		list = append(list, r.scalar(resolve(entry), f, f.Type.Elem()))
 	}
 	r.checkLength(node, f, len(list))
 	return list
 }
 
-func (r *fileReader) structs(node *yaml.Node, f *field) any {
+func (r *fileReader) structs(node *yaml.Node, f *Field) any {
 	if node.Kind != yaml.SequenceNode {
-		r.fail(r.at(node), f.key, "is %s, not a list", nodeKind(node))
+		r.fail(r.at(node), f.Key, "is %s, not a list", nodeKind(node))
 		return nil
 	}
-	s := schemaOf(f.typ.Elem())
+	s := SchemaOf(f.Type.Elem())
 	list := make([]any, 0, len(node.Content))
 	for i, entry := range node.Content {
 		to := newLayer()
-		r.mapping(entry, s, fmt.Sprintf("%s[%d].", f.key, i), "", to)
+		r.mapping(entry, s, fmt.Sprintf("%s[%d].", f.Key, i), "", to)
 		list = append(list, maps.Unflatten(to.values, "."))
 	}
 	r.checkLength(node, f, len(list))
 	return list
 }
 
-func (r *fileReader) checkLength(node *yaml.Node, f *field, length int) {
-	if err := f.check(reflect.MakeSlice(f.typ, length, length)); err != nil {
-		r.fail(r.at(node), f.key, "the list of %d %v", length, err)
+func (r *fileReader) checkLength(node *yaml.Node, f *Field, length int) {
+	if err := f.Check(reflect.MakeSlice(f.Type, length, length)); err != nil {
+		r.fail(r.at(node), f.Key, "the list of %d %v", length, err)
 	}
 }
 
