@@ -21,6 +21,8 @@ var mayImport = map[string][]string{
 	"pkg/auth":             {"pkg/webhook/standard", "pkg/telemetry/metric"},
 	"pkg/turncred":         nil,
 	"pkg/config":           {"pkg/auth", "pkg/telemetry"}, // beside the programs' own structs: all read theirs in one way
+	"pkg/relay":            {"pkg/relay/peers", "pkg/turncred", "pkg/telemetry/metric"},
+	"pkg/relay/peers":      nil,
 	"pkg/telemetry":        {"pkg/telemetry/metric"},
 	"pkg/telemetry/metric": nil, // beside telemetry, which brings more than those who count need
 	"pkg/store":            {"pkg/wire", "pkg/telemetry/metric"},

@@ -1,0 +1,286 @@
+package relay
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"sync"
+
+	"github.com/pion/turn/v5"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/signalbox-rtc/signalbox/pkg/relay/peers"
+)
+
+// generator makes the relayed addresses of one front.
+type generator struct {
+	server    *Server
+	transport string
+}
+
+var _ turn.RelayAddressGenerator = (*generator)(nil)
+
+// Validate implements [turn.RelayAddressGenerator].
+func (g *generator) Validate() error { return nil }
+
+// portTries is how many ports are tried. At most half of them are taken by allocations.
+const portTries = 64
+
+// errRefused is answered to a client as a lack of capacity (508).
+var errRefused = errors.New("relay: no allocation")
+
+// AllocatePacketConn implements [turn.RelayAddressGenerator]. A client may not choose a port: an even one is found by opening and closing
+// many sockets, before anybody has asked for quotas, and is of no use to WebRTC.
+func (g *generator) AllocatePacketConn(config turn.AllocateListenerConfig) (net.PacketConn, net.Addr, error) {
+	s := g.server
+	if config.UserID == "" || config.RequestedPort != 0 {
+		return nil, nil, g.refuse(refusedTransport)
+	}
+	external, ok := s.external(config.Network == "udp4")
+	if !ok {
+		return nil, nil, g.refuse(refusedFamily)
+	}
+	lease, reason := s.accounts.open(config.UserID)
+	if lease == nil {
+		return nil, nil, g.refuse(reason)
+	}
+	conn := s.bind(config.Network, external)
+	if conn == nil {
+		lease.close()
+		return nil, nil, g.refuse(refusedPorts)
+	}
+	port := addrPortOf(conn.LocalAddr()).Port()
+	socket := &socket{
+		UDPConn: conn, server: s, lease: lease, relayed: netip.AddrPortFrom(external, port), transport: g.transport,
+		toPeer: s.metrics.traffic(directionToPeer, g.transport), toClient: s.metrics.traffic(directionToClient, g.transport),
+	}
+	s.clients.add(socket)
+	return socket, net.UDPAddrFromAddrPort(socket.relayed), nil
+}
+
+func (g *generator) refuse(reason string) error {
+	g.server.metrics.refused.WithLabelValues(reason).Inc()
+	return fmt.Errorf("%w: %s", errRefused, reason)
+}
+
+// AllocateListener implements [turn.RelayAddressGenerator]. TCP to peers (RFC 6062) is not served: WebRTC has no use for it, and others have.
+func (g *generator) AllocateListener(turn.AllocateListenerConfig) (net.Listener, net.Addr, error) {
+	return nil, nil, g.refuse(refusedTransport)
+}
+
+// AllocateConn implements [turn.RelayAddressGenerator].
+func (g *generator) AllocateConn(turn.AllocateConnConfig) (net.Conn, error) {
+	return nil, g.refuse(refusedTransport)
+}
+
+// external is the address that peers send to.
+func (s *Server) external(four bool) (netip.Addr, bool) {
+	for _, address := range s.opts.External {
+		if address = address.Unmap(); address.Is4() == four {
+			return address, true
+		}
+	}
+	return netip.Addr{}, false
+}
+
+// bind opens a socket on a free port of those that are relayed from, nil if none is found. On a machine that has the external address
+// itself packets come from there; behind a NAT from whatever the route says.
+func (s *Server) bind(network string, external netip.Addr) *net.UDPConn {
+	at := netip.IPv6Unspecified()
+	if external.Is4() {
+		at = netip.IPv4Unspecified()
+	}
+	if s.ours[external] {
+		at = external
+	}
+	span := int(s.opts.MaxPort) - int(s.opts.MinPort) + 1
+	first := rand.IntN(span)
+	for i := range min(portTries, span) {
+		port := uint16(int(s.opts.MinPort) + (first+i)%span)
+		conn, err := net.ListenUDP(network, net.UDPAddrFromAddrPort(netip.AddrPortFrom(at, port)))
+		if err == nil {
+			return conn
+		}
+	}
+	return nil
+}
+
+// isOurs reports whether the machine has an address.
+func isOurs(address netip.Addr) bool {
+	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(address, 0)))
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
+}
+
+// Directions of what is relayed, as metrics name them.
+const (
+	directionToPeer   = "to_peer"
+	directionToClient = "to_client"
+)
+
+// Why a packet was dropped, as metrics name it: those of quotas, and these.
+const (
+	droppedNoPermission = "no_permission" // of a peer that the client has not let in
+	droppedTooLong      = "too_long"
+)
+
+// socket is what one allocation is relayed from.
+type socket struct {
+	// immutable
+	*net.UDPConn
+	server           *Server
+	lease            *lease
+	relayed          netip.AddrPort
+	transport        string // of the client
+	toPeer, toClient traffic
+
+	closing sync.Once
+
+	client clientKey // guarded by clients.mu
+	bound  bool      // client is set; guarded by clients.mu
+
+	mu        sync.RWMutex
+	permitted map[netip.Addr]struct{} // guarded by mu
+	channels  map[uint16]struct{}     // guarded by mu
+
+	// Owned by whoever reads from the client, and by whoever reads from the peers.
+	lastAllowed netip.AddrPort
+	lastPeer    netip.AddrPort
+	lastAddr    *net.UDPAddr // lastPeer
+}
+
+// WriteTo implements [net.PacketConn]: it sends to a peer. What may not be sent is dropped, as a network does.
+func (s *socket) WriteTo(payload []byte, addr net.Addr) (int, error) {
+	peer := addrPortOf(addr)
+	peer = netip.AddrPortFrom(peer.Addr().Unmap(), peer.Port())
+	if peer != s.lastAllowed {
+		// The permission was for an address. The port is known here alone, and what was permitted is looked at once more.
+		if reason := s.server.policy.Peer(peer); reason != peers.Allowed {
+			s.server.metrics.denied.WithLabelValues(string(reason)).Inc()
+			return len(payload), nil
+		}
+		s.lastAllowed = peer
+	}
+	if scope := s.lease.take(len(payload)); scope != "" {
+		s.server.metrics.dropped.WithLabelValues(scope).Inc()
+		return len(payload), nil
+	}
+	n, err := s.UDPConn.WriteToUDPAddrPort(payload, peer)
+	if err == nil {
+		s.toPeer.count(n)
+	}
+	return n, err
+}
+
+// ReadFrom implements [net.PacketConn]: it gives what a permitted peer has sent. Whoever else sends must not use up the client's bandwidth.
+func (s *socket) ReadFrom(buffer []byte) (int, net.Addr, error) {
+	for {
+		n, peer, err := s.UDPConn.ReadFromUDPAddrPort(buffer)
+		if err != nil {
+			return 0, nil, err
+		}
+		peer = netip.AddrPortFrom(peer.Addr().Unmap(), peer.Port())
+		if n >= len(buffer) {
+			s.server.metrics.dropped.WithLabelValues(droppedTooLong).Inc()
+			continue
+		}
+		if !s.permits(peer.Addr()) {
+			s.server.metrics.dropped.WithLabelValues(droppedNoPermission).Inc()
+			continue
+		}
+		if scope := s.lease.take(n); scope != "" {
+			s.server.metrics.dropped.WithLabelValues(scope).Inc()
+			continue
+		}
+		s.toClient.count(n)
+		if peer != s.lastPeer || s.lastAddr == nil {
+			s.lastPeer, s.lastAddr = peer, net.UDPAddrFromAddrPort(peer)
+		}
+		return n, s.lastAddr, nil
+	}
+}
+
+// Close implements [net.PacketConn].
+func (s *socket) Close() error {
+	err := net.ErrClosed
+	s.closing.Do(func() {
+		if s.server.clients.remove(s) {
+			s.server.metrics.allocations.WithLabelValues(s.transport).Dec()
+		}
+		err = s.UDPConn.Close()
+		s.lease.close()
+	})
+	return err
+}
+
+func (s *socket) permits(address netip.Addr) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	_, ok := s.permitted[address]
+	return ok
+}
+
+// mayPermit reports whether an address may be permitted, as far as their number goes.
+func (s *socket) mayPermit(address netip.Addr, most int) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	_, has := s.permitted[address]
+	return has || len(s.permitted) < most
+}
+
+// mayBind reports whether a channel may be bound, as far as their number goes.
+func (s *socket) mayBind(channel uint16, most int) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	_, has := s.channels[channel]
+	return has || len(s.channels) < most
+}
+
+func (s *socket) bind(channel uint16) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.channels == nil {
+		s.channels = make(map[uint16]struct{})
+	}
+	s.channels[channel] = struct{}{}
+}
+
+func (s *socket) unbind(channel uint16) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.channels, channel)
+}
+
+func (s *socket) permit(peer net.IP) {
+	address, _ := netip.AddrFromSlice(peer)
+	address = address.Unmap()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.permitted == nil {
+		s.permitted = make(map[netip.Addr]struct{})
+	}
+	s.permitted[address] = struct{}{}
+}
+
+func (s *socket) forbid(peer net.IP) {
+	address, _ := netip.AddrFromSlice(peer)
+	address = address.Unmap()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.permitted, address)
+}
+
+// traffic counts what is relayed in one direction over one transport.
+type traffic struct {
+	packets, bytes prometheus.Counter
+}
+
+func (t traffic) count(bytes int) {
+	t.packets.Inc()
+	t.bytes.Add(float64(bytes))
+}
