@@ -91,6 +91,8 @@ func (s *Server) permit(f *front) turn.PermissionHandler {
 		case !socket.mayPermit(address, s.opts.Limits.Permissions):
 			s.metrics.limits.WithLabelValues(limitPermissions).Inc()
 			return false
+		case binds && (channel>>8 < channelFirst || channel>>8 > channelLast):
+			return false // the library would bind it, and nothing could be sent there
 		case binds && !socket.mayBind(channel, s.opts.Limits.Channels):
 			s.metrics.limits.WithLabelValues(limitChannels).Inc()
 			return false

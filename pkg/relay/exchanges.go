@@ -38,7 +38,7 @@ const (
 	stunClass    = 0x0110 // the bits of the class; none is set in a request
 	stunCookie   = 0x2112a442
 	channelFirst = 0x40 // first byte of the least channel number, 0x4000
-	channelLast  = 0x4f // of the greatest, 0x4fff (RFC 8656, section 12)
+	channelLast  = 0x7f // of the greatest, 0x7fff (RFC 5766, section 11: RFC 8656 has fewer, and clients that are older)
 )
 
 // isAuthenticated reports whether a message is a request that credentials are shown with.

@@ -207,7 +207,7 @@ func (s *Server) open(ctx context.Context) error {
 		address := addrPortOf(f.addr)
 		options.Listening = append(options.Listening, address)
 		if !address.Addr().IsUnspecified() {
-			options.Own = append(options.Own, address.Addr())
+			options.Local = append(options.Local, address.Addr())
 		}
 	}
 	s.ours = make(map[netip.Addr]bool)

@@ -209,11 +209,12 @@ func (s *socket) ReadFrom(buffer []byte) (int, net.Addr, error) {
 func (s *socket) Close() error {
 	err := net.ErrClosed
 	s.closing.Do(func() {
-		if s.server.clients.remove(s) {
-			s.server.metrics.allocations.WithLabelValues(s.transport).Dec()
-		}
+		bound := s.server.clients.remove(s)
 		err = s.UDPConn.Close()
 		s.lease.close()
+		if bound {
+			s.server.metrics.allocations.WithLabelValues(s.transport).Dec()
+		}
 	})
 	return err
 }

@@ -84,12 +84,14 @@ type Options struct {
 	Allow []netip.Prefix
 	// Deny are networks whose addresses are no peers.
 	Deny []netip.Prefix
-	// Own are the relay's own addresses, as clients and as this machine know them. A peer there is another client's allocation: only the
-	// ports from MinRelayPort to MaxRelayPort are peers.
+	// Own are the addresses that the relay is known by. A peer there is another client's allocation: only the ports from MinRelayPort to
+	// MaxRelayPort are peers.
 	Own                        []netip.Addr
 	MinRelayPort, MaxRelayPort uint16
-	// Listening are the relay's own sockets: never peers, whatever Allow says. One without an address is the port on all of Own, and on the
-	// loopback interface.
+	// Local are other addresses of the machine. Nobody is a peer there.
+	Local []netip.Addr
+	// Listening are the relay's own sockets: never peers, whatever Allow says. One without an address is the port on all of Own and Local, and
+	// on the loopback interface.
 	Listening []netip.AddrPort
 	// MinPort is the least port of a peer that Allow does not name.
 	MinPort uint16
@@ -118,12 +120,17 @@ func New(options Options) (*Policy, error) {
 		return nil, err
 	}
 	options.Allow, options.Deny = plain(options.Allow), plain(options.Deny)
-	options.Own = slices.Clone(options.Own)
-	for i, own := range options.Own {
-		options.Own[i] = own.Unmap().WithZone("")
-	}
+	options.Own, options.Local = bare(options.Own), bare(options.Local)
 	options.Listening = slices.Clone(options.Listening)
 	return &Policy{options: options}, nil
+}
+
+func bare(addresses []netip.Addr) []netip.Addr {
+	list := make([]netip.Addr, len(addresses))
+	for i, address := range addresses {
+		list[i] = address.Unmap().WithZone("")
+	}
+	return list
 }
 
 // plain gives networks of IPv4 that are written in IPv6 as IPv4: addresses are compared as that.
@@ -153,7 +160,7 @@ func (p *Policy) Peer(peer netip.AddrPort) Reason {
 		return reason
 	}
 	own := slices.Contains(p.options.Own, address)
-	if p.listens(address, port, own) {
+	if p.listens(address, port, own || slices.Contains(p.options.Local, address)) {
 		return Own
 	}
 	switch {
@@ -199,6 +206,9 @@ func (p *Policy) decide(address netip.Addr) (reason Reason, byName bool) {
 	if reason := specialty(address); reason != Allowed {
 		return reason, false
 	}
+	if slices.Contains(p.options.Local, address) {
+		return Own, false
+	}
 	for _, address := range hidden {
 		if within(p.options.Allow, address) {
 			continue
@@ -206,7 +216,7 @@ func (p *Policy) decide(address netip.Addr) (reason Reason, byName bool) {
 		if reason := specialty(address); reason != Allowed {
 			return reason, false
 		}
-		if slices.Contains(p.options.Own, address) {
+		if slices.Contains(p.options.Own, address) || slices.Contains(p.options.Local, address) {
 			return Own, false // nobody's allocation is told in this form
 		}
 	}

@@ -109,6 +109,7 @@ func TestOwnAddresses(t *testing.T) {
 		Listening: []netip.AddrPort{
 			netip.MustParseAddrPort("[::]:3478"), netip.MustParseAddrPort("127.0.0.1:9090"), netip.MustParseAddrPort("10.0.0.7:50000"),
 		},
+		Local:   []netip.Addr{netip.MustParseAddr("8.8.4.4"), netip.MustParseAddr("10.0.0.9")},
 		MinPort: 1024,
 	}
 	rows := map[string]peers.Reason{
@@ -124,6 +125,9 @@ func TestOwnAddresses(t *testing.T) {
 		"[2600::7]:50001":               peers.Allowed,
 		"[2600::7]:8080":                peers.Own,
 		"127.0.0.1:50000":               peers.Loopback,
+		"8.8.4.4:50000":                 peers.Own,
+		"[64:ff9b::8.8.4.4]:50000":      peers.Own,
+		"10.0.0.9:50000":                peers.Private,
 		"[::ffff:198.51.100.7]:8080":    peers.Own,
 		"[64:ff9b::198.51.100.7]:50000": peers.Reserved,
 	}
