@@ -67,6 +67,22 @@ func testRelays(t *testing.T, d deployment) {
 	require.NotContains(t, d.keys(t), "relayinfo")
 }
 
+// A relay that comes first settles nothing that is the gateways' to settle.
+func testRelayAlone(t *testing.T, d deployment) {
+	options := d.options
+	options.WithoutRooms, options.Partitions = true, 7
+	alone, err := store.Open(t.Context(), options)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, alone.Close()) })
+	require.NoError(t, alone.AnnounceRelay(t.Context(), store.Relay{ID: "relay-1", URLs: []string{"turn:a"}}, time.Hour))
+	a, _ := twoNodes(t, d) // with another number of partitions
+	relays, err := a.store.Relays(t.Context())
+	require.NoError(t, err)
+	require.Len(t, relays, 1)
+	_, err = a.join(a.seat(lobby, "alice"))
+	require.NoError(t, err, "the gates are open")
+}
+
 func testBadRelays(t *testing.T, d deployment) {
 	a, _ := twoNodes(t, d)
 	good := store.Relay{ID: "relay-1", URLs: []string{"turn:a"}}

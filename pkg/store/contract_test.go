@@ -108,6 +108,7 @@ var contract = []struct {
 	{"rooms are counted", testCountRooms},
 	{"relays are known for their lease", testRelays},
 	{"relays that are not valid", testBadRelays},
+	{"a relay that comes first", testRelayAlone},
 }
 
 func TestContract(t *testing.T) {

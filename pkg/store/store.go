@@ -52,6 +52,9 @@ type Options struct {
 	TopologyReload time.Duration
 	// Partitions is the number of partitions (64), 1 to 4096, the same on all nodes.
 	Partitions int
+	// WithoutRooms is set by a program that has nothing to do with rooms, such as a relay: it neither asks for the number of partitions nor
+	// settles it, and loads no room's scripts. Only the calls that wait for Redis and name no room may be made.
+	WithoutRooms bool
 	// LogLength is how many events a room's log keeps at least (256); it has at most about twice as many.
 	LogLength int
 	// OutboxLength is how many events for webhooks a partition keeps that were not delivered, and as many for each endpoint (10000).
@@ -244,6 +247,9 @@ func (s *Store) connect(ctx context.Context) error {
 		if err := checkVersion(ctx, client); err != nil {
 			return fmt.Errorf("store: check the version of redis: %w", err)
 		}
+	}
+	if s.opts.WithoutRooms {
+		return nil
 	}
 	fresh, err := checkPartitions(ctx, s.client, s.opts.Partitions)
 	if err == nil && fresh {
