@@ -51,6 +51,10 @@ var mayImport = map[string][]string{
 	"services/signalctl/doctor": { // it looks at Redis without a gateway in between
 		"services/gateway/app", "services/gateway/probe", "pkg/client", "pkg/cluster", "pkg/store", "pkg/wire",
 	},
+	"services/relay": {"services/relay/app", "services/gateway/app", "pkg/config", "pkg/telemetry"},
+	"services/relay/app": { // of the gateway: its operations port, how it reloads certificates, and the sections of its configuration
+		"services/gateway/app", "pkg/auth", "pkg/config", "pkg/relay", "pkg/store", "pkg/telemetry", "pkg/telemetry/metric", "pkg/turncred",
+	},
 	"services/all-in-one": {"services/gateway/app", "pkg/auth", "pkg/telemetry"},
 
 	// Files to serve.
