@@ -16,7 +16,19 @@ ARG TARGETOS=linux
 ARG TARGETARCH=amd64
 RUN CGO_ENABLED=0 GOOS=${TARGETOS} GOARCH=${TARGETARCH} go build -trimpath -buildvcs=false \
     -ldflags "-s -w -X github.com/signalbox-rtc/signalbox/pkg/telemetry.version=${VERSION}" \
-    -o /out/gateway ./services/gateway
+    -o /out/ ./services/gateway ./services/relay
+
+# The relay's image is a target of its own: docker build --target relay -t relay .
+FROM scratch AS relay
+LABEL org.opencontainers.image.title="Signalbox relay" \
+      org.opencontainers.image.source="https://github.com/signalbox-rtc/signalbox" \
+      org.opencontainers.image.licenses="Apache-2.0"
+USER 65532:65532
+# TURN, and over TLS; metrics and probes. Peers come to the ports that docs/relay.md names: give it the host's network.
+EXPOSE 3478/udp 3478/tcp 5349/tcp 9090/tcp
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=build /out/relay /relay
+ENTRYPOINT ["/relay"]
 
 FROM scratch AS base
 LABEL org.opencontainers.image.title="Signalbox gateway" \

@@ -18,6 +18,7 @@ PEER      ?= centrifugo
 ROWS      ?=
 DOCKER    ?= docker
 IMAGE     ?= ghcr.io/signalbox-rtc/gateway:$(VERSION)
+RELAY_IMAGE ?= ghcr.io/signalbox-rtc/relay:$(VERSION)
 # The list of the world's CAs as this system has it.
 CA_CERTIFICATES ?= /etc/ssl/certs/ca-certificates.crt
 BASE      ?=
@@ -57,6 +58,10 @@ sbom: build ## what each binary in bin/ is made of, as CycloneDX JSON beside it 
 .PHONY: image
 image: ## the gateway's image, built from source in containers (DOCKER=podman IMAGE=name:tag)
 	$(DOCKER) build --build-arg VERSION=$(VERSION) -t $(IMAGE) .
+
+.PHONY: image-relay
+image-relay: ## the relay's image, likewise (RELAY_IMAGE=name:tag)
+	$(DOCKER) build --build-arg VERSION=$(VERSION) --target relay -t $(RELAY_IMAGE) .
 
 .PHONY: image-local
 image-local: ## the same image from a binary that is built here, without another image

@@ -286,6 +286,16 @@ func TestSecurityAllocations(t *testing.T) {
 	})
 }
 
+// Requests can be sent with somebody else's address. What that somebody gets is short.
+func TestSecurityAmplification(t *testing.T) {
+	n := startRelay(t, nil)
+	r := n.raw(t, dialing{})
+	for _, method := range []stun.Method{stun.MethodBinding, stun.MethodAllocate, stun.MethodRefresh, stun.MethodCreatePermission, stun.MethodChannelBind} {
+		answer := r.exchange(r.build(method, nil))
+		require.LessOrEqual(t, len(answer.Raw), 128, method)
+	}
+}
+
 // Permissions and channels are memory, and channels are looked through one by one for each packet.
 func TestSecurityPermissions(t *testing.T) {
 	n := startRelay(t, func(o *relay.Options) { o.Limits.Permissions, o.Limits.Channels = 3, 2 })

@@ -35,5 +35,5 @@ func TestDockerfileFitsTheChart(t *testing.T) {
 	}
 	_, final, _ := strings.Cut(text, "\nFROM scratch")
 	require.NotContains(t, final, "\nRUN ")
-	require.Equal(t, 2, strings.Count(final, "/etc/ssl/certs/ca-certificates.crt\nCOPY"), "both images have certificates")
+	require.Equal(t, 3, strings.Count(final, "/etc/ssl/certs/ca-certificates.crt\nCOPY"), "all images have certificates")
 }
