@@ -46,6 +46,8 @@ type App struct {
 	Hook Hook `koanf:"hook" yaml:"hook,omitempty" json:"hook,omitzero"`
 	// Negotiation is what it lets pass of session descriptions and ICE candidates.
 	Negotiation Negotiation `koanf:"negotiation" yaml:"negotiation,omitempty" json:"negotiation,omitzero"`
+	// ICE is what the app's clients are told of STUN and TURN servers.
+	ICE ICE `koanf:"ice" yaml:"ice,omitempty" json:"ice,omitzero"`
 	// Webhooks are where the app's backend is told of what happens in its rooms.
 	Webhooks []Webhook `koanf:"webhooks" yaml:"webhooks,omitempty" json:"webhooks,omitempty"`
 	// APIKeys let the app's backend use the server API.
@@ -74,6 +76,7 @@ type app struct {
 	anonymousGrants []Grant
 	policies        policies
 	quotas          Quotas // with the deployment's defaults
+	ice             *ICE   // beside source, so that who keeps it does not keep all of the app
 	maxLifetime     time.Duration
 }
 
@@ -86,7 +89,7 @@ func (a *App) clone() App {
 	for i := range copied.Policies {
 		copied.Policies[i].Policy = copied.Policies[i].clone()
 	}
-	copied.Hook.Secrets = slices.Clone(a.Hook.Secrets)
+	copied.Hook.Secrets, copied.ICE = slices.Clone(a.Hook.Secrets), a.ICE.clone()
 	copied.Negotiation = a.Negotiation.clone()
 	copied.Webhooks, copied.APIKeys = slices.Clone(a.Webhooks), slices.Clone(a.APIKeys)
 	for i := range copied.Webhooks {
@@ -153,7 +156,10 @@ func (a *App) compile(opts *Options) (*app, error) {
 	fail(a.Hook.validate(opts.Loopback))
 	fail(a.Quotas.Validate())
 	fail(a.Negotiation.validate())
+	fail(a.ICE.validate())
 	out.quotas = a.Quotas.over(&opts.Quotas)
+	ice := out.source.ICE.clone()
+	out.ice = &ice
 	fail(a.validateServices())
 	for i := range a.Keys {
 		key := &a.Keys[i]

@@ -33,6 +33,7 @@ type Directory struct {
 	configured map[string]*app
 	managed    map[string]*managedApp
 	onGone     []func(apps map[string]bool)
+	onChange   []func()
 }
 
 // managedApp is one app as it is stored.
@@ -119,6 +120,14 @@ func (d *Directory) OnGone(gone func(apps map[string]bool)) {
 	d.onGone = append(d.onGone, gone)
 }
 
+// OnChange has a function called after each change. It is called with a lock held that keeps other changes waiting: it must not change
+// the directory, nor wait.
+func (d *Directory) OnChange(changed func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.onChange = append(d.onChange, changed)
+}
+
 // Verify gives the identity that a token vouches for: see [Verifier.Verify]. It was not revoked.
 func (d *Directory) Verify(token string) (*Identity, error) {
 	id, err := d.current.Load().Verify(token)
@@ -168,6 +177,15 @@ func (d *Directory) Webhooks(app string) []Webhook {
 		return nil
 	}
 	return a.source.Webhooks
+}
+
+// ICE gives what the clients of an app are told of STUN and TURN servers, to be read alone, and false if there is no such app.
+func (d *Directory) ICE(app string) (*ICE, bool) {
+	a, ok := d.current.Load().apps[app]
+	if !ok {
+		return nil, false
+	}
+	return a.ice, true
 }
 
 // PolicyFor gives the policy of an app's room, and false if there is no such app.
@@ -286,6 +304,9 @@ func (d *Directory) swap() {
 		for _, tell := range d.onGone {
 			tell(gone)
 		}
+	}
+	for _, tell := range d.onChange {
+		tell()
 	}
 }
 

@@ -34,18 +34,26 @@ func wholeApp() auth.App {
 		Policies: []auth.RoomPolicy{{Rooms: "stage-*", Policy: auth.Policy{
 			Create: auth.CreateModerators, Echo: auth.EchoOff, Topics: []string{"chat"}, MaxMessageBytes: 1000, Moderated: auth.On,
 			Succession: auth.SuccessionNext, Spotlight: auth.Off, History: 20, Keep: auth.Duration(time.Hour), Webhooks: auth.On, Waiting: 5,
+			RelayOnly: auth.On,
 		}}},
 		Audience: "here", Issuer: "there", MaxLifetime: auth.Duration(2 * time.Hour),
 		JWKS: auth.JWKS{URL: "https://a.example/jwks", Interval: auth.Duration(time.Hour)},
 		Hook: auth.Hook{
 			URL: "https://a.example/auth", Secrets: []auth.Secret{webhookSecret}, Timeout: auth.Duration(time.Second), Join: auth.On, Failing: auth.FailOpen,
 		},
+		ICE: auth.ICE{Servers: []auth.ICEServer{
+			{URLs: []string{"turn:a.example"}, Username: "u", Credential: turnSecret},
+			{URLs: []string{"turns:b.example"}, Secret: turnSecret, Secrets: []auth.Secret{turnSecret}},
+		}, Inherit: auth.Off, TTL: auth.Duration(time.Minute)},
 		Webhooks: []auth.Webhook{{ID: "w", URL: "https://a.example/hook", Secrets: []auth.Secret{webhookSecret}, Events: []string{"room.full"}, Rooms: "a*"}},
 		APIKeys:  []auth.APIKey{{ID: "backend", Hash: auth.HashAPIKey("s3cret"), Can: []string{auth.APIWrite}}},
 	}
 }
 
-const webhookSecret = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"
+const (
+	webhookSecret = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"
+	turnSecret    = "shared with a TURN server"
+)
 
 func TestStoredAppIsTheSame(t *testing.T) {
 	app := wholeApp()
@@ -66,6 +74,7 @@ func TestAppHidesItsSecrets(t *testing.T) {
 	for _, text := range []string{string(plain), fmt.Sprintf("%v %+v %#v", app, app, app)} {
 		require.NotContains(t, text, webhookSecret[6:])
 		require.NotContains(t, text, string(app.Keys[0].Secret))
+		require.NotContains(t, text, turnSecret)
 		require.Contains(t, text, "(hidden)")
 	}
 	// Who sends back what was shown does not make it the secret.
@@ -189,7 +198,7 @@ func TestDirectoryGivesCopies(t *testing.T) {
 	require.True(t, ok)
 	require.Equal(t, wholeApp(), *app)
 	app.Policies[0].Topics[0], app.Hook.Secrets[0], app.Keys[0].ID, app.Webhooks[0].Secrets[0], app.APIKeys[0].Can[0] = "x", "x", "x", "x", "x"
-	app.AnonymousGrants[0].Room = "x"
+	app.AnonymousGrants[0].Room, app.ICE.Servers[0].URLs[0], app.ICE.Servers[1].Secrets[0] = "x", "x", "x"
 	require.Equal(t, []auth.App{wholeApp()}, d.Apps())
 	_, ok = d.App("none")
 	require.False(t, ok)

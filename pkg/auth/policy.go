@@ -46,6 +46,9 @@ type Policy struct {
 	// Waiting is how many may wait for a seat of a full room, 1000 at most; 0 is the deployment's default, and below 0 nobody
 	// may.
 	Waiting int `koanf:"waiting" yaml:"waiting,omitempty" json:"waiting,omitzero"`
+	// RelayOnly is whether clients are asked to send media through TURN servers alone, so that no peer learns another one's address: on
+	// or off; "" is off.
+	RelayOnly Switch `koanf:"relay_only" yaml:"relay_only,omitempty" json:"relay_only,omitzero"`
 }
 
 // RoomPolicy is the policy of the rooms whose names match a pattern.
@@ -153,6 +156,7 @@ func (p *Policy) over(base *Policy) Policy {
 	inherit(&whole.Keep, base.Keep)
 	inherit(&whole.Webhooks, base.Webhooks)
 	inherit(&whole.Waiting, base.Waiting)
+	inherit(&whole.RelayOnly, base.RelayOnly)
 	if len(whole.Topics) == 0 {
 		whole.Topics = base.Topics
 	}
@@ -194,7 +198,8 @@ func (p *Policy) validate() error {
 	errs = append(errs,
 		oneOf("same_user", p.SameUser, SameUserAllow, SameUserReplace), oneOf("create", p.Create, CreateAnyone, CreateModerators, CreateAPI),
 		oneOf("echo", p.Echo, EchoAsked, EchoOff), oneOf("succession", p.Succession, SuccessionNone, SuccessionNext),
-		oneOf("moderated", p.Moderated, On, Off), oneOf("spotlight", p.Spotlight, On, Off), oneOf("webhooks", p.Webhooks, On, Off))
+		oneOf("moderated", p.Moderated, On, Off), oneOf("spotlight", p.Spotlight, On, Off), oneOf("webhooks", p.Webhooks, On, Off),
+		oneOf("relay_only", p.RelayOnly, On, Off))
 	return errors.Join(errs...)
 }
 

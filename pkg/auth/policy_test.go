@@ -103,6 +103,7 @@ func TestPoliciesRefused(t *testing.T) {
 		{auth.Policy{Keep: auth.Duration(721 * time.Hour)}, "keep 721h is over 720h"},
 		{auth.Policy{Webhooks: "no"}, `webhooks is "no"`},
 		{auth.Policy{Waiting: 1001}, "waiting 1001 is over 1000"},
+		{auth.Policy{RelayOnly: "yes"}, `relay_only is "yes", not on or off`},
 	} {
 		app := auth.App{ID: "x", Policy: tt.policy}
 		require.ErrorContains(t, app.Validate(), "policy: ")
