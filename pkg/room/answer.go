@@ -68,7 +68,7 @@ func (m *Member) snapshot(s *store.Snapshot) *wire.Snapshot {
 	snapshot := &wire.Snapshot{
 		Room: s.Room.Name, Self: m.id, Epoch: s.Epoch, Seq: s.Seq, Version: s.Version, Capacity: s.Capacity, Count: s.Count,
 		Locked: s.Locked, Presenter: s.Presenter, Properties: wire.Object(s.Properties), Spotlight: s.Spotlight,
-		Peers: make([]wire.Peer, 0, len(s.Members)), Queue: m.queue(s),
+		Peers: make([]wire.Peer, 0, len(s.Members)), Queue: m.queue(s), RelayOnly: m.policyOf(s.Room.Name).RelayOnly,
 	}
 	if s.Place != nil {
 		where := waitingOf(s.Place)

@@ -32,6 +32,8 @@ type Policy struct {
 	Chat int
 	// NoSpotlight keeps moderators from starting a rotation.
 	NoSpotlight bool
+	// RelayOnly asks the member to send media through TURN servers alone. It is told, and nothing more.
+	RelayOnly bool
 }
 
 // policyOf gives the policy of a room for this member.

@@ -99,6 +99,7 @@ func newGatewayOf(tb testing.TB, number string, opts session.Options, redis stor
 		{ID: "ruled", Anonymous: true, Policies: []auth.RoomPolicy{
 			{Rooms: "quiet", Policy: auth.Policy{Echo: auth.EchoOff}},
 			{Rooms: "strict", Policy: auth.Policy{Topics: []string{"chat"}, MaxMessageBytes: 10}},
+			{Rooms: "hidden", Policy: auth.Policy{RelayOnly: auth.On}},
 		}},
 		{ID: "relayed", Anonymous: true, Negotiation: auth.Negotiation{
 			Mode: auth.NegotiationEnforce, Types: []string{"relay"}, HidePrivate: auth.On, CandidatesPerMinute: 4}},

@@ -37,3 +37,22 @@ func TestPolicyOfRoomHolds(t *testing.T) {
 		require.EqualValues(t, 2, g.metric("signalbox_request_duration_seconds", "refused", "signal"))
 	})
 }
+
+// Who joins or looks is told, and so is who has to start over.
+func TestRelayOnlyIsTold(t *testing.T) {
+	inBubble(t, session.Options{}, func(t *testing.T, g *gateway) {
+		c := g.connect()
+		c.ok(`{"id":1,"type":"hello","app":"ruled"}`, new(wire.Welcome))
+		for i, tc := range []struct {
+			request string
+			want    bool
+		}{
+			{`"type":"join","room":"hidden"`, true}, {`"type":"peers","room":"hidden","list":true`, true},
+			{`"type":"join","room":"plain"`, false}, {`"type":"peers","room":"plain","list":true`, false},
+		} {
+			snapshot := new(wire.Snapshot)
+			c.ok(fmt.Sprintf(`{"id":%d,%s}`, i+2, tc.request), snapshot)
+			require.Equal(t, tc.want, snapshot.RelayOnly, tc.request)
+		}
+	})
+}

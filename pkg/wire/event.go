@@ -76,9 +76,6 @@ type Closed struct{ Reason, By, Text string }
 // Resync replaces all that a client knew of a room.
 type Resync struct{ Snapshot }
 
-// ICE brings fresh ICE servers before the credentials of the old ones expire.
-type ICE struct{ Servers []ICEServer }
-
 // GoAway tells that the gateway drains: come back after RetryAfter, before Deadline, both in milliseconds from now.
 type GoAway struct{ RetryAfter, Deadline int64 }
 
@@ -114,9 +111,6 @@ func (*Closed) Type() Type { return TypeClosed }
 
 // Type names the message on the wire.
 func (*Resync) Type() Type { return TypeResync }
-
-// Type names the message on the wire.
-func (*ICE) Type() Type { return TypeICE }
 
 // Type names the message on the wire.
 func (*GoAway) Type() Type { return TypeGoAway }
@@ -216,6 +210,8 @@ func eventSize(body EventBody) int {
 		return envelope + len(m.Data)
 	case *Signaled:
 		return envelope + len(m.Data)
+	case *ICE:
+		return envelope + iceServerSize*len(m.Servers)
 	case *Resync:
 		return envelope + m.Snapshot.size()
 	case *Seated:
@@ -393,9 +389,6 @@ func (m *Closed) decode(f *fields) {
 
 func (m *Resync) encode(e *encoder) { m.Snapshot.encodeState(e) }
 func (m *Resync) decode(f *fields)  { m.Snapshot.decode(f) }
-
-func (m *ICE) encode(e *encoder) { encodeICEServers(e, m.Servers) }
-func (m *ICE) decode(f *fields)  { m.Servers = decodeICEServers(f) }
 
 func (m *GoAway) encode(e *encoder) {
 	e.int("retryAfter", m.RetryAfter)

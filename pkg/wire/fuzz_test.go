@@ -78,6 +78,7 @@ var replyBodies = []func() wire.ReplyBody{
 	func() wire.ReplyBody { return new(wire.Snapshot) },
 	func() wire.ReplyBody { return new(wire.Position) },
 	func() wire.ReplyBody { return new(wire.Done) },
+	func() wire.ReplyBody { return new(wire.ICEServers) },
 	func() wire.ReplyBody { return new(wire.Updated) },
 	func() wire.ReplyBody { return new(wire.Controlled) },
 	func() wire.ReplyBody { return new(wire.HeadCount) },

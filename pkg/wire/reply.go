@@ -33,14 +33,16 @@ type Welcome struct {
 	// Time is the server's clock in Unix milliseconds.
 	Time       int64
 	ICEServers []ICEServer
+	// ICEExpires is as Expires in [ICE].
+	ICEExpires int64
 	Limits     SessionLimits
 }
 
 // size guesses the length of the encoded welcome, to spare it from growing step by step.
 func (m *Welcome) size() int {
-	const envelope, room, server = 416, 96, 256
+	const envelope, room = 448, 96
 	return envelope + len(m.Session) + len(m.App) + len(m.User) + len(m.Name) + len(m.Node) + len(m.Resume) +
-		room*len(m.Rooms) + server*len(m.ICEServers)
+		room*len(m.Rooms) + iceServerSize*len(m.ICEServers)
 }
 
 // ResumedRoom is what became of a room in a resume.
@@ -60,13 +62,6 @@ type SessionLimits struct {
 	StateBytes        int
 	// InFlight is how many requests may wait for their reply; further ones are read later.
 	InFlight int
-}
-
-// ICEServer is an RTCIceServer dictionary (W3C WebRTC, section 4.2.4).
-type ICEServer struct {
-	URLs       []string
-	Username   string
-	Credential string
 }
 
 // Snapshot is a room as of Seq. Answers [Join], and [Peers] with List.
@@ -92,6 +87,8 @@ type Snapshot struct {
 	Peers []Peer
 	// Queue holds those who wait for a seat, in order.
 	Queue []Waiter
+	// RelayOnly asks the receiver to send media through TURN servers alone.
+	RelayOnly bool
 	// Waiting is the receiver's own place, where it has no seat but waits for one; the snapshot has no peers then.
 	Waiting *Waiting
 }
@@ -217,6 +214,7 @@ func (m *Welcome) encode(e *encoder) {
 	e.int("heartbeat", m.Heartbeat)
 	e.int("time", m.Time)
 	encodeICEServers(e, m.ICEServers)
+	e.count("iceExpires", m.ICEExpires)
 	e.nested("limits", m.Limits.encode)
 }
 
@@ -240,6 +238,7 @@ func (m *Welcome) decode(f *fields) {
 	m.Heartbeat = f.integer("heartbeat", 0)
 	m.Time = f.integer("time", 0)
 	m.ICEServers = decodeICEServers(f)
+	m.ICEExpires = f.integer("iceExpires", 0)
 	f.nested("limits", m.Limits.decode)
 }
 
@@ -259,38 +258,6 @@ func (l *SessionLimits) decode(f *fields) {
 	l.Rooms = f.count("rooms", 0)
 	l.StateBytes = f.count("stateBytes", 0)
 	l.InFlight = f.count("inFlight", 0)
-}
-
-func encodeICEServers(e *encoder, servers []ICEServer) {
-	e.key("iceServers")
-	e.b = append(e.b, '[')
-	for i, server := range servers {
-		if i > 0 {
-			e.b = append(e.b, ',')
-		}
-		e.open()
-		e.key("urls")
-		for j, url := range server.URLs {
-			e.b = append(e.b, "[,"[min(j, 1)])
-			e.b = appendString(e.b, url)
-		}
-		e.b = append(e.b, ']', ',')
-		e.text("username", server.Username)
-		e.text("credential", server.Credential)
-		e.close()
-	}
-	e.b = append(e.b, ']', ',')
-}
-
-func decodeICEServers(f *fields) (servers []ICEServer) {
-	f.each("iceServers", func(f *fields) {
-		server := ICEServer{Username: f.text("username"), Credential: f.text("credential")}
-		if err := json.Unmarshal(f.payload("urls"), &server.URLs); err != nil || len(server.URLs) == 0 {
-			f.fail(CodeBadRequest, "urls must be a list of strings")
-		}
-		servers = append(servers, server)
-	})
-	return servers
 }
 
 func (m *Snapshot) encode(e *encoder) {
@@ -341,6 +308,7 @@ func (m *Snapshot) encodeState(e *encoder) {
 		}
 		e.b = append(e.b, ']', ',')
 	}
+	e.flag("relayOnly", m.RelayOnly)
 	if m.Waiting != nil {
 		e.nested("waiting", m.Waiting.encode)
 	}
@@ -373,6 +341,7 @@ func (m *Snapshot) decode(f *fields) {
 		waiter.decode(f)
 		m.Queue = append(m.Queue, waiter)
 	})
+	m.RelayOnly = f.boolean("relayOnly")
 	f.nested("waiting", func(f *fields) {
 		m.Waiting = new(Waiting)
 		m.Waiting.decode(f)

@@ -246,6 +246,8 @@ func newRequestBody(t Type) RequestBody {
 		return new(Clear)
 	case TypeRefresh:
 		return new(Refresh)
+	case TypeICE:
+		return new(AskICE)
 	}
 	return nil
 }

@@ -77,6 +77,7 @@ var requestSamples = []requestSample{
 	}}},
 	{"request-report-failed", wire.Request{ID: 11, Body: &wire.Report{Outcome: "failed", Reason: "no-candidates"}}},
 	{"request-refresh", wire.Request{ID: 12, Body: &wire.Refresh{Token: "header.payload.signature"}}},
+	{"request-ice", wire.Request{ID: 12, Body: &wire.AskICE{}}},
 	{"request-ping", wire.Request{ID: 1<<53 - 1, Body: &wire.Ping{}}},
 }
 
@@ -88,7 +89,8 @@ var replySamples = []replySample{
 			{URLs: []string{"stun:stun.example.org"}},
 			{URLs: []string{"turn:turn.example.org:3478?transport=udp", "turns:turn.example.org:5349"}, Username: "1790003600:k3vq", Credential: "c2VjcmV0"},
 		},
-		Limits: wire.SessionLimits{MessageBytes: 65536, RequestsPerSecond: 50, RequestsBurst: 100, Rooms: 16, StateBytes: 4096, InFlight: 64},
+		ICEExpires: 1790003600000,
+		Limits:     wire.SessionLimits{MessageBytes: 65536, RequestsPerSecond: 50, RequestsBurst: 100, Rooms: 16, StateBytes: 4096, InFlight: 64},
 	}},
 	{"reply-hello-resumed", 41, &wire.Welcome{
 		Session: "k3vq", App: "demo", User: "anon-k3vq", Node: "gateway-2", Version: wire.Version, Resume: "sealed anew", Grace: 30000, Resumed: true,
@@ -108,6 +110,14 @@ var replySamples = []replySample{
 			{ID: "k3vq", Order: 4, User: "bob"},
 		},
 	}},
+	{"reply-join-relay-only", 2, &wire.Snapshot{
+		Room: "lobby", Self: "k3vq", Epoch: "9f2c", Seq: 5, Version: 1, Capacity: 2, Count: 1, Created: 1790000000000, RelayOnly: true,
+		Peers: []wire.Peer{{ID: "k3vq", Order: 4, User: "bob"}},
+	}},
+	{"reply-ice", 12, &wire.ICEServers{ICE: wire.ICE{Servers: []wire.ICEServer{
+		{URLs: []string{"turn:turn.example.org"}, Username: "1790003600:demo/k3vq", Credential: "c2VjcmV0"},
+	}, Expires: 1790003600000}}},
+	{"reply-ice-none", 12, &wire.ICEServers{}},
 	{"reply-refresh", 12, &wire.Refreshed{Expires: 1790003600000, Resume: "sealed anew"}},
 	{"reply-join-waiting", 2, &wire.Snapshot{
 		Room: "lobby", Self: "w7rt", Epoch: "9f2c", Seq: 7, Version: 1, Capacity: 2, Count: 2, Created: 1790000000000,
@@ -203,6 +213,9 @@ var eventSamples = []eventSample{
 		Room: "lobby", Self: "k3vq", Epoch: "9f2c", Seq: 12, Version: 4, Capacity: 4, Count: 1, Created: 1790000000000,
 		Peers: []wire.Peer{{ID: "k3vq", Order: 4, User: "bob"}},
 	}}}},
+	{"event-ice-expires", wire.Event{Body: &wire.ICE{Servers: []wire.ICEServer{
+		{URLs: []string{"turn:turn.example.org"}, Username: "1790003600:demo/k3vq", Credential: "c2VjcmV0"},
+	}, Expires: 1790003600000}}},
 	{"event-ice", wire.Event{Body: &wire.ICE{Servers: []wire.ICEServer{{URLs: []string{"turn:turn.example.org"}, Username: "1790003600:k3vq", Credential: "c2VjcmV0"}}}}},
 	{"event-expiring", wire.Event{Body: &wire.Expiring{At: 1790003600000}}},
 	{"event-goaway", wire.Event{Body: &wire.GoAway{RetryAfter: 1200, Deadline: 25000}}},

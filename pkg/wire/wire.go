@@ -46,6 +46,7 @@ const (
 	TypeReport  Type = "report"  // [Report] -> [Nothing]: the client's ICE outcome
 	TypePing    Type = "ping"    // [Ping] -> [Pong]
 	TypeRefresh Type = "refresh" // [Refresh] -> [Refreshed]
+	TypeICE     Type = "ice"     // [AskICE] -> [ICEServers]
 )
 
 // Events, from server to client. Those of a room carry its name and the event's number.
@@ -63,16 +64,16 @@ const (
 	TypeCleared     Type = "cleared"      // [Cleared]: all kept messages of a topic were taken back
 	TypeClosed      Type = "closed"       // [Closed]: the receiver's own seat was taken
 	TypeResync      Type = "resync"       // [Resync]: start over from this snapshot
-	TypeICE         Type = "ice"          // [ICE]: fresh ICE servers; of no room
 	TypeGoAway      Type = "goaway"       // [GoAway]: the gateway drains; of no room
 	TypeExpiring    Type = "expiring"     // [Expiring]: the token is about to expire; of no room
-	// TypeState [StateChanged], TypeSignal [Signaled], TypeRoom [RoomChanged] and TypeControl [Controlling] are events, too.
+	// TypeState [StateChanged], TypeSignal [Signaled], TypeRoom [RoomChanged], TypeControl [Controlling] and TypeICE [ICE] (fresh ICE servers; of no
+	// room) are events, too.
 )
 
 // RequestTypes lists every request, for dispatch tests and metrics.
 var RequestTypes = []Type{
 	TypeHello, TypeJoin, TypeLeave, TypeSignal, TypePublish, TypeState, TypeRoom, TypeControl, TypePeers, TypeHistory, TypeUndo, TypeClear,
-	TypeReport, TypePing, TypeRefresh,
+	TypeReport, TypePing, TypeRefresh, TypeICE,
 }
 
 // EventTypes lists every event.
