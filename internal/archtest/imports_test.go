@@ -35,21 +35,22 @@ var mayImport = map[string][]string{
 	"pkg/socketio/classic": {"pkg/socketio", "pkg/wire", "pkg/telemetry/metric"},
 	"pkg/quota":            {"pkg/auth", "pkg/telemetry/metric"},
 	"pkg/negotiation":      {"pkg/auth"},
-	"pkg/session":          {"pkg/room", "pkg/auth", "pkg/quota", "pkg/negotiation", "pkg/wire", "pkg/telemetry/metric"},
-	"pkg/httpapi":          {"pkg/room", "pkg/cluster", "pkg/store", "pkg/auth", "pkg/turncred", "pkg/wire", "pkg/telemetry/metric"},
+	"pkg/ice":              {"pkg/auth", "pkg/store", "pkg/turncred", "pkg/wire", "pkg/telemetry/metric"},
+	"pkg/session":          {"pkg/room", "pkg/auth", "pkg/quota", "pkg/negotiation", "pkg/ice", "pkg/wire", "pkg/telemetry/metric"},
+	"pkg/httpapi":          {"pkg/room", "pkg/cluster", "pkg/store", "pkg/auth", "pkg/ice", "pkg/wire", "pkg/telemetry/metric"},
 	"pkg/client":           {"pkg/wire"},
 
 	// Wiring: app packages put the parts together, main packages only start them.
 	"services/gateway":       {"services/gateway/app", "services/gateway/probe", "pkg/telemetry"},
 	"services/gateway/probe": {"services/gateway/app", "pkg/auth", "pkg/client", "pkg/wire"},
 	"services/gateway/app": {
-		"pkg/wire", "pkg/auth", "pkg/config", "pkg/turncred", "pkg/telemetry", "pkg/telemetry/metric", "pkg/store", "pkg/room", "pkg/cluster", "pkg/webhook",
+		"pkg/wire", "pkg/auth", "pkg/config", "pkg/ice", "pkg/turncred", "pkg/telemetry", "pkg/telemetry/metric", "pkg/store", "pkg/room", "pkg/cluster", "pkg/webhook",
 		"pkg/ws", "pkg/socketio", "pkg/socketio/classic", "pkg/session", "pkg/quota", "pkg/httpapi", "sdk/js", "web",
 	},
 	"services/signalctl":     {"services/signalctl/app"},
 	"services/signalctl/app": {"services/signalctl/doctor", "services/gateway/app", "pkg/auth", "pkg/telemetry"},
 	"services/signalctl/doctor": { // it looks at Redis without a gateway in between
-		"services/gateway/app", "services/gateway/probe", "pkg/client", "pkg/cluster", "pkg/store", "pkg/wire",
+		"services/gateway/app", "services/gateway/probe", "pkg/auth", "pkg/client", "pkg/cluster", "pkg/store", "pkg/turncred", "pkg/wire",
 	},
 	"services/relay": {"services/relay/app", "services/gateway/app", "pkg/config", "pkg/telemetry"},
 	"services/relay/app": { // of the gateway: its operations port, how it reloads certificates, and the sections of its configuration
