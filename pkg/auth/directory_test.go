@@ -41,7 +41,7 @@ func wholeApp() auth.App {
 		Hook: auth.Hook{
 			URL: "https://a.example/auth", Secrets: []auth.Secret{webhookSecret}, Timeout: auth.Duration(time.Second), Join: auth.On, Failing: auth.FailOpen,
 		},
-		ICE: auth.ICE{Servers: []auth.ICEServer{
+		ICE: auth.ICE{Servers: []auth.ICEServerSettings{
 			{URLs: []string{"turn:a.example"}, Username: "u", Credential: turnSecret},
 			{URLs: []string{"turns:b.example"}, Secret: turnSecret, Secrets: []auth.Secret{turnSecret}},
 		}, Inherit: auth.Off, TTL: auth.Duration(time.Minute)},

@@ -15,16 +15,16 @@ import (
 // ICE is what an app's clients are told of STUN and TURN servers.
 type ICE struct {
 	// Servers are the app's own, 16 at most.
-	Servers []ICEServer `koanf:"servers" yaml:"servers,omitempty" json:"servers,omitempty"`
+	Servers []ICEServerSettings `koanf:"servers" yaml:"servers,omitempty" json:"servers,omitempty"`
 	// Inherit is whether the deployment's servers and relays are told, too, behind the app's own: on or off; "" is on.
 	Inherit Switch `koanf:"inherit" yaml:"inherit,omitempty" json:"inherit,omitzero"`
 	// TTL is how long credentials are good that are made for a client, 10s to 24h; 0 is the deployment's time.
 	TTL Duration `koanf:"ttl" yaml:"ttl,omitempty" json:"ttl,omitzero"`
 }
 
-// ICEServer is a STUN or TURN server, in the shape of the RTCIceServer dictionary of the W3C's WebRTC specification (section 4.2.4),
+// ICEServerSettings is a STUN or TURN server, in the shape of the RTCIceServer dictionary of the W3C's WebRTC specification (section 4.2.4),
 // with what its credentials are made of.
-type ICEServer struct {
+type ICEServerSettings struct {
 	// URLs are its addresses, stun:, stuns:, turn: or turns: (RFC 7064, RFC 7065), 1 to 16.
 	URLs []string `koanf:"urls" yaml:"urls" json:"urls"`
 	// Username is the user for turn: and turns:, where it is always the same. Not beside a secret.
@@ -88,7 +88,7 @@ func (c *ICE) validate() error {
 }
 
 // Keys are the secrets in their order: credentials are made with the first. Empty where the credentials are always the same.
-func (s *ICEServer) Keys() []Secret {
+func (s *ICEServerSettings) Keys() []Secret {
 	if s.Secret == "" {
 		return s.Secrets
 	}
@@ -96,7 +96,7 @@ func (s *ICEServer) Keys() []Secret {
 }
 
 // Validate gives all that is wrong with the server, each with the name of what holds it in front.
-func (s *ICEServer) Validate(name string) error {
+func (s *ICEServerSettings) Validate(name string) error {
 	var errs []error
 	fail := func(format string, args ...any) {
 		errs = append(errs, fmt.Errorf("%s%w", name, fmt.Errorf(format, args...)))

@@ -54,18 +54,18 @@ func TestICERefused(t *testing.T) {
 		ice  auth.ICE
 		want string
 	}{
-		{auth.ICE{Servers: make([]auth.ICEServer, 17)}, "ice.servers has more than 16 entries"},
-		{auth.ICE{Servers: []auth.ICEServer{{}}}, "ice.servers[0].urls: has 0 entries, not 1 to 16"},
-		{auth.ICE{Servers: []auth.ICEServer{{URLs: make([]string, 17)}}}, "ice.servers[0].urls: has 17 entries"},
-		{auth.ICE{Servers: []auth.ICEServer{{URLs: []string{"turn:"}}}}, `ice.servers[0].urls: "turn:" names no host`},
-		{auth.ICE{Servers: []auth.ICEServer{{URLs: turn}}}, "ice.servers[0]: a turn: server needs username and credential, or a secret"},
-		{auth.ICE{Servers: []auth.ICEServer{{URLs: turn, Username: "u"}}}, "needs username and credential"},
-		{auth.ICE{Servers: []auth.ICEServer{{URLs: turn, Username: "u", Credential: turnSecret, Secret: turnSecret}}}, "has a secret, of which credentials are made, and a username"},
-		{auth.ICE{Servers: []auth.ICEServer{{URLs: []string{"stun:stun.example.com"}, Secret: turnSecret}}}, "a secret is for turn: and turns: servers alone"},
-		{auth.ICE{Servers: []auth.ICEServer{{URLs: turn, Secret: "short"}}}, "a secret is shorter than 16 bytes"},
-		{auth.ICE{Servers: []auth.ICEServer{{URLs: turn, Secret: "(hidden)"}}}, "is none"},
-		{auth.ICE{Servers: []auth.ICEServer{{URLs: turn, Secret: turnSecret, Secrets: make([]auth.Secret, 4)}}}, "there are 5 secrets, and at most 4"},
-		{auth.ICE{Servers: []auth.ICEServer{{URLs: turn, Username: strings.Repeat("u", 509), Credential: "c"}}}, "longer than 508 bytes"},
+		{auth.ICE{Servers: make([]auth.ICEServerSettings, 17)}, "ice.servers has more than 16 entries"},
+		{auth.ICE{Servers: []auth.ICEServerSettings{{}}}, "ice.servers[0].urls: has 0 entries, not 1 to 16"},
+		{auth.ICE{Servers: []auth.ICEServerSettings{{URLs: make([]string, 17)}}}, "ice.servers[0].urls: has 17 entries"},
+		{auth.ICE{Servers: []auth.ICEServerSettings{{URLs: []string{"turn:"}}}}, `ice.servers[0].urls: "turn:" names no host`},
+		{auth.ICE{Servers: []auth.ICEServerSettings{{URLs: turn}}}, "ice.servers[0]: a turn: server needs username and credential, or a secret"},
+		{auth.ICE{Servers: []auth.ICEServerSettings{{URLs: turn, Username: "u"}}}, "needs username and credential"},
+		{auth.ICE{Servers: []auth.ICEServerSettings{{URLs: turn, Username: "u", Credential: turnSecret, Secret: turnSecret}}}, "has a secret, of which credentials are made, and a username"},
+		{auth.ICE{Servers: []auth.ICEServerSettings{{URLs: []string{"stun:stun.example.com"}, Secret: turnSecret}}}, "a secret is for turn: and turns: servers alone"},
+		{auth.ICE{Servers: []auth.ICEServerSettings{{URLs: turn, Secret: "short"}}}, "a secret is shorter than 16 bytes"},
+		{auth.ICE{Servers: []auth.ICEServerSettings{{URLs: turn, Secret: "(hidden)"}}}, "is none"},
+		{auth.ICE{Servers: []auth.ICEServerSettings{{URLs: turn, Secret: turnSecret, Secrets: make([]auth.Secret, 4)}}}, "there are 5 secrets, and at most 4"},
+		{auth.ICE{Servers: []auth.ICEServerSettings{{URLs: turn, Username: strings.Repeat("u", 509), Credential: "c"}}}, "longer than 508 bytes"},
 		{auth.ICE{TTL: auth.Duration(time.Second)}, "ice.ttl: 1s is not 10s to 24h"},
 		{auth.ICE{TTL: auth.Duration(25 * time.Hour)}, "ice.ttl: 25h is not 10s to 24h"},
 		{auth.ICE{TTL: -1}, "ice.ttl: "},
@@ -79,9 +79,9 @@ func TestICERefused(t *testing.T) {
 }
 
 func TestICEKeysInTheirOrder(t *testing.T) {
-	require.Empty(t, (&auth.ICEServer{Username: "u", Credential: "c"}).Keys())
-	require.Equal(t, []auth.Secret{"b", "c"}, (&auth.ICEServer{Secrets: []auth.Secret{"b", "c"}}).Keys())
-	require.Equal(t, []auth.Secret{"a", "b", "c"}, (&auth.ICEServer{Secret: "a", Secrets: []auth.Secret{"b", "c"}}).Keys())
+	require.Empty(t, (&auth.ICEServerSettings{Username: "u", Credential: "c"}).Keys())
+	require.Equal(t, []auth.Secret{"b", "c"}, (&auth.ICEServerSettings{Secrets: []auth.Secret{"b", "c"}}).Keys())
+	require.Equal(t, []auth.Secret{"a", "b", "c"}, (&auth.ICEServerSettings{Secret: "a", Secrets: []auth.Secret{"b", "c"}}).Keys())
 }
 
 func TestDirectoryTellsOfICE(t *testing.T) {

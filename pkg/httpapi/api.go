@@ -23,6 +23,7 @@ import (
 
 	"github.com/signalbox-rtc/signalbox/pkg/auth"
 	"github.com/signalbox-rtc/signalbox/pkg/cluster"
+	"github.com/signalbox-rtc/signalbox/pkg/ice"
 	"github.com/signalbox-rtc/signalbox/pkg/room"
 	"github.com/signalbox-rtc/signalbox/pkg/store"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
@@ -45,8 +46,8 @@ type Options struct {
 	Quotas Quotas
 	// Capacity (50) and MaxCapacity (500) are the seats of a room for which nothing else is said, and the most that one can have.
 	Capacity, MaxCapacity int
-	// ICEServers are those of every app.
-	ICEServers []wire.ICEServer
+	// ICE makes the ICE servers that apps' clients are told; required.
+	ICE *ice.Issuer
 	// AnswerKey is the secret of at least 16 bytes that answers to requests with an Idempotency-Key are sealed with, the same
 	// on all nodes.
 	AnswerKey []byte
@@ -73,8 +74,8 @@ type Options struct {
 }
 
 func (o *Options) validate() error {
-	if o.Apps == nil || o.Rooms == nil || o.Store == nil || o.Cluster == nil || o.Refresh == nil || o.Logger == nil || o.Registerer == nil {
-		return errors.New("httpapi: apps, rooms, a store, a cluster, a logger and a registerer are needed")
+	if o.Apps == nil || o.Rooms == nil || o.Store == nil || o.Cluster == nil || o.Refresh == nil || o.ICE == nil || o.Logger == nil || o.Registerer == nil {
+		return errors.New("httpapi: apps, rooms, a store, a cluster, an issuer of ICE servers, a logger and a registerer are needed")
 	}
 	if len(o.AnswerKey) < minAnswerKey {
 		return fmt.Errorf("httpapi: the key that answers are sealed with has fewer than %d bytes", minAnswerKey)
@@ -145,6 +146,7 @@ func (a *API) operations() {
 	a.appOperations()
 	a.appKeyOperations()
 	a.tokenOperations()
+	a.iceOperations()
 	a.roomOperations()
 	a.memberOperations()
 	a.waitingOperations()

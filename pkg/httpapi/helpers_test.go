@@ -22,6 +22,7 @@ import (
 	"github.com/signalbox-rtc/signalbox/pkg/auth"
 	"github.com/signalbox-rtc/signalbox/pkg/cluster"
 	"github.com/signalbox-rtc/signalbox/pkg/httpapi"
+	"github.com/signalbox-rtc/signalbox/pkg/ice"
 	"github.com/signalbox-rtc/signalbox/pkg/room"
 	"github.com/signalbox-rtc/signalbox/pkg/store"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
@@ -69,10 +70,11 @@ func start(tb testing.TB, change func(*httpapi.Options)) *server {
 			{ID: "watcher", Hash: auth.HashAPIKey(readerKey), Can: httpapi.Read},
 		},
 		Refresh: s.refresh, Apps: s.apps, Rooms: s.rooms.Operator(), Store: s.store, Cluster: roster,
-		ICEServers: []wire.ICEServer{{URLs: []string{"stun:stun.example.com:3478"}}},
-		AnswerKey:  []byte("the-key-of-the-cluster"), Version: "v0.0.0-test", Logger: logger, Registerer: s.registry,
+		AnswerKey: []byte("the-key-of-the-cluster"), Version: "v0.0.0-test", Logger: logger, Registerer: s.registry,
 		RequestsPerSecond: 100000, RequestsBurst: 100000,
 	}
+	opts.ICE, err = ice.New(ice.Options{Apps: s.apps, Servers: []auth.ICEServerSettings{{URLs: []string{"stun:stun.example.com:3478"}}}})
+	require.NoError(tb, err)
 	if change != nil {
 		change(&opts)
 	}

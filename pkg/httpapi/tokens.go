@@ -15,10 +15,6 @@ func (a *API) tokenOperations() {
 		summary: "Mint a token", text: "With a key of the app's that has a secret (HS256): the first one, unless one is named.",
 		codes: []wire.Code{wire.CodeConflict, wire.CodeLimit, CodeInvalid},
 	}, a.createToken)
-	register(a, operation{
-		id: "ice-servers", method: http.MethodGet, path: "/apps/{app}/ice-servers", tag: "tokens", need: Write,
-		summary: "Get the STUN and TURN servers", text: "As clients are told about them, credentials included.",
-	}, a.iceServers)
 }
 
 // TokenGrant lets a user into rooms.
@@ -108,26 +104,4 @@ func signingKey(app *auth.App, id string) *auth.Key {
 		}
 	}
 	return nil
-}
-
-// ICEServer is a STUN or TURN server, as RTCIceServer of the WebRTC specification.
-type ICEServer struct {
-	URLs       []string `json:"urls" nullable:"false"`
-	Username   string   `json:"username,omitempty"`
-	Credential string   `json:"credential,omitempty"`
-}
-
-type iceServersOutput struct {
-	Body struct {
-		ICEServers []ICEServer `json:"iceServers" nullable:"false"`
-	}
-}
-
-func (a *API) iceServers(context.Context, *struct{ AppPath }) (*iceServersOutput, error) {
-	out := new(iceServersOutput)
-	out.Body.ICEServers = make([]ICEServer, len(a.opts.ICEServers))
-	for i, server := range a.opts.ICEServers {
-		out.Body.ICEServers[i] = ICEServer{URLs: server.URLs, Username: server.Username, Credential: server.Credential}
-	}
-	return out, nil
 }

@@ -29,7 +29,7 @@ type Options struct {
 	// Apps know what apps say of it themselves. Required.
 	Apps *auth.Directory
 	// Servers are the deployment's. They are valid.
-	Servers []auth.ICEServer
+	Servers []auth.ICEServerSettings
 	// TTL is how long credentials are good, where the app does not say; 1 h if 0.
 	TTL time.Duration
 	// Relays are the deployment's own.
@@ -221,7 +221,7 @@ type grants struct {
 	grant     Grant
 }
 
-func (g *grants) servers(servers []auth.ICEServer) {
+func (g *grants) servers(servers []auth.ICEServerSettings) {
 	for n := range servers {
 		server := &servers[n]
 		if secrets := server.Keys(); len(secrets) > 0 {

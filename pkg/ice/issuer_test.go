@@ -24,7 +24,7 @@ const (
 	relaySecret = "the relays know it"
 )
 
-var ourServers = []auth.ICEServer{
+var ourServers = []auth.ICEServerSettings{
 	{URLs: []string{"stun:stun.example.org"}},
 	{URLs: []string{"turn:ours.example.org"}, Secret: ourSecret, Secrets: []auth.Secret{"the one of before, or to come"}},
 	{URLs: []string{"turn:fixed.example.org"}, Username: "u", Credential: "c"},
@@ -35,11 +35,11 @@ func apps() []auth.App {
 	return []auth.App{
 		{ID: "plain", Anonymous: true},
 		{ID: "acme", Anonymous: true, ICE: auth.ICE{
-			Servers: []auth.ICEServer{{URLs: []string{"turn:acme.example"}, Secrets: []auth.Secret{acmeSecret}}}, TTL: auth.Duration(10 * time.Minute)}},
+			Servers: []auth.ICEServerSettings{{URLs: []string{"turn:acme.example"}, Secrets: []auth.Secret{acmeSecret}}}, TTL: auth.Duration(10 * time.Minute)}},
 		{ID: "umbra", Anonymous: true, ICE: auth.ICE{
-			Servers: []auth.ICEServer{{URLs: []string{"turn:umbra.example"}, Secret: umbraSecret}}, Inherit: auth.Off}},
+			Servers: []auth.ICEServerSettings{{URLs: []string{"turn:umbra.example"}, Secret: umbraSecret}}, Inherit: auth.Off}},
 		{ID: "fixed", Anonymous: true, ICE: auth.ICE{
-			Servers: []auth.ICEServer{{URLs: []string{"stun:a.example"}}}, Inherit: auth.Off}},
+			Servers: []auth.ICEServerSettings{{URLs: []string{"stun:a.example"}}}, Inherit: auth.Off}},
 		{ID: "silent", Anonymous: true, ICE: auth.ICE{Inherit: auth.Off}},
 	}
 }

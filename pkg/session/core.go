@@ -13,6 +13,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/signalbox-rtc/signalbox/pkg/auth"
+	"github.com/signalbox-rtc/signalbox/pkg/ice"
 	"github.com/signalbox-rtc/signalbox/pkg/quota"
 	"github.com/signalbox-rtc/signalbox/pkg/room"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
@@ -68,7 +69,8 @@ type core struct {
 	changed  sync.Cond // signalled when who waits may go on: inFlight has fallen, a request's time has come, or over
 	inFlight int
 	over     bool // no request may go on
-	expiry   *time.Timer
+	agenda   agenda
+	told     ice.Told       // what the client was told of ICE servers
 	opened   int            // how many members the connection has had: those before are of sessions that did not go on
 	identity *auth.Identity // nil before hello; written by the requests' goroutine, which alone reads it without mu
 }
@@ -99,7 +101,8 @@ func final(code wire.CloseCode) bool { return !code.Retryable() && code != wire.
 
 // finish gives up the seats, or keeps them for a client that may come back. Nothing is delivered after it has returned.
 func (c *core) finish(end cause) {
-	c.cancelExpiry()
+	c.release()
+	c.cancel()
 	c.server.present.remove(c)
 	c.uncount()
 	if c.member == nil {
@@ -116,15 +119,6 @@ func (c *core) finish(end cause) {
 	c.server.metrics.sessions.Dec()
 	c.app.sessions.Dec()
 	c.debug("session ended", "reason", end.word, "initiator", end.initiator)
-}
-
-func (c *core) cancelExpiry() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.expiry != nil {
-		c.expiry.Stop()
-		c.expiry = nil
-	}
 }
 
 // id is the session's public id, on any goroutine.

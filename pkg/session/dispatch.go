@@ -140,10 +140,11 @@ func (c *core) open(identity *auth.Identity, resumable bool) error {
 func (c *core) welcome() *wire.Welcome {
 	opts := &c.server.opts
 	token, grace := c.resumeToken()
+	servers := c.issueICE(toldHello)
 	return &wire.Welcome{
 		Resume: token, Grace: grace.Milliseconds(), Resumed: c.resumed, Rooms: c.rooms,
 		Session: c.client.ID, App: c.identity.App, User: c.identity.User, Name: c.identity.Name, Node: opts.Node, Version: wire.Version,
-		Heartbeat: opts.Heartbeat.Milliseconds(), Time: time.Now().UnixMilli(), ICEServers: opts.ICEServers,
+		Heartbeat: opts.Heartbeat.Milliseconds(), Time: time.Now().UnixMilli(), ICEServers: servers.Servers, ICEExpires: servers.Expires,
 		Limits: wire.SessionLimits{
 			MessageBytes: opts.MessageBytes, RequestsPerSecond: opts.RequestsPerSecond, RequestsBurst: opts.RequestsBurst,
 			Rooms: opts.RoomsPerSession, StateBytes: opts.StateBytes, InFlight: opts.InFlight,
@@ -205,6 +206,8 @@ func (c *core) dispatch(request wire.Request) {
 		c.sink.Reply(id, &wire.Pong{Time: time.Now().UnixMilli()})
 	case *wire.Refresh:
 		c.handleRefresh(id, body)
+	case *wire.AskICE:
+		c.sink.Reply(id, &wire.ICEServers{ICE: *c.issueICE(toldAsked)})
 	case *wire.Hello:
 		c.refuse(id, wire.Errorf(wire.CodeBadRequest, "hello was said already"))
 	}

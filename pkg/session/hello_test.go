@@ -19,7 +19,7 @@ import (
 
 func TestHello(t *testing.T) {
 	opts := session.Options{
-		ICEServers: []wire.ICEServer{{URLs: []string{"stun:stun.example.org"}}}, Heartbeat: 20 * time.Second,
+		Heartbeat:    20 * time.Second,
 		MessageBytes: 1000, RoomsPerSession: 3, StateBytes: 500, InFlight: 7, RequestsPerSecond: 8, RequestsBurst: 9,
 	}
 	inBubble(t, opts, func(t *testing.T, g *gateway) {
@@ -30,7 +30,7 @@ func TestHello(t *testing.T) {
 		require.True(t, wire.ValidID(welcome.Session))
 		require.Equal(t, wire.Welcome{
 			Session: welcome.Session, App: "acme", User: "ada", Name: "Ada", Node: "gateway-1", Version: 1, Heartbeat: 20000,
-			Time: time.Now().UnixMilli(), ICEServers: opts.ICEServers,
+			Time: time.Now().UnixMilli(), ICEServers: []wire.ICEServer{{URLs: []string{"stun:stun.example.org"}}},
 			Limits: wire.SessionLimits{MessageBytes: 1000, RequestsPerSecond: 8, RequestsBurst: 9, Rooms: 3, StateBytes: 500, InFlight: 7},
 		}, welcome)
 
@@ -50,7 +50,7 @@ func TestHello(t *testing.T) {
 		c.leave()
 		require.EqualValues(t, 1, g.metric("signalbox_sessions"))
 		require.EqualValues(t, 1, g.metric("signalbox_connections", "test"))
-	})
+	}, auth.ICEServerSettings{URLs: []string{"stun:stun.example.org"}})
 }
 
 // A stranger would hold a connection for ever by saying nothing, or anything but hello.

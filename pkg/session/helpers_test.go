@@ -15,6 +15,7 @@ import (
 	"github.com/signalbox-rtc/signalbox/internal/memredis"
 	"github.com/signalbox-rtc/signalbox/internal/redistest"
 	"github.com/signalbox-rtc/signalbox/pkg/auth"
+	"github.com/signalbox-rtc/signalbox/pkg/ice"
 	"github.com/signalbox-rtc/signalbox/pkg/room"
 	"github.com/signalbox-rtc/signalbox/pkg/session"
 	"github.com/signalbox-rtc/signalbox/pkg/store"
@@ -36,10 +37,10 @@ type gateway struct {
 	serving  sync.WaitGroup
 }
 
-// inBubble runs a test on fake time with an embedded Redis.
-func inBubble(t *testing.T, opts session.Options, test func(t *testing.T, g *gateway)) {
+// inBubble runs a test on fake time with an embedded Redis; with servers, if there are any, clients are told of them.
+func inBubble(t *testing.T, opts session.Options, test func(t *testing.T, g *gateway), servers ...auth.ICEServerSettings) {
 	t.Helper()
-	memredis.Bubble(t, func(t *testing.T) { test(t, onEmbedded(t, opts, 0)) })
+	memredis.Bubble(t, func(t *testing.T) { test(t, onEmbedded(t, opts, 0, servers...)) })
 }
 
 // inBubbleFarFromRedis has Redis a distance away.
@@ -49,12 +50,12 @@ func inBubbleFarFromRedis(t *testing.T, opts session.Options, oneWay time.Durati
 }
 
 // onEmbedded makes a gateway in a bubble, on a Redis of its own.
-func onEmbedded(t *testing.T, opts session.Options, oneWay time.Duration) *gateway {
+func onEmbedded(t *testing.T, opts session.Options, oneWay time.Duration, servers ...auth.ICEServerSettings) *gateway {
 	t.Helper()
 	network := new(memnet.Network)
 	network.SetLatency(oneWay)
 	memredis.Serve(t, network)
-	return newGateway(t, opts, store.Options{Addresses: []string{memredis.Addr}, Dialer: network.DialContext})
+	return newGateway(t, opts, store.Options{Addresses: []string{memredis.Addr}, Dialer: network.DialContext}, servers...)
 }
 
 // onRedis makes a gateway on a real Redis.
@@ -66,13 +67,13 @@ func onRedis(tb testing.TB, opts session.Options) *gateway {
 }
 
 // newGateway runs the parts until the test ends.
-func newGateway(tb testing.TB, opts session.Options, redis store.Options) *gateway {
+func newGateway(tb testing.TB, opts session.Options, redis store.Options, servers ...auth.ICEServerSettings) *gateway {
 	tb.Helper()
-	return newGatewayOf(tb, "1", opts, redis)
+	return newGatewayOf(tb, "1", opts, redis, servers...)
 }
 
 // newGatewayOf makes one of several gateways.
-func newGatewayOf(tb testing.TB, number string, opts session.Options, redis store.Options) *gateway {
+func newGatewayOf(tb testing.TB, number string, opts session.Options, redis store.Options, servers ...auth.ICEServerSettings) *gateway {
 	tb.Helper()
 	g := &gateway{tb: tb, registry: prometheus.NewRegistry()}
 	redis.Logger, redis.Registerer, redis.Partitions = slog.New(slog.DiscardHandler), g.registry, 4
@@ -103,10 +104,15 @@ func newGatewayOf(tb testing.TB, number string, opts session.Options, redis stor
 		}},
 		{ID: "relayed", Anonymous: true, Negotiation: auth.Negotiation{
 			Mode: auth.NegotiationEnforce, Types: []string{"relay"}, HidePrivate: auth.On, CandidatesPerMinute: 4}},
+		{ID: "own", Anonymous: true, ICE: auth.ICE{Servers: []auth.ICEServerSettings{{URLs: []string{"turn:own.example"}, Secret: turnSecret}}, Inherit: auth.Off}},
 		{ID: "fleeting", Anonymous: true, Policy: auth.Policy{Grace: -1}},
 	}})
 	require.NoError(tb, err)
 	g.apps = opts.Auth
+	if len(servers) > 0 {
+		opts.ICE, err = ice.New(ice.Options{Apps: g.apps, Servers: servers, Registerer: g.registry})
+		require.NoError(tb, err)
+	}
 	if opts.Grace > 0 {
 		opts.Tokens, err = auth.NewResumeTokens(opts.Auth, []byte("the key of a cluster of tests"))
 		require.NoError(tb, err)
@@ -123,6 +129,9 @@ func newGatewayOf(tb testing.TB, number string, opts session.Options, redis stor
 	parts.Go(func() { _ = stored.Run(life) })
 	parts.Go(func() { _ = inbox.Run(life) })
 	parts.Go(func() { _ = g.rooms.Run(life) })
+	if opts.ICE != nil {
+		parts.Go(func() { _ = opts.ICE.Run(life, g.sessions.ICEChanged) })
+	}
 	waiting, stopWaiting := context.WithTimeout(tb.Context(), time.Minute)
 	defer stopWaiting()
 	require.NoError(tb, inbox.WaitReady(waiting))

@@ -31,6 +31,8 @@ type metrics struct {
 	reportTime  prometheus.Histogram
 	negotiated  [negotiation.Kinds][negotiation.Results]prometheus.Counter
 	panics      prometheus.Counter
+	ice         map[string]prometheus.Counter // by why clients are told
+	iceWaiting  prometheus.Gauge
 	apps        *appsMetrics
 }
 
@@ -60,7 +62,9 @@ func newMetrics(reg prometheus.Registerer, transports, apps []string) *metrics {
 		reportTime: metric.Histogram("signalbox_ice_connect_seconds", "Time to the first connection, as reported by clients.",
 			[]float64{.05, .1, .25, .5, 1, 2, 4, 8, 15, 30}),
 		negotiated: newNegotiated(reg),
-		panics:     metric.Counter("signalbox_panics_total", "Faults of ours that ended one session."),
+		iceWaiting: metric.Gauge("signalbox_ice_changes_waiting",
+			"Clients, about, that wait to be told that their ICE servers have changed: so many a second are as ice.changes_per_second says."),
+		panics: metric.Counter("signalbox_panics_total", "Faults of ours that ended one session."),
 	}
 	received := metric.Counters("signalbox_messages_received_total", "Requests read from clients by type; invalid for those that could not be read.", "type")
 	answered := metric.Histograms("signalbox_request_duration_seconds",
@@ -68,6 +72,12 @@ func newMetrics(reg prometheus.Registerer, transports, apps []string) *metrics {
 		metric.Latency, "type", "result")
 	m.requests = newRequestMetrics(received, answered)
 	m.apps = newAppsMetrics(reg, apps)
+	told := metric.Counters("signalbox_ice_told_total",
+		"Times that clients were told ICE servers, by why: hello (resumes included), expiring (their credentials were about to), refresh (of the session), changed (the servers were others) or asked.", "reason")
+	m.ice = make(map[string]prometheus.Counter)
+	for _, why := range []string{toldHello, toldExpiring, toldRefresh, toldChanged, toldAsked} {
+		m.ice[why] = told.WithLabelValues(why)
+	}
 	sent := metric.Counters("signalbox_messages_sent_total",
 		"Frames written to clients by type: the event's, or reply, error, ping, pong.", "type")
 	for _, kind := range wire.FrameKinds {
@@ -96,7 +106,7 @@ func newMetrics(reg prometheus.Registerer, transports, apps []string) *metrics {
 	m.closed.WithLabelValues("normal", "client")
 	m.closed.WithLabelValues("lost", "network")
 	reg.MustRegister(m.connections, m.sessions, m.closed, m.durations, received, answered, m.refused, sent, m.frameBytes, m.batches,
-		m.dropped, m.hellos, m.refreshes, m.throttled, m.inFlight, m.reports, m.reportTime, m.panics)
+		m.dropped, m.hellos, m.refreshes, m.throttled, m.inFlight, m.reports, m.reportTime, m.panics, told, m.iceWaiting)
 	return m
 }
 

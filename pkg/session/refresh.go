@@ -26,6 +26,7 @@ func (c *core) handleRefresh(id int64, request *wire.Refresh) {
 	c.assume(identity)
 	token, _ := c.resumeToken()
 	c.sink.Reply(id, &wire.Refreshed{Expires: identity.Expires.UnixMilli(), Resume: token})
+	c.renewICE()
 }
 
 // refreshed checks a token that is to take the place of the session's.
@@ -60,33 +61,10 @@ func (c *core) assume(identity *auth.Identity) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.identity = identity
-	if c.expiry != nil {
-		c.expiry.Stop()
-	}
-	if identity.Expires.IsZero() || c.over {
-		c.expiry = nil
-		return
-	}
+	c.agenda.warnAt = time.Time{}
 	left := time.Until(identity.Expires)
-	notice := min(c.server.opts.ExpiryNotice, left/2)
-	if !c.numbered || identity.Anonymous || notice <= 0 {
-		c.expiry = time.AfterFunc(left, c.expire)
-		return
+	if notice := min(c.server.opts.ExpiryNotice, left/2); c.numbered && !identity.Anonymous && !identity.Expires.IsZero() && notice > 0 {
+		c.agenda.warnAt = identity.Expires.Add(-notice)
 	}
-	c.expiry = time.AfterFunc(left-notice, func() { c.warn(identity) })
+	c.schedule()
 }
-
-// warn tells the client that its token is about to expire.
-func (c *core) warn(identity *auth.Identity) {
-	c.mu.Lock()
-	current := c.identity == identity && c.expiry != nil && !c.over
-	if current {
-		c.expiry = time.AfterFunc(time.Until(identity.Expires), c.expire)
-	}
-	c.mu.Unlock()
-	if current {
-		c.sink.Deliver(wire.MessageFrame(&wire.Expiring{At: identity.Expires.UnixMilli()}))
-	}
-}
-
-func (c *core) expire() { c.sink.Close(wire.CloseExpired, "the token has expired") }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/signalbox-rtc/signalbox/pkg/auth"
+	"github.com/signalbox-rtc/signalbox/pkg/ice"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
 
@@ -132,7 +133,6 @@ func (c *core) takeOver(positions map[string]wire.Position) error {
 
 // abandon undoes what a resume that failed has done: the seats are kept for the client's next try.
 func (c *core) abandon() {
-	c.cancelExpiry()
 	c.member.Lose()
 	c.forget()
 }
@@ -142,7 +142,8 @@ func (c *core) forget() {
 	c.server.present.remove(c)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.member, c.identity, c.resumable = nil, nil, false
+	c.agenda.stop()
+	c.member, c.identity, c.resumable, c.told = nil, nil, false, ice.Told{}
 	c.opened++
 }
 

@@ -128,7 +128,6 @@ func (a *Attached) goesOn(rooms int, sink Returner) bool {
 
 // giveUp ends a session that was taken over and cannot go on: the others are told at once, and its seats are free.
 func (a *Attached) giveUp() {
-	a.cancelExpiry()
 	a.member.End(wire.ReasonDisconnected)
 	a.resumed, a.rooms = false, nil
 	a.forget()

@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/signalbox-rtc/signalbox/pkg/auth"
+	"github.com/signalbox-rtc/signalbox/pkg/ice"
 	"github.com/signalbox-rtc/signalbox/pkg/quota"
 	"github.com/signalbox-rtc/signalbox/pkg/room"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
@@ -78,8 +79,11 @@ type Options struct {
 	// Hooks tells whether an app has webhooks that want to be told of a room, which its policy can forbid; nil: of none.
 	Hooks func(app, room string) bool
 	// Node is the gateway's name, as told to clients.
-	Node       string
-	ICEServers []wire.ICEServer
+	Node string
+	// ICE makes the ICE servers that clients are told; nil for none. ICEChangesPerSecond is how many are told in a second that theirs have
+	// changed; 1000 if 0.
+	ICE                 *ice.Issuer
+	ICEChangesPerSecond int
 	// Quotas hold apps, users, addresses and sessions to what they may use; nil sets none.
 	Quotas *quota.Keeper
 	// Tokens are those with which sessions are resumed; nil lets none be.
@@ -148,7 +152,7 @@ func (o *Options) validate() error {
 		value int
 	}{
 		{&o.QueueMessages, 512}, {&o.QueueBytes, 1 << 20}, {&o.InFlight, 64}, {&o.RequestsPerSecond, 50},
-		{&o.RequestsBurst, 100}, {&o.BadMessages, 50},
+		{&o.RequestsBurst, 100}, {&o.BadMessages, 50}, {&o.ICEChangesPerSecond, 1000},
 	} {
 		if *d.field == 0 {
 			*d.field = d.value

@@ -64,6 +64,7 @@ var metricSections = []struct {
 	{"Between gateways", []string{"cluster_", "reap", "hop_"}},
 	{"Webhooks", []string{"webhook_"}},
 	{"socket.io clients", []string{"socketio_", "classic_"}},
+	{"ICE servers, and relays of our own", []string{"ice_credentials", "ice_relay", "ice_told", "ice_changes"}},
 	{"What calls came to", []string{"ice_", "negotiation_"}},
 	{"The server API", []string{"api_"}},
 	{"The gateway itself", []string{"build_", "certificate_", "config_", "drain_", "log_", "memory_", "panics_", "readiness_", "trace_"}},

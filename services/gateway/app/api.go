@@ -51,7 +51,7 @@ func (g *Gateway) openAPI(ctx context.Context, opts Options) (*apiServer, error)
 	s.api, err = httpapi.New(httpapi.Options{
 		Keys: keys, Apps: g.directory, Rooms: g.rooms.Operator(), Store: g.store, Cluster: g.cluster, Refresh: g.tenants.read,
 		Quotas:   apiQuotas{g.quotas},
-		Capacity: g.config.Rooms.Capacity, MaxCapacity: g.config.Rooms.MaxCapacity, ICEServers: g.iceServers(),
+		Capacity: g.config.Rooms.Capacity, MaxCapacity: g.config.Rooms.MaxCapacity, ICE: g.ice,
 		Hooks: g.webhooks.told, AnswerKey: g.key, AnswerTTL: c.IdempotencyTTL,
 		BodyBytes: c.BodyBytes, BodyTimeout: c.BodyTimeout, Timeout: c.Timeout,
 		RequestsPerSecond: c.RequestsPerSecond, RequestsBurst: c.RequestsBurst,

@@ -36,7 +36,8 @@ type Config struct {
 	Log        LogConfig      `koanf:"log" doc:"The log, on standard error."`
 	Readiness  ReadyConfig    `koanf:"readiness" doc:"When /readyz says that this gateway wants new clients. See [operations.md](operations.md)."`
 	Shutdown   ShutdownConfig `koanf:"shutdown" doc:"The end of the process. See [operations.md](operations.md)."`
-	ICEServers []ICEServer    `koanf:"ice_servers" max:"16" doc:"STUN and TURN servers that every client is told about."`
+	ICE        ICEConfig      `koanf:"ice" doc:"How clients are told of STUN and TURN servers."`
+	ICEServers []ICEServer    `koanf:"ice_servers" max:"16" doc:"STUN and TURN servers that clients of all apps are told about, unless an app has ice.inherit off."`
 	Apps       []auth.App     `koanf:"apps" doc:"The apps (tenants) whose users may connect. Changes of the file are taken while the gateway runs."`
 	AppsReload ReloadConfig   `koanf:"apps_reload" doc:"How changes of apps in the configuration's files are taken while the gateway runs. No connection is dropped for them."`
 
@@ -47,6 +48,7 @@ type Config struct {
 // NodeConfig is about this gateway.
 type NodeConfig struct {
 	Name    string `koanf:"name" doc:"Name shown to users as the gateway that serves them, and in the log. Empty: the host's name."`
+	Region  string `koanf:"region" doc:"Where it stands, as relays say where they do: clients are told of the relays of the same region first. Empty: all are as near."`
 	Address string `koanf:"address" doc:"Where the other gateways reach listen.cluster of this one, as host:port. Empty: its host if it names one, else the address of this machine on the way to Redis."`
 }
 
@@ -223,12 +225,4 @@ type ShutdownConfig struct {
 	Window       time.Duration `koanf:"window" default:"10s" min:"0s" max:"1h" doc:"Time after that over which sessions move to other gateways, each at a moment of its own."`
 	Grace        time.Duration `koanf:"grace" default:"2s" min:"0s" max:"1h" doc:"How long after its moment a session of the native protocol may take to move by itself before it is closed."`
 	LapsedWindow time.Duration `koanf:"lapsed_window" default:"1s" min:"0s" max:"1h" doc:"Time over which sessions are closed by a gateway that the others have taken for dead, or that failed: it has no seats to keep. At most shutdown.timeout."`
-}
-
-// ICEServer is a STUN or TURN server, in the shape of the RTCIceServer dictionary of the W3C's WebRTC
-// specification (section 4.2.4).
-type ICEServer struct {
-	URLs       []string    `koanf:"urls" min:"1" max:"16" doc:"stun:, stuns:, turn: or turns: addresses of the server."`
-	Username   string      `koanf:"username" doc:"User for turn: and turns:."`
-	Credential auth.Secret `koanf:"credential" doc:"Password of that user. It is told to every client that has said hello."`
 }

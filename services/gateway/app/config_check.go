@@ -80,6 +80,7 @@ func (c *Config) AllApps() []auth.App {
 func check(c *Config, common *config.Checker) {
 	k := &checker{Checker: common, config: c}
 	k.names()
+	k.ice()
 	c.Redis.Check(common)
 	k.cluster()
 	k.socketIO()
@@ -96,7 +97,7 @@ type checker struct {
 	config *Config
 }
 
-// names checks the node's name, its addresses, files and servers.
+// names checks the node's name, its addresses and files.
 func (k *checker) names() {
 	c := k.config
 	if len(c.Node.Name) > maxNodeName || strings.ContainsFunc(c.Node.Name, func(r rune) bool { return !unicode.IsPrint(r) }) {
@@ -107,27 +108,6 @@ func (k *checker) names() {
 	k.Differ("listen.public", c.Listen.Public, "listen.operations", c.Listen.Operations)
 	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
 		k.Fail("tls.cert_file and tls.key_file: one needs the other", "tls.cert_file", "tls.key_file")
-	}
-	for i, server := range c.ICEServers {
-		k.iceServer(fmt.Sprintf("ice_servers[%d]", i), server)
-	}
-}
-
-// iceServer checks one server by RFC 7064 (stun:) and RFC 7065 (turn:), as far as their schemes go.
-func (k *checker) iceServer(key string, server ICEServer) {
-	relay := false
-	for _, address := range server.URLs {
-		scheme, rest, _ := strings.Cut(address, ":")
-		relay = relay || scheme == "turn" || scheme == "turns"
-		switch {
-		case !slices.Contains([]string{"stun", "stuns", "turn", "turns"}, scheme):
-			k.Fail(fmt.Sprintf("%s.urls: %q does not start with stun:, stuns:, turn: or turns:", key, address), key)
-		case rest == "" || strings.HasPrefix(rest, "/"):
-			k.Fail(fmt.Sprintf("%s.urls: %q names no host; it is written without slashes, as in turn:turn.example.com:3478", key, address), key)
-		}
-	}
-	if relay && (server.Username == "" || server.Credential == "") {
-		k.Fail(key+": a turn: server needs username and credential", key)
 	}
 }
 

@@ -365,6 +365,14 @@ func TestLoadRefuses(t *testing.T) {
 		{name: "ServerWithoutURLs", file: "ice_servers: [{username: u}]", want: "ice_servers[0].urls: the list of 0 is out of range; allowed: 1 to 16 entries"},
 		{name: "ServerScheme", file: "ice_servers: [{urls: ['http://a']}]", want: `ice_servers[0].urls: "http://a" does not start with stun:, stuns:, turn: or turns:`},
 		{name: "ServerSlashes", file: "ice_servers: [{urls: ['stun://a']}]", want: `"stun://a" names no host; it is written without slashes`},
+		{name: "ServerPort", file: "ice_servers: [{urls: ['stun:a:0']}]", want: `ice_servers[0].urls: "stun:a:0" has port 0`},
+		{name: "ServerSecret", file: "ice_servers: [{urls: ['turn:a'], secret: short}]", want: "ice_servers[0]: a secret is shorter than 16 bytes"},
+		{name: "ServerSecretAndUser", file: "ice_servers: [{urls: ['turn:a'], username: u, secret: 0123456789abcdef}]", want: "ice_servers[0]: has a secret, of which credentials are made, and a username"},
+		{name: "AppServer", file: "apps: [{id: a, anonymous: true, ice: {servers: [{urls: ['turn:a']}]}}]", want: `apps: app "a": ice.servers[0]: a turn: server needs`},
+		{name: "RelaysWithoutSecret", file: "ice: {relays: {enabled: true}}", want: "ice.relays.secrets: are needed with ice.relays.enabled"},
+		{name: "RelaysSecret", env: []string{"SIGNALBOX_ICE_RELAYS_SECRETS=0123456789abcdef,short"}, want: "ice.relays.secrets: a secret is shorter than 16 bytes"},
+		{name: "Region", file: "node: {region: 'far away'}", want: "node.region: is not at most 64 printable ASCII characters"},
+		{name: "CredentialsTTL", file: "ice: {ttl: 1s}", want: `ice.ttl: "1s" is out of range; allowed: 10s to 24h`},
 		{name: "RelayWithoutUser", file: "ice_servers: [{urls: ['turn:a']}]", want: "ice_servers[0]: a turn: server needs username and credential"},
 
 		{name: "KubernetesServiceVariables", env: []string{
@@ -419,6 +427,7 @@ func TestLoadNeverShowsSecrets(t *testing.T) {
 		"StartsWithAStar":    {file: "redis:\n  password: *" + secret + "\n"},
 		"KeySecret":          {file: "apps: [{id: a, keys: [{id: k, algorithm: RS256, secret: " + secret + "}]}]"},
 		"Credential":         {file: "ice_servers: [{urls: [turn:a], credential: " + secret + "}]"},
+		"ServerSecret":       {file: "ice_servers: [{urls: ['stun:a'], secret: " + secret + ", secrets: [" + secret + "]}]"},
 		"UnknownVariable":    {env: []string{"SIGNALBOX_REDIS_PASSWROD=" + secret}},
 		"UnknownFlag":        {args: []string{"--redis.passwrod=" + secret}},
 		"UnknownFlagApart":   {args: []string{"--redis.passwrod", secret}},
@@ -449,6 +458,7 @@ apps:
     max_lifetime: 1h
 ice_servers:
   - {urls: [turn:a], username: u, credential: `+secret+`}
+  - {urls: [turn:b], secret: `+secret+`, secrets: [`+secret+`]}
 `)
 	printed := func(t *testing.T, args ...string) string {
 		var out bytes.Buffer

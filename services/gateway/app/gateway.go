@@ -19,6 +19,7 @@ import (
 
 	"github.com/signalbox-rtc/signalbox/pkg/auth"
 	"github.com/signalbox-rtc/signalbox/pkg/cluster"
+	"github.com/signalbox-rtc/signalbox/pkg/ice"
 	"github.com/signalbox-rtc/signalbox/pkg/quota"
 	"github.com/signalbox-rtc/signalbox/pkg/room"
 	"github.com/signalbox-rtc/signalbox/pkg/session"
@@ -78,6 +79,7 @@ type Gateway struct {
 	delivered   chan struct{}   // closed once the engine has ended
 	rooms       *room.Service
 	quotas      *quota.Keeper
+	ice         *ice.Issuer
 	sessions    *session.Server
 	upgrader    *ws.Upgrader
 	lot         *ws.Lot
@@ -102,7 +104,6 @@ type Gateway struct {
 	hop      *cluster.Hop
 	internal net.Listener
 	hopHTTP  *http.Server
-	ice      *wire.Frame // tells the ICE servers, which native clients get with their welcome; nil if there are none
 
 	ready        chan struct{} // closed once clients are served
 	connections  atomic.Int64
@@ -266,12 +267,15 @@ func (g *Gateway) openRooms(registry *prometheus.Registry) (err error) {
 	if err = g.openQuotas(registry); err != nil {
 		return err
 	}
+	if err = g.openICE(registry); err != nil {
+		return err
+	}
 	if g.sessions, err = session.NewServer(session.Options{
 		Quotas: g.quotas,
 		Tokens: tokens, Grace: c.Rooms.Grace, SameUser: auth.SameUser(c.Rooms.SameUser),
-		Rooms: g.rooms, Auth: g.directory, Origin: g.directory.AppOriginAllowed, Hooks: g.webhooks.wanted, Node: g.name, ICEServers: g.iceServers(),
-		ExpiryNotice: c.Session.ExpiryNotice,
-		Heartbeat:    c.Session.Heartbeat, HelloTimeout: c.Session.HelloTimeout,
+		Rooms: g.rooms, Auth: g.directory, Origin: g.directory.AppOriginAllowed, Hooks: g.webhooks.wanted, Node: g.name,
+		ICE: g.ice, ICEChangesPerSecond: c.ICE.ChangesPerSecond, ExpiryNotice: c.Session.ExpiryNotice,
+		Heartbeat: c.Session.Heartbeat, HelloTimeout: c.Session.HelloTimeout,
 		QueueMessages: c.Session.QueueMessages, QueueBytes: c.Session.QueueBytes, InFlight: c.Session.InFlight,
 		RequestsPerSecond: c.Limits.RequestsPerSecond, RequestsBurst: c.Limits.RequestsBurst,
 		RequestsWait: c.Limits.RequestsWait, BadMessages: c.Limits.BadMessages,
@@ -295,16 +299,6 @@ func (g *Gateway) openRooms(registry *prometheus.Registry) (err error) {
 		Fragments: c.Limits.MessageFragments, PingsPerSecond: c.Limits.PingsPerSecond, Logger: g.logger, Registerer: registry,
 	})
 	return err
-}
-
-// iceServers are those that every client is told about.
-func (g *Gateway) iceServers() []wire.ICEServer {
-	servers := make([]wire.ICEServer, 0, len(g.config.ICEServers))
-	for _, server := range g.config.ICEServers {
-		servers = append(servers, wire.ICEServer{
-			URLs: server.URLs, Username: server.Username, Credential: string(server.Credential)})
-	}
-	return servers
 }
 
 // wireLimits bound a message of the native protocol.
@@ -373,6 +367,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		return nil
 	})
 	quotasLife := parts.start(life, g.runQuotas)
+	iceLife := parts.start(life, func(ctx context.Context) error { return g.ice.Run(ctx, g.sessions.ICEChanged) })
 	clusterLife := parts.start(life, g.cluster.Run)
 	g.serving.Add(1) // the sessions of socket.io clients, all together
 	socketIOLife := parts.start(life, g.runSocketIO)
@@ -393,6 +388,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 			return nil
 		}
 		if err := g.waitQuotas(life); err != nil {
+			return nil
+		}
+		if err := g.ice.WaitReady(life); err != nil { // who came before would be told of no relay, and then of some
 			return nil
 		}
 		close(g.ready)
@@ -428,6 +426,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	webhooksLife() // others go on with what is left
 	g.awaitWebhooks(end)
 	quotasLife()
+	iceLife()
 	lotLife()     // nobody is parked any more who has ended
 	g.endAPI(end) // a drain can be watched through it, and it asks the store
 	apiLife()

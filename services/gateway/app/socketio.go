@@ -34,9 +34,6 @@ func (g *Gateway) openSocketIO(registry *prometheus.Registry) error {
 	if err := g.openHop(registry); err != nil {
 		return err
 	}
-	if servers := g.iceServers(); len(servers) > 0 {
-		g.ice = wire.MessageFrame(&wire.ICE{Servers: servers})
-	}
 	c := &g.config.SocketIO
 	events, err := classic.New(classic.Options{
 		Profiles: c.profiles(), Open: g.attach, Recovery: c.Recovery, MessageBytes: c.MessageBytes, Limits: g.wireLimits(),
@@ -194,9 +191,7 @@ func (g *Gateway) attach(s *socketio.Socket, hello *wire.Hello, peer *classic.Pe
 		return nil, err // not attached: a nil pointer in an interface is not nil
 	}
 	peer.Recoverable(attached.ResumeToken())
-	if g.ice != nil {
-		peer.Deliver(g.ice)
-	}
+	attached.TellICE()
 	return attached, nil
 }
 
