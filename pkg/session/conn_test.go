@@ -166,8 +166,14 @@ func (c *conn) set(change func()) {
 // until waits for a condition, which is looked at with mu held.
 func (c *conn) until(tb testing.TB, condition func() bool) {
 	tb.Helper()
+	c.within(tb, time.Minute, condition)
+}
+
+// within is until for what takes so long at most.
+func (c *conn) within(tb testing.TB, most time.Duration, condition func() bool) {
+	tb.Helper()
 	late := false
-	timer := time.AfterFunc(time.Minute, func() { c.set(func() { late = true }) })
+	timer := time.AfterFunc(most, func() { c.set(func() { late = true }) })
 	defer timer.Stop()
 	c.mu.Lock()
 	defer c.mu.Unlock()

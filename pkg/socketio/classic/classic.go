@@ -37,6 +37,8 @@ const (
 	eventMessage  = "message"   // room, data; to clients of a call (room, data[, sender]), of a chat (room, sender, data)
 	eventRoomInfo = "room-info" // room
 	eventControl  = "control"   // room, native request; to clients (room, native event)
+
+	eventICEServers = "ice-servers" // nothing
 )
 
 // Events that are only sent to clients.
@@ -46,6 +48,7 @@ const (
 	eventFull      = "full"      // room, own id
 	eventLeaved    = "leaved"    // room, own id
 	eventBye       = "bye"       // room, id
+	eventICE       = "ice"       // {iceServers[, expires]}
 	eventError     = "error"     // {code, message[, room]}
 )
 

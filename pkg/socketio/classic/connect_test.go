@@ -275,7 +275,7 @@ func TestMetrics(t *testing.T) {
 		require.Equal(t, "signalbox_classic_events_total", families[0].GetName())
 		require.Equal(t, "signalbox_classic_recoveries_total", families[1].GetName())
 		require.Len(t, families[1].GetMetric(), 2)
-		require.Len(t, families[0].GetMetric(), 6*(1+len(wire.Codes)))
+		require.Len(t, families[0].GetMetric(), 7*(1+len(wire.Codes)))
 		for _, metric := range families[0].GetMetric() {
 			if labels := metric.GetLabel(); labels[0].GetValue() == event && labels[1].GetValue() == result {
 				return metric.GetCounter().GetValue()

@@ -54,11 +54,23 @@ func (p *Peer) Deliver(frame *wire.Frame) {
 		}
 	}
 	p.tell(frame, f, how)
+	if f.room == "" {
+		p.tellServers(f)
+	}
 	if frame.Watched() {
 		frame.Written(p.socket.ID()) // as far as can be told: a client that polls fetches it when it does
 	}
 	if _, closed := f.event.Body.(*wire.Closed); closed && f.room != "" {
 		p.left(f.room)
+	}
+}
+
+// tellServers has pages that look for no native events hear of ICE servers, too. mu is held.
+func (p *Peer) tellServers(f *facts) {
+	if servers, ok := f.event.Body.(*wire.ICE); ok {
+		o := object{b: []byte{'{'}}
+		o.ice(servers)
+		p.emit(eventICE, append(o.b, '}'))
 	}
 }
 

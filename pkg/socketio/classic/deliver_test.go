@@ -249,7 +249,7 @@ func TestEventsOfNoRoom(t *testing.T) {
 		session.peer.Deliver(wire.MessageFrame(&wire.GoAway{RetryAfter: 5, Deadline: 9}))
 		session.peer.Deliver(wire.MessageFrame(&wire.ICE{}))
 		session.peer.Deliver(wire.EventFrame(1, []byte(`{"type":"signal","from":"a","data":{}}`))) // no room has sent this
-		c.hears(`["control",null,{"type":"goaway","retryAfter":5,"deadline":9}]`, `["control",null,{"type":"ice","iceServers":[]}]`,
+		c.hears(`["control",null,{"type":"goaway","retryAfter":5,"deadline":9}]`, `["control",null,{"type":"ice","iceServers":[]}]`, `["ice",{"iceServers":[]}]`,
 			`["control",null,{"seq":1,"type":"signal","from":"a","data":{}}]`)
 		c.silent()
 	}

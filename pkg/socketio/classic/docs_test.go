@@ -14,9 +14,9 @@ func TestPageNamesEveryEvent(t *testing.T) {
 	page, err := os.ReadFile("../../../docs/classic.md")
 	require.NoError(t, err)
 	for heading, want := range map[string][]string{
-		"From the client": {eventJoin, eventLeave, eventMessage, eventRoomInfo, eventControl},
+		"From the client": {eventJoin, eventLeave, eventMessage, eventRoomInfo, eventControl, eventICEServers},
 		"From the server": {
-			eventJoined, eventOtherJoin, eventFull, eventError, eventMessage, eventLeaved, eventBye, eventControl},
+			eventJoined, eventOtherJoin, eventFull, eventError, eventMessage, eventLeaved, eventBye, eventControl, eventICE},
 	} {
 		_, rest, found := strings.Cut(string(page), "\n## "+heading+"\n")
 		require.True(t, found, heading)

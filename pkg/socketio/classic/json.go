@@ -48,10 +48,34 @@ func (o *object) texts(key string, values []string) {
 	o.b = append(o.b, ']')
 }
 
-// granted begins the answer to what was granted: the room under the name that the client gave it.
+// ice writes ICE servers as RTCPeerConnection takes them, and until when they are good.
+func (o *object) ice(m *wire.ICE) {
+	o.key("iceServers")
+	o.b = append(o.b, '[')
+	for i, server := range m.Servers {
+		if i > 0 {
+			o.b = append(o.b, ',')
+		}
+		inner := object{b: append(o.b, '{')}
+		inner.texts("urls", server.URLs)
+		if server.Username != "" {
+			inner.text("username", server.Username)
+			inner.text("credential", server.Credential)
+		}
+		o.b = append(inner.b, '}')
+	}
+	o.b = append(o.b, ']')
+	if m.Expires > 0 {
+		o.number("expires", m.Expires)
+	}
+}
+
+// granted begins the answer to what was granted: the room, if it is about one, under the name that the client gave it.
 func granted(room string) object {
 	o := object{b: []byte(`{"ok":true`)}
-	o.text("room", room)
+	if room != "" {
+		o.text("room", room)
+	}
 	return o
 }
 

@@ -35,7 +35,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	for _, result := range []string{resultRecovered, resultAnew} {
 		m.recoveries[result] = recoveries.WithLabelValues(result)
 	}
-	for _, event := range []string{eventJoin, eventLeave, eventMessage, eventRoomInfo, eventControl, eventUnknown} {
+	for _, event := range []string{eventJoin, eventLeave, eventMessage, eventRoomInfo, eventControl, eventICEServers, eventUnknown} {
 		results := map[string]prometheus.Counter{resultOK: events.WithLabelValues(event, resultOK)}
 		for _, code := range wire.Codes {
 			results[string(code)] = events.WithLabelValues(event, string(code))

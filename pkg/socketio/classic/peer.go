@@ -116,6 +116,8 @@ func (p *Peer) Reply(id int64, body wire.ReplyBody) {
 		answer.number("of", result.Of)
 	case *wire.History:
 		answer.raw("history", historyOf(result))
+	case *wire.ICEServers:
+		answer.ice(&result.ICE)
 	}
 	p.grant(&q, answer)
 }

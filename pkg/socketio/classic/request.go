@@ -34,6 +34,8 @@ func (p *Peer) event(e socketio.Event, answer func(socketio.Ack)) {
 func (p *Peer) read(q *pending, e socketio.Event) (wire.RequestBody, *wire.Error) {
 	switch e.Name {
 	case eventJoin, eventLeave, eventMessage, eventRoomInfo, eventControl:
+	case eventICEServers:
+		return &wire.AskICE{}, nil
 	default:
 		q.event = eventUnknown
 		return nil, wire.Errorf(wire.CodeBadRequest, "an unknown event")

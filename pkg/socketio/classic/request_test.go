@@ -90,6 +90,26 @@ func TestRequests(t *testing.T) {
 			hears: []string{`ack {"ok":true,"room":"my room","count":2,"capacity":4}`},
 		},
 		{
+			name: "ICEServers", event: `["ice-servers"]`, request: `{"type":"ice"}`,
+			reply: &wire.ICEServers{ICE: wire.ICE{Servers: []wire.ICEServer{
+				{URLs: []string{"stun:a", "stun:b"}}, {URLs: []string{"turn:c"}, Username: "1790003600:demo/x", Credential: "secret"},
+			}, Expires: 1790003600000}},
+			hears: []string{`ack {"ok":true,"iceServers":[{"urls":["stun:a","stun:b"]},{"urls":["turn:c"],"username":"1790003600:demo/x","credential":"secret"}],"expires":1790003600000}`},
+		},
+		{
+			name: "ICEServersNone", event: `["ice-servers"]`, request: `{"type":"ice"}`,
+			reply: &wire.ICEServers{}, hears: []string{`ack {"ok":true,"iceServers":[]}`},
+		},
+		{
+			name: "ICEServersRefused", event: `["ice-servers"]`, request: `{"type":"ice"}`, refusal: wire.Errorf(wire.CodeRateLimited, "too many"),
+			hears: []string{`ack {"ok":false,"error":{"code":"rate_limited","message":"too many"}}`},
+		},
+		{
+			name: "JoinRelayOnly", event: `["join","lobby"]`, request: `{"type":"join","room":"lobby"}`,
+			reply: &wire.Snapshot{Room: "lobby", Epoch: "e", Capacity: 2, Count: 1, RelayOnly: true},
+			hears: []string{`["joined","lobby","ID"]`, `ack {"ok":true,"room":"lobby","id":"ID","count":1,"capacity":2,"others":[],"relayOnly":true}`},
+		},
+		{
 			name: "Control", event: `["control","lobby",{"action":"mute","kind":"audio","to":"a"}]`,
 			request: `{"type":"control","room":"lobby","action":"mute","kind":"audio","to":"a"}`,
 			reply:   &wire.Controlled{Seq: 7, Affected: 1}, hears: []string{`ack {"ok":true,"room":"lobby","seq":7,"affected":1}`},

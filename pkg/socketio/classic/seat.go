@@ -65,6 +65,9 @@ func (p *Peer) joined(q *pending, snapshot *wire.Snapshot, answer *object) {
 	answer.number("count", int64(snapshot.Count))
 	answer.number("capacity", int64(snapshot.Capacity))
 	answer.texts("others", others)
+	if snapshot.RelayOnly {
+		answer.raw("relayOnly", []byte("true"))
+	}
 }
 
 // sit begins a seat. Of who was there before nobody tells the client.

@@ -36,7 +36,7 @@ type Config struct {
 	Log        LogConfig      `koanf:"log" doc:"The log, on standard error."`
 	Readiness  ReadyConfig    `koanf:"readiness" doc:"When /readyz says that this gateway wants new clients. See [operations.md](operations.md)."`
 	Shutdown   ShutdownConfig `koanf:"shutdown" doc:"The end of the process. See [operations.md](operations.md)."`
-	ICE        ICEConfig      `koanf:"ice" doc:"How clients are told of STUN and TURN servers."`
+	ICE        ICEConfig      `koanf:"ice" doc:"How clients are told of STUN and TURN servers. See [ice.md](ice.md)."`
 	ICEServers []ICEServer    `koanf:"ice_servers" max:"16" doc:"STUN and TURN servers that clients of all apps are told about, unless an app has ice.inherit off."`
 	Apps       []auth.App     `koanf:"apps" doc:"The apps (tenants) whose users may connect. Changes of the file are taken while the gateway runs."`
 	AppsReload ReloadConfig   `koanf:"apps_reload" doc:"How changes of apps in the configuration's files are taken while the gateway runs. No connection is dropped for them."`
