@@ -213,7 +213,10 @@ export class Call extends TypedTarget {
   }
 
   #configuration() {
-    return { ...this.#options.configuration, iceServers: this.#client.iceServers };
+    /** @type {RTCConfiguration} */
+    const configuration = { ...this.#options.configuration, iceServers: this.#client.iceServers };
+    if (this.#room.relayOnly) configuration.iceTransportPolicy = 'relay';
+    return configuration;
   }
 
   /**

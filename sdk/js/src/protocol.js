@@ -63,6 +63,7 @@ export const CLOSE_LOST = 4000;
  * @property {Spotlight | null} [spotlight]
  * @property {number} [created]
  * @property {PeerRecord[]} peers
+ * @property {boolean} [relayOnly] media is to go through TURN servers alone
  *
  * @typedef {object} Spotlight
  * @property {number} start    Unix milliseconds of the gateway's clock

@@ -75,6 +75,7 @@ export class Room extends TypedTarget {
   #version = 0;
   #capacity = 0;
   #locked = false;
+  #relayOnly = false;
   /** @type {string | null} */
   #presenter = null;
   /** @type {Readonly<State>} */
@@ -128,6 +129,11 @@ export class Room extends TypedTarget {
 
   get locked() {
     return this.#locked;
+  }
+
+  /** Whether the app asks that media goes through TURN servers alone: a {@link Call} does so by itself. */
+  get relayOnly() {
+    return this.#relayOnly;
   }
 
   get properties() {
@@ -481,6 +487,7 @@ export class Room extends TypedTarget {
     this.#version = snapshot.version;
     this.#capacity = snapshot.capacity;
     this.#locked = snapshot.locked ?? false;
+    this.#relayOnly = snapshot.relayOnly ?? false;
     this.#presenter = snapshot.presenter ?? null;
     this.#properties = Object.freeze({ ...snapshot.properties });
     this.#spotlight = snapshot.spotlight ?? null;

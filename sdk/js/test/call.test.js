@@ -363,6 +363,20 @@ test('tracks, streams and ICE servers change everywhere', async (t) => {
   client.iceServers = [{ urls: 'turn:two' }];
   tell(client, 'ice', {});
   assert.deepEqual(of('bob').configuration.iceServers, [{ urls: 'turn:two' }]);
+  assert.deepEqual(of('ada').configuration, { bundlePolicy: 'max-bundle', iceServers: [{ urls: 'turn:two' }] });
+  call.close();
+  client.iceServers = [{ urls: 'turn:three' }];
+  tell(client, 'ice', {});
+  assert.deepEqual(ScriptedConnection.made.map(({ configuration }) => configuration.iceServers), [[{ urls: 'turn:two' }], [{ urls: 'turn:two' }]], 'a call that is over changes nothing');
+});
+
+test('a room for relays alone makes connections through relays alone, also with other servers', (t) => {
+  const { client, tell, of } = callIn(t, { relayOnly: true });
+  const relayed = { bundlePolicy: 'max-bundle', iceTransportPolicy: 'relay' };
+  assert.deepEqual(of('ada').configuration, { ...relayed, iceServers: [{ urls: 'stun:one' }] });
+  client.iceServers = [{ urls: 'turn:two' }];
+  tell(client, 'ice', {});
+  for (const id of ['ada', 'bob']) assert.deepEqual(of(id).configuration, { ...relayed, iceServers: [{ urls: 'turn:two' }] });
 });
 
 test('signals', async (t) => {

@@ -26,6 +26,7 @@ test('the snapshot is the first state', async (t) => {
   assert.deepEqual(room.self.state, { mic: true });
   assert.deepEqual([...room.peers.values()].map(({ id, order, name, away }) => [id, order, name, away]), [['ada', 1, 'Ada', false], ['s1', 2, 'Me', false]]);
   assert.deepEqual([room.capacity, room.locked, room.presenter, room.version, room.seq, room.epoch], [8, false, null, 1, 5, 'e1']);
+  assert.equal(room.relayOnly, false);
 });
 
 test('events change the state and are told', async (t) => {
@@ -165,12 +166,12 @@ test('order and numbers', async (t) => {
     const events = record(room, 'resync', 'message');
     await tell(
       { seq: 50, type: 'message', from: 'ada', data: 'high' },
-      { ...snapshot({ epoch: 'e2', seq: 3 }), type: 'resync' },
+      { ...snapshot({ epoch: 'e2', seq: 3, relayOnly: true }), type: 'resync' },
       { seq: 3, type: 'message', from: 'ada', data: 'in the snapshot' },
       { seq: 4, type: 'message', from: 'ada', data: 'low' },
     );
     assert.deepEqual(events.map(([type, { data }]) => [type, data]), [['message', 'high'], ['resync', undefined], ['message', 'low']]);
-    assert.deepEqual([room.epoch, room.seq], ['e2', 4]);
+    assert.deepEqual([room.epoch, room.seq, room.relayOnly], ['e2', 4, true]);
   });
 
   await t.test('events in the same turn as the reply to join, or before it, reach the first listeners', async (t) => {
