@@ -17,6 +17,8 @@ type APIKey struct {
 	Hash string `koanf:"hash" yaml:"hash" json:"hash"`
 	// Can is what its bearer may do: read, write (rooms, members, messages, tokens) or admin (all of the app, keys included).
 	Can []string `koanf:"can" yaml:"can" json:"can"`
+	// Expires is when the key ends to count, as in 2030-01-31T12:00:00Z. Empty: never.
+	Expires Time `koanf:"expires" yaml:"expires,omitempty" json:"expires,omitzero"`
 }
 
 // What an [APIKey] can.

@@ -65,6 +65,7 @@ func NewDirectory(opts Options) (*Directory, error) {
 	d.opts.Apps = nil
 	d.configured, d.metrics = configured, newDirectoryMetrics(opts.Registerer)
 	d.swap()
+	opts.Registerer.MustRegister(d.expiries()...)
 	return d, nil
 }
 

@@ -28,7 +28,7 @@ func mustEncode(tb testing.TB, a auth.App) []byte {
 // wholeApp has a value in every field.
 func wholeApp() auth.App {
 	return auth.App{
-		ID: "whole", Keys: []auth.Key{pairs()[auth.HS256].public, pairs()[auth.ES256].public}, Origins: []string{"https://a.example"},
+		ID: "whole", Keys: []auth.Key{pairs()[auth.HS256].public, expiring(pairs()[auth.ES256].public)}, Origins: []string{"https://a.example"},
 		Anonymous: true, AnonymousGrants: []auth.Grant{{Room: "open-*", Can: auth.Permissions{Publish: true, SetCapacity: true}}},
 		Policy: auth.Policy{Capacity: 3, MaxCapacity: 9, Grace: auth.Duration(90 * time.Second), SameUser: auth.SameUserReplace},
 		Policies: []auth.RoomPolicy{{Rooms: "stage-*", Policy: auth.Policy{
@@ -45,8 +45,12 @@ func wholeApp() auth.App {
 			{URLs: []string{"turn:a.example"}, Username: "u", Credential: turnSecret},
 			{URLs: []string{"turns:b.example"}, Secret: turnSecret, Secrets: []auth.Secret{turnSecret}},
 		}, Inherit: auth.Off, TTL: auth.Duration(time.Minute)},
+		Negotiation: auth.Negotiation{
+			Mode: auth.NegotiationEnforce, DescriptionBytes: 1000, Sections: 2, Candidates: 3, CandidatesPerMinute: 4, Types: []string{"relay"},
+			HidePrivate: auth.On, Deny: []string{"192.0.2.0/24"}, Allow: []string{"2001:db8::/32"},
+		},
 		Webhooks: []auth.Webhook{{ID: "w", URL: "https://a.example/hook", Secrets: []auth.Secret{webhookSecret}, Events: []string{"room.full"}, Rooms: "a*"}},
-		APIKeys:  []auth.APIKey{{ID: "backend", Hash: auth.HashAPIKey("s3cret"), Can: []string{auth.APIWrite}}},
+		APIKeys:  []auth.APIKey{{ID: "backend", Hash: auth.HashAPIKey("s3cret"), Can: []string{auth.APIWrite}, Expires: auth.TimeOf(noon)}},
 	}
 }
 
@@ -54,6 +58,11 @@ const (
 	webhookSecret = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"
 	turnSecret    = "shared with a TURN server"
 )
+
+func expiring(key auth.Key) auth.Key {
+	key.Expires = auth.TimeOf(noon.AddDate(1, 0, 0))
+	return key
+}
 
 func TestStoredAppIsTheSame(t *testing.T) {
 	app := wholeApp()

@@ -19,6 +19,8 @@ const (
 	ReasonAppDisabled Reason = "app_disabled"
 	// ReasonUnknownKey: the app has no key of the token's kid, or the token names none and the app has not exactly one.
 	ReasonUnknownKey Reason = "unknown_key"
+	// ReasonKeyExpired: the token's key does not count any more.
+	ReasonKeyExpired Reason = "key_expired"
 	// ReasonSignature: the key did not sign this.
 	ReasonSignature Reason = "signature"
 	// ReasonNoExpiry: there is no exp claim.
@@ -46,7 +48,7 @@ const (
 // Reasons lists every reason, for metrics, tests and documentation.
 var Reasons = []Reason{
 	ReasonTooLarge, ReasonMalformed, ReasonAlgorithm, ReasonUnknownApp, ReasonAppDisabled, ReasonUnknownKey,
-	ReasonSignature, ReasonNoExpiry, ReasonExpired, ReasonNotYetValid, ReasonAudience, ReasonIssuer, ReasonLifetime,
+	ReasonKeyExpired, ReasonSignature, ReasonNoExpiry, ReasonExpired, ReasonNotYetValid, ReasonAudience, ReasonIssuer, ReasonLifetime,
 	ReasonClaims, ReasonAnonymous, ReasonDenied, ReasonRevoked,
 }
 

@@ -49,6 +49,8 @@ type Key struct {
 	Secret Secret `koanf:"secret" yaml:"secret,omitempty" json:"secret,omitempty"`
 	// PublicKey is for the others: one PEM block "PUBLIC KEY" (or "RSA PUBLIC KEY").
 	PublicKey string `koanf:"public_key" yaml:"public_key,omitempty" json:"public_key,omitempty"`
+	// Expires is when the key ends to count, as in 2030-01-31T12:00:00Z; what it has signed is refused from then on. Empty: never.
+	Expires Time `koanf:"expires" yaml:"expires,omitempty" json:"expires,omitzero"`
 }
 
 // verifyKey is a Key, checked and made ready. Immutable.
@@ -56,6 +58,7 @@ type verifyKey struct {
 	algorithm string
 	material  any         // []byte, *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey
 	parser    *jwt.Parser // knows this algorithm alone, and what the app expects
+	expires   Time
 }
 
 func (k *Key) compile(a *App, opts *Options) (*verifyKey, error) {
@@ -66,7 +69,9 @@ func (k *Key) compile(a *App, opts *Options) (*verifyKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("key %q: %w", k.ID, err)
 	}
-	return newVerifyKey(k.Algorithm, material, a.Audience, a.Issuer, opts), nil
+	key := newVerifyKey(k.Algorithm, material, a.Audience, a.Issuer, opts)
+	key.expires = k.Expires
+	return key, nil
 }
 
 // newVerifyKey makes a key ready whose material is for the algorithm.

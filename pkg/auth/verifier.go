@@ -176,6 +176,9 @@ func (v *Verifier) Verify(token string) (*Identity, error) {
 	if !ok {
 		return nil, refuse(ReasonUnknownKey, "the app has no such key; a token without kid needs an app with exactly one key")
 	}
+	if key.expires.Over(v.now()) {
+		return nil, refuse(ReasonKeyExpired, "the key that has signed the token has expired")
+	}
 	if head.algorithm != key.algorithm {
 		return nil, refuse(ReasonAlgorithm, "the token's algorithm is not that of its key")
 	}

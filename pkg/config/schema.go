@@ -23,6 +23,7 @@ const hiddenValue = "(hidden)"
 var (
 	durationType = reflect.TypeFor[time.Duration]()
 	appsDuration = reflect.TypeFor[auth.Duration]() // of apps, which the server API reads, too
+	appsTime     = reflect.TypeFor[auth.Time]()
 	secretType   = reflect.TypeFor[auth.Secret]()
 	boolType     = reflect.TypeFor[bool]()
 	intType      = reflect.TypeFor[int]()
@@ -154,6 +155,8 @@ func kindOf(t reflect.Type) string {
 	switch {
 	case isDuration(t):
 		return "duration"
+	case t == appsTime:
+		return "time"
 	case t == boolType:
 		return "true or false"
 	case t == intType:
@@ -210,6 +213,12 @@ func parseScalar(t reflect.Type, text string) (reflect.Value, error) {
 			return value, fmt.Errorf("is not a duration; write a number with its unit, such as 500ms, 1.5s or 2m")
 		}
 		value.SetInt(int64(d))
+	case t == appsTime:
+		var instant auth.Time
+		if err := instant.UnmarshalText([]byte(text)); err != nil {
+			return value, fmt.Errorf("is %w", err)
+		}
+		value.SetInt(int64(instant))
 	case t == boolType:
 		if text != "true" && text != "false" {
 			return value, fmt.Errorf("is neither true nor false")

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/signalbox-rtc/signalbox/pkg/auth"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
@@ -45,6 +46,33 @@ type SigningKey struct {
 	ID        string `json:"id" doc:"What the kid header of a token says."`
 	Algorithm string `json:"algorithm" doc:"HS256, RS256, ES256 or EdDSA."`
 	PublicKey string `json:"public_key,omitempty" doc:"One PEM block, but for HS256."`
+	Expiry
+}
+
+// Expiry is when a key ends to count.
+type Expiry struct {
+	Expires *time.Time `json:"expires,omitempty" doc:"When the key ends to count, in whole seconds. Absent: never."`
+}
+
+func expiryOf(t auth.Time) Expiry {
+	if t == 0 {
+		return Expiry{}
+	}
+	return Expiry{new(t.Time())}
+}
+
+// of gives the instant of a key that is about to be made. One that has expired already is most likely a mistake.
+func (e *Expiry) of() (auth.Time, error) {
+	if e.Expires == nil {
+		return 0, nil
+	}
+	t := auth.TimeOf(*e.Expires)
+	if *e.Expires = t.Time(); t <= 0 || t.Over(time.Now()) {
+		p := newProblem(CodeInvalid, "the key would have expired already")
+		p.Errors = []Fault{{Location: "body.expires", Message: "a time that is to come"}}
+		return 0, p
+	}
+	return t, nil
 }
 
 type keysOutput struct {
@@ -62,7 +90,7 @@ func (a *API) listKeys(_ context.Context, in *struct{ AppPath }) (*keysOutput, e
 	out.Body.Keys = make([]SigningKey, len(app.Keys))
 	for i := range app.Keys {
 		key := &app.Keys[i]
-		out.Body.Keys[i] = SigningKey{ID: key.ID, Algorithm: key.Algorithm, PublicKey: key.PublicKey}
+		out.Body.Keys[i] = SigningKey{ID: key.ID, Algorithm: key.Algorithm, PublicKey: key.PublicKey, Expiry: expiryOf(key.Expires)}
 	}
 	return out, nil
 }
@@ -73,6 +101,7 @@ type createKeyInput struct {
 		ID        string `json:"id,omitempty" maxLength:"128" pattern:"^[!-~]*$" doc:"What the kid header of tokens says. Absent: one is made."`
 		Algorithm string `json:"algorithm,omitempty" enum:"HS256,RS256,ES256,EdDSA" default:"HS256"`
 		PublicKey string `json:"public_key,omitempty" maxLength:"8192" doc:"One PEM block, for all but HS256."`
+		Expiry
 	}
 }
 
@@ -84,13 +113,17 @@ type createKeyOutput struct {
 }
 
 func (a *API) createKey(ctx context.Context, in *createKeyInput) (*createKeyOutput, error) {
-	key := auth.Key{ID: newID(in.Body.ID), Algorithm: in.Body.Algorithm, PublicKey: in.Body.PublicKey}
+	expires, err := in.Body.of()
+	if err != nil {
+		return nil, err
+	}
+	key := auth.Key{ID: newID(in.Body.ID), Algorithm: in.Body.Algorithm, PublicKey: in.Body.PublicKey, Expires: expires}
 	out := new(createKeyOutput)
 	if key.Algorithm == auth.HS256 {
 		out.Body.Secret = randomText()
 		key.Secret = auth.Secret(out.Body.Secret)
 	}
-	_, err := a.changeApp(ctx, in.App, "", func(app auth.App) (auth.App, error) {
+	_, err = a.changeApp(ctx, in.App, "", func(app auth.App) (auth.App, error) {
 		if slices.ContainsFunc(app.Keys, func(k auth.Key) bool { return k.ID == key.ID }) {
 			return app, newProblem(wire.CodeConflict, "there is a key of this id")
 		}
@@ -100,7 +133,7 @@ func (a *API) createKey(ctx context.Context, in *createKeyInput) (*createKeyOutp
 	if err != nil {
 		return nil, err
 	}
-	out.Body.SigningKey = SigningKey{ID: key.ID, Algorithm: key.Algorithm, PublicKey: key.PublicKey}
+	out.Body.SigningKey = SigningKey{ID: key.ID, Algorithm: key.Algorithm, PublicKey: key.PublicKey, Expiry: in.Body.Expiry}
 	return out, nil
 }
 
@@ -135,6 +168,7 @@ func (a *API) deleteKey(ctx context.Context, in *struct{ KeyPath }) (*struct{}, 
 type AccessKey struct {
 	ID  string   `json:"id" doc:"Its name, in the audit log too."`
 	Can []string `json:"can" nullable:"false" doc:"read, write or admin."`
+	Expiry
 }
 
 type apiKeysOutput struct {
@@ -151,7 +185,7 @@ func (a *API) listAPIKeys(_ context.Context, in *struct{ AppPath }) (*apiKeysOut
 	out := new(apiKeysOutput)
 	out.Body.Keys = make([]AccessKey, len(app.APIKeys))
 	for i, key := range app.APIKeys {
-		out.Body.Keys[i] = AccessKey{ID: key.ID, Can: key.Can}
+		out.Body.Keys[i] = AccessKey{ID: key.ID, Can: key.Can, Expiry: expiryOf(key.Expires)}
 	}
 	return out, nil
 }
@@ -161,6 +195,7 @@ type createAPIKeyInput struct {
 	Body struct {
 		ID  string `json:"id,omitempty" maxLength:"128" pattern:"^[!-~]*$" doc:"Its name. Absent: one is made."`
 		Can string `json:"can" enum:"read,write,admin" doc:"What its bearer may do; each includes those before it."`
+		Expiry
 	}
 }
 
@@ -172,11 +207,15 @@ type createAPIKeyOutput struct {
 }
 
 func (a *API) createAPIKey(ctx context.Context, in *createAPIKeyInput) (*createAPIKeyOutput, error) {
+	expires, err := in.Body.of()
+	if err != nil {
+		return nil, err
+	}
 	out := new(createAPIKeyOutput)
-	out.Body.AccessKey = AccessKey{ID: newID(in.Body.ID), Can: []string{in.Body.Can}}
+	out.Body.AccessKey = AccessKey{ID: newID(in.Body.ID), Can: []string{in.Body.Can}, Expiry: in.Body.Expiry}
 	out.Body.Key = keyPrefix + in.App + "." + randomText()
-	key := auth.APIKey{ID: out.Body.ID, Hash: auth.HashAPIKey(out.Body.Key), Can: out.Body.Can}
-	_, err := a.changeApp(ctx, in.App, "", func(app auth.App) (auth.App, error) {
+	key := auth.APIKey{ID: out.Body.ID, Hash: auth.HashAPIKey(out.Body.Key), Can: out.Body.Can, Expires: expires}
+	_, err = a.changeApp(ctx, in.App, "", func(app auth.App) (auth.App, error) {
 		if slices.ContainsFunc(app.APIKeys, func(k auth.APIKey) bool { return k.ID == key.ID }) {
 			return app, newProblem(wire.CodeConflict, "there is a key of this id")
 		}

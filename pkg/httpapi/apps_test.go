@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -140,4 +141,60 @@ func TestDrain(t *testing.T) {
 	s.ask(t, operatorKey, "POST", "/v1/nodes/another/drain", "").problem(404, httpapi.CodeNotFound)
 	s.ask(t, acmeKey, "POST", "/v1/nodes/node-of-the-tests/drain", "").problem(403, wire.CodeForbidden)
 	s.ask(t, readerKey, "POST", "/v1/nodes/node-of-the-tests/drain", "").problem(403, wire.CodeForbidden)
+}
+
+// Keys are shown with when they end to count, and end to.
+func TestKeysExpire(t *testing.T) {
+	s := start(t, nil)
+	s.ask(t, operatorKey, "POST", "/v1/apps", `{"id":"nova"}`).ok(201, nil)
+	soon := time.Now().Add(90 * time.Second).UTC().Truncate(time.Second)
+	at := func(offset time.Duration) string { return quoted(t, soon.Add(offset).Format(time.RFC3339Nano)) }
+	type key struct {
+		ID, Key string
+		Expires *time.Time
+	}
+	for _, path := range []string{"keys", "api-keys"} {
+		more := map[string]string{"api-keys": `"can":"admin",`}[path]
+		var made key
+		s.ask(t, operatorKey, "POST", "/v1/apps/nova/"+path, `{"id":"first",`+more+`"expires":`+at(700*time.Millisecond)+`}`).ok(201, &made)
+		require.Equal(t, soon, *made.Expires)
+		s.ask(t, operatorKey, "POST", "/v1/apps/nova/"+path, `{"id":"second",`+more+`"expires":null}`).ok(201, nil)
+		s.ask(t, operatorKey, "POST", "/v1/apps/nova/"+path, `{"id":"third",`+more+`"expires":`+at(-time.Hour)+`}`).problem(422, httpapi.CodeInvalid)
+		s.ask(t, operatorKey, "POST", "/v1/apps/nova/"+path, `{"id":"third",`+more+`"expires":"tomorrow"}`).problem(422, wire.CodeBadRequest)
+		var list struct{ Keys []key }
+		s.ask(t, operatorKey, "GET", "/v1/apps/nova/"+path, "").ok(200, &list)
+		require.Len(t, list.Keys, 2)
+		require.Equal(t, soon, *list.Keys[0].Expires)
+		require.Nil(t, list.Keys[1].Expires)
+	}
+	mint := func(more string) (minted struct {
+		Token, Key string
+		Expires    time.Time
+	}) {
+		t.Helper()
+		s.ask(t, operatorKey, "POST", "/v1/apps/nova/tokens", `{"user":"ann","rooms":[{"room":"*"}]`+more+`}`).ok(201, &minted)
+		return minted
+	}
+	short := mint("")
+	require.Equal(t, "first", short.Key)
+	require.Equal(t, soon, short.Expires, "a token ends with its key")
+	require.Greater(t, mint(`,"key":"second"`).Expires, soon)
+
+	// Both first keys have expired.
+	var whole, access key
+	s.ask(t, operatorKey, "POST", "/v1/apps/nova/api-keys", `{"id":"own","can":"read"}`).ok(201, &access)
+	s.ask(t, access.Key, "GET", "/v1/apps/nova", "").ok(200, &whole)
+	stored, err := s.store.App(t.Context(), "nova")
+	require.NoError(t, err)
+	app, err := auth.DecodeApp(stored.Data)
+	require.NoError(t, err)
+	app.Keys[0].Expires, app.APIKeys[2].Expires = auth.TimeOf(time.Now()), auth.TimeOf(time.Now())
+	data, err := auth.EncodeApp(app)
+	require.NoError(t, err)
+	s.apps.ManageOne("nova", data)
+	s.ask(t, access.Key, "GET", "/v1/apps/nova", "").problem(401, wire.CodeUnauthorized)
+	_, err = s.apps.Verify(short.Token)
+	require.ErrorContains(t, err, string(auth.ReasonKeyExpired))
+	require.Equal(t, "second", mint("").Key, "an expired key does not sign")
+	s.ask(t, operatorKey, "POST", "/v1/apps/nova/tokens", `{"user":"ann","key":"first","rooms":[{"room":"*"}]}`).problem(409, wire.CodeConflict)
 }

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/stretchr/testify/require"
@@ -211,6 +212,9 @@ func (c *contract) draw(t *rapid.T, schema map[string]any, name string) any {
 		}
 		return items
 	case "string":
+		if schema["format"] == "date-time" {
+			return time.Unix(int64(rapid.IntRange(0, 4e9).Draw(t, name)), 0).UTC().Format(time.RFC3339)
+		}
 		if pattern, ok := schema["pattern"].(string); ok {
 			return rapid.StringMatching(pattern).Filter(func(s string) bool {
 				return len(s) >= bound("minLength", 0) && len(s) <= bound("maxLength", 1<<20)

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/signalbox-rtc/signalbox/pkg/auth"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
@@ -161,7 +162,7 @@ func (a *API) ofApp(secret, hash string) (*principal, error) {
 		return nil, errNoKey
 	}
 	for _, key := range app.APIKeys {
-		if !equal(key.Hash, hash) {
+		if !equal(key.Hash, hash) || key.Expires.Over(time.Now()) {
 			continue
 		}
 		var can Permission

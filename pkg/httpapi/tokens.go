@@ -12,7 +12,7 @@ import (
 func (a *API) tokenOperations() {
 	register(a, operation{
 		id: "create-token", method: http.MethodPost, path: "/apps/{app}/tokens", tag: "tokens", need: Write, status: http.StatusCreated, once: true,
-		summary: "Mint a token", text: "With a key of the app's that has a secret (HS256): the first one, unless one is named.",
+		summary: "Mint a token", text: "With a key of the app's that has a secret (HS256): the first one that has not expired, unless one is named. It ends with its key at the latest.",
 		codes: []wire.Code{wire.CodeConflict, wire.CodeLimit, CodeInvalid},
 	}, a.createToken)
 }
@@ -65,7 +65,8 @@ func (a *API) createToken(_ context.Context, in *createTokenInput) (*createToken
 	if !ok {
 		return nil, missing()
 	}
-	key := signingKey(app, in.Body.Key)
+	now := time.Now()
+	key := signingKey(app, in.Body.Key, now)
 	if key == nil {
 		return nil, newProblem(wire.CodeConflict, "the app has no such key with a secret: add one, or mint tokens with the private key")
 	}
@@ -77,9 +78,11 @@ func (a *API) createToken(_ context.Context, in *createTokenInput) (*createToken
 	if life > most {
 		return nil, newProblem(wire.CodeLimit, "a token of this app is good for at most "+auth.Duration(most).String())
 	}
-	now := time.Now()
 	claims := auth.Claims{
 		App: in.App, User: in.Body.User, Name: in.Body.Name, IssuedAt: now, Expires: now.Add(life), Issuer: app.Issuer,
+	}
+	if ends := key.Expires.Time(); !ends.IsZero() && ends.Before(claims.Expires) {
+		claims.Expires = ends // what is signed by a key counts as long as that
 	}
 	if app.Audience != "" {
 		claims.Audience = []string{app.Audience}
@@ -96,10 +99,10 @@ func (a *API) createToken(_ context.Context, in *createTokenInput) (*createToken
 	return out, nil
 }
 
-// signingKey is the app's key of an id, or its first one, that can sign here; nil if there is none.
-func signingKey(app *auth.App, id string) *auth.Key {
+// signingKey is the app's key of an id, or its first one, that can sign here now; nil if there is none.
+func signingKey(app *auth.App, id string, now time.Time) *auth.Key {
 	for i := range app.Keys {
-		if key := &app.Keys[i]; key.Algorithm == auth.HS256 && (id == "" || key.ID == id) {
+		if key := &app.Keys[i]; key.Algorithm == auth.HS256 && (id == "" || key.ID == id) && !key.Expires.Over(now) {
 			return key
 		}
 	}

@@ -31,7 +31,8 @@ Every key has one name. It can be set in four places; the last one that has it w
 3. the environment: ` + "`redis.dial_timeout`" + ` is ` + "`SIGNALBOX_REDIS_DIAL_TIMEOUT`" + `;
 4. flags: ` + "`--redis.dial_timeout=1s`" + ` or ` + "`--redis.dial_timeout 1s`" + `; for what is true or false the flag alone is enough.
 
-- A duration is a number with its unit: ` + "`500ms`, `1.5s`, `2m`" + `. Sizes are whole numbers of bytes.
+- A duration is a number with its unit: ` + "`500ms`, `1.5s`, `2m`" + `. Sizes are whole numbers of bytes. A time is as RFC 3339 has it:
+  ` + "`2030-01-31T12:00:00Z`" + `.
 - In a variable or flag, a list is separated by commas. Lists of sections (` + "`apps`, `ice_servers`, `api.keys`" + `) go into the file alone.
 - An empty variable, and a key of the file with nothing behind it, count as not set.
 - Unknown keys, variables that start with ` + "`SIGNALBOX_`" + ` and flags are errors that name the nearest known one; so are

@@ -184,6 +184,7 @@ func TestLoadKinds(t *testing.T) {
 	})
 
 	t.Run("AppsAndServers", func(t *testing.T) {
+		ends := time.Date(2030, 1, 31, 12, 0, 0, 0, time.UTC)
 		c, err := load(t, `
 apps:
   - id: acme
@@ -191,6 +192,7 @@ apps:
       - id: k1
         algorithm: HS256
         secret: 0123456789abcdef0123456789abcdef
+        expires: 2030-01-31T13:00:00+01:00
     origins: [https://acme.example]
     anonymous: true
     anonymous_grants:
@@ -209,7 +211,7 @@ ice_servers:
 		require.NoError(t, err)
 		require.Equal(t, []auth.App{{
 			ID:              "acme",
-			Keys:            []auth.Key{{ID: "k1", Algorithm: auth.HS256, Secret: "0123456789abcdef0123456789abcdef"}},
+			Keys:            []auth.Key{{ID: "k1", Algorithm: auth.HS256, Secret: "0123456789abcdef0123456789abcdef", Expires: auth.TimeOf(ends)}},
 			Origins:         []string{"https://acme.example"},
 			Anonymous:       true,
 			AnonymousGrants: []auth.Grant{{Room: "lobby-*", Can: auth.Permissions{Publish: true}}},
@@ -293,6 +295,7 @@ func TestLoadRefuses(t *testing.T) {
 		{name: "Fraction", env: []string{"SIGNALBOX_ROOMS_CAPACITY=1.5"}, want: `rooms.capacity: "1.5" is not a whole number (environment SIGNALBOX_ROOMS_CAPACITY)`},
 		{name: "HugeNumber", args: []string{"--rooms.capacity=99999999999999999999"}, want: "is not a whole number (flag --rooms.capacity)"},
 		{name: "NotADuration", file: "redis: {dial_timeout: 5}", want: `redis.dial_timeout: "5" is not a duration; write a number with its unit, such as 500ms, 1.5s or 2m (file FILE:1)`},
+		{name: "NotATime", file: "apps: [{id: a, keys: [{id: k, algorithm: HS256, expires: tomorrow}]}]", want: `apps[0].keys[0].expires: "tomorrow" is not a time of RFC 3339, such as 2030-01-31T12:00:00Z (file FILE:1)`},
 		{name: "NotABool", env: []string{"SIGNALBOX_DEMO_ENABLED=yes"}, want: `demo.enabled: "yes" is neither true nor false (environment SIGNALBOX_DEMO_ENABLED)`},
 		{name: "NotOneOf", args: []string{"--log.level=loud"}, want: `log.level: "loud" is not one of debug, info, warn, error (flag --log.level)`},
 		{name: "TooSmall", file: "rooms: {capacity: 0}", want: `rooms.capacity: "0" is out of range; allowed: 1 to 10000 (file FILE:1)`},

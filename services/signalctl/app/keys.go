@@ -5,15 +5,17 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 )
 
 // appKey is a key of either kind; those that sign have an algorithm, those of the API what they can.
 type appKey struct {
-	ID        string   `json:"id"`
-	Algorithm string   `json:"algorithm"`
-	Can       []string `json:"can"`
+	ID        string    `json:"id"`
+	Algorithm string    `json:"algorithm"`
+	Can       []string  `json:"can"`
+	Expires   time.Time `json:"expires"`
 	// Secret and Key are in the answer that makes it, and never again.
 	Secret string `json:"secret"`
 	Key    string `json:"key"`
@@ -32,9 +34,9 @@ func (t *tool) keysCommand(path, short string, create *cobra.Command) *cobra.Com
 			if err != nil {
 				return err
 			}
-			columns, of := []string{"KEY", "ALGORITHM"}, func(k *appKey) []string { return []string{k.ID, k.Algorithm} }
+			columns, of := []string{"KEY", "ALGORITHM", "EXPIRES"}, func(k *appKey) []string { return []string{k.ID, k.Algorithm, instant(k.Expires)} }
 			if path == "api-keys" {
-				columns, of = []string{"KEY", "CAN"}, func(k *appKey) []string { return []string{k.ID, strings.Join(k.Can, ", ")} }
+				columns, of = []string{"KEY", "CAN", "EXPIRES"}, func(k *appKey) []string { return []string{k.ID, strings.Join(k.Can, ", "), instant(k.Expires)} }
 			}
 			return showList(t, "keys", entries, columns, of)
 		}),
@@ -68,6 +70,9 @@ func (t *tool) makeKey(ctx context.Context, path string, body any) error {
 			return err
 		}
 		r := table{columns: []string{"KEY", k.ID}}
+		if !k.Expires.IsZero() {
+			r.add("expires", instant(k.Expires))
+		}
 		switch {
 		case k.Secret != "":
 			r.add("secret", k.Secret)
@@ -81,13 +86,16 @@ func (t *tool) makeKey(ctx context.Context, path string, body any) error {
 }
 
 func (t *tool) keysCreate() *cobra.Command {
-	var id, algorithm, file string
+	var id, algorithm, file, expires string
 	c := &cobra.Command{
 		Use: "create", Short: "Add one: a secret is made, or a public key is taken", Args: cobra.NoArgs,
 		RunE: t.run(func(ctx context.Context, _ []string) error {
 			body := map[string]string{"algorithm": algorithm}
 			if id != "" {
 				body["id"] = id
+			}
+			if err := expiry(body, expires); err != nil {
+				return err
 			}
 			if (file != "") == (algorithm == "HS256") {
 				return usagef("HS256 takes no --public-key-file, and the other algorithms need one")
@@ -105,11 +113,30 @@ func (t *tool) keysCreate() *cobra.Command {
 	c.Flags().StringVar(&id, "id", "", "its `id`, which tokens name as kid (default: one is made)")
 	c.Flags().StringVar(&algorithm, "algorithm", "HS256", "`algorithm`: HS256, RS256, ES256 or EdDSA")
 	c.Flags().StringVar(&file, "public-key-file", "", "`file` with the public key in PEM, for all but HS256")
+	c.Flags().StringVar(&expires, "expires", "", expiresHelp)
 	return c
 }
 
+const expiresHelp = "when it ends to count: a `time` as 2030-01-31T12:00:00Z, or from now on as 720h (default: never)"
+
+// expiry puts into a body when the key ends to count.
+func expiry(body map[string]string, expires string) error {
+	if expires == "" {
+		return nil
+	}
+	at, err := time.Parse(time.RFC3339, expires)
+	if life, bad := time.ParseDuration(expires); bad == nil {
+		at, err = time.Now().Add(life), nil
+	}
+	if err != nil {
+		return usagef("--expires is a time as 2030-01-31T12:00:00Z, or how long from now on as 720h")
+	}
+	body["expires"] = at.UTC().Format(time.RFC3339)
+	return nil
+}
+
 func (t *tool) apiKeysCreate() *cobra.Command {
-	var id, can string
+	var id, can, expires string
 	c := &cobra.Command{
 		Use: "create", Short: "Add one", Args: cobra.NoArgs,
 		RunE: t.run(func(ctx context.Context, _ []string) error {
@@ -117,10 +144,14 @@ func (t *tool) apiKeysCreate() *cobra.Command {
 			if id != "" {
 				body["id"] = id
 			}
+			if err := expiry(body, expires); err != nil {
+				return err
+			}
 			return t.makeKey(ctx, "api-keys", body)
 		}),
 	}
 	c.Flags().StringVar(&id, "id", "", "its `id`, for the audit log (default: one is made)")
+	c.Flags().StringVar(&expires, "expires", "", expiresHelp)
 	c.Flags().StringVar(&can, "can", "write", "what its bearer may do, a `permission`: read, write or admin")
 	must(c.RegisterFlagCompletionFunc("can", cobra.FixedCompletions([]string{"read", "write", "admin"}, cobra.ShellCompDirectiveNoFileComp)))
 	return c
