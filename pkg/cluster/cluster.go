@@ -57,6 +57,10 @@ type Options struct {
 	Lease time.Duration
 	// Load tells what this node has to do; nil for nothing. It must not block.
 	Load func() Load
+	// Apps tells how many sessions this node has of each app, in a map that is the caller's; nil for nothing. It must not block. Of more
+	// than MaxApps, 10000 if 0, the busiest are told.
+	Apps    func() map[string]int
+	MaxApps int
 	// Timeout bounds one question to Redis; 2 s if 0.
 	Timeout time.Duration
 	// Lapses is how often this process, as another node, was taken for dead before: for the metric.
@@ -80,7 +84,10 @@ func (o *Options) validate() error {
 			*d.field = d.value
 		}
 	}
-	if o.Beat < 0 || o.Timeout < 0 || o.Lease < 3*o.Beat {
+	if o.MaxApps == 0 {
+		o.MaxApps = 10_000
+	}
+	if o.MaxApps < 0 || o.Beat < 0 || o.Timeout < 0 || o.Lease < 3*o.Beat {
 		return fmt.Errorf("cluster: a lease of %v with a beat of %v", o.Lease, o.Beat)
 	}
 	if o.Logger == nil {
@@ -235,6 +242,7 @@ func (c *Cluster) beat(ctx context.Context, first bool) error {
 	now, err := c.opts.Store.Beat(asking, store.NodeInfo{ID: self.ID, Info: info}, c.opts.Lease, first)
 	if err == nil {
 		c.sweeper.offset.Store(int64(time.Until(now)))
+		c.tellApps(asking)
 		err = c.readRoster(asking)
 	}
 	if err != nil && ctx.Err() == nil {

@@ -2,6 +2,7 @@ package cluster_test
 
 import (
 	"context"
+	"maps"
 	"testing"
 	"time"
 
@@ -52,6 +53,7 @@ func mustJoinBeating(t *testing.T, opts store.Options, id string, beat time.Dura
 	c, err := cluster.New(cluster.Options{
 		Store: st, Self: cluster.Node{ID: id, Name: "name of " + id, Address: "127.0.0.1:1", Version: "v1"},
 		Beat: beat, Lease: 60 * beat, // nobody is to be given up on a busy machine
+		Apps: func() map[string]int { return map[string]int{"umbra": 1, "nova": 1, "acme": 2} }, MaxApps: 2,
 	})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -92,9 +94,19 @@ func TestNodesFindEachOther(t *testing.T) {
 		require.Equal(t, cluster.Node{ID: "b", Name: "name of b", Address: "127.0.0.1:1", Version: "v1"}, node)
 		require.Len(t, a.Nodes(), 2)
 
+		apps := func(want map[string]int) {
+			t.Helper()
+			require.Eventually(t, func() bool {
+				got, err := a.Apps(t.Context())
+				return err == nil && maps.Equal(got, want)
+			}, patience, tick)
+		}
+		apps(map[string]int{"acme": 4, "nova": 2}) // of each node the busiest
+
 		// A node that ends in order is gone at once, not when its lease ends.
 		endB()
 		require.Eventually(t, func() bool { return !knows(t, a, "b")() }, patience, tick)
+		apps(map[string]int{"acme": 2, "nova": 1})
 	})
 }
 

@@ -43,6 +43,10 @@ func (a *API) clusterOperations() {
 		summary: "Get the figures of the cluster",
 	}, a.statistics)
 	register(a, operation{
+		id: "apps-statistics", method: http.MethodGet, path: "/statistics/apps", tag: "cluster", need: Read, operator: true,
+		summary: "Get the sessions of the apps", text: "Of those that have any, the busiest first.",
+	}, a.appsStatistics)
+	register(a, operation{
 		id: "app-statistics", method: http.MethodGet, path: "/apps/{app}/statistics", tag: "apps", need: Read,
 		summary: "Get the figures of an app", text: "It looks at all of the app's rooms.",
 	}, a.appStatistics)
@@ -123,20 +127,63 @@ func (a *API) statistics(ctx context.Context, _ *struct{}) (*statisticsOutput, e
 	return out, nil
 }
 
+// AppSessions is how many sessions an app has.
+type AppSessions struct {
+	App      string `json:"app" doc:"The app's id."`
+	Sessions int    `json:"sessions" minimum:"1" doc:"Its sessions on all gateways, as of their last beats."`
+}
+
+type appsStatisticsInput struct {
+	Limit int `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many at most."`
+}
+
+type appsStatisticsOutput struct {
+	Body struct {
+		Apps  []AppSessions `json:"apps" nullable:"false" doc:"Those with the most sessions first."`
+		Count int           `json:"count" minimum:"0" doc:"How many apps have any."`
+	}
+}
+
+func (a *API) appsStatistics(ctx context.Context, in *appsStatisticsInput) (*appsStatisticsOutput, error) {
+	ctx, cancel := a.bounded(ctx)
+	defer cancel()
+	sessions, err := a.opts.Cluster.Apps(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := new(appsStatisticsOutput)
+	out.Body.Apps = make([]AppSessions, 0, len(sessions))
+	for app, count := range sessions {
+		out.Body.Apps = append(out.Body.Apps, AppSessions{App: app, Sessions: count})
+	}
+	slices.SortFunc(out.Body.Apps, func(a, b AppSessions) int {
+		return cmp.Or(cmp.Compare(b.Sessions, a.Sessions), cmp.Compare(a.App, b.App))
+	})
+	out.Body.Count = len(out.Body.Apps)
+	out.Body.Apps = out.Body.Apps[:min(len(out.Body.Apps), in.Limit)]
+	return out, nil
+}
+
 type appStatisticsOutput struct {
 	Body struct {
-		Rooms   int `json:"rooms" minimum:"0" doc:"Rooms of the app."`
-		Members int `json:"members" minimum:"0" doc:"Seats that are taken in them."`
-		Seats   int `json:"seats" minimum:"0" doc:"Seats that there are in them."`
-		Locked  int `json:"locked" minimum:"0" doc:"How many of the rooms are locked."`
+		Sessions int `json:"sessions" minimum:"0" doc:"Sessions of the app on all gateways that have said hello, each with its connection, as of the gateways' last beats."`
+		Rooms    int `json:"rooms" minimum:"0" doc:"Rooms of the app."`
+		Members  int `json:"members" minimum:"0" doc:"Seats that are taken in them."`
+		Seats    int `json:"seats" minimum:"0" doc:"Seats that there are in them."`
+		Locked   int `json:"locked" minimum:"0" doc:"How many of the rooms are locked."`
 	}
 }
 
 func (a *API) appStatistics(ctx context.Context, in *struct{ AppPath }) (*appStatisticsOutput, error) {
 	ctx, cancel := a.bounded(ctx)
 	defer cancel()
+	sessions, err := a.opts.Cluster.Apps(ctx)
+	if err != nil {
+		return nil, err
+	}
 	out := new(appStatisticsOutput)
-	err := a.eachRoom(ctx, in.App, func(info *store.RoomInfo) {
+	out.Body.Sessions = sessions[in.App]
+	err = a.eachRoom(ctx, in.App, func(info *store.RoomInfo) {
 		out.Body.Rooms++
 		out.Body.Members += info.Count
 		out.Body.Seats += info.Capacity

@@ -114,7 +114,7 @@ func TestListRooms(t *testing.T) {
 	}
 	var figures map[string]int
 	s.ask(t, acmeKey, "GET", "/v1/apps/acme/statistics", "").ok(200, &figures)
-	require.Equal(t, map[string]int{"rooms": 25, "members": 0, "seats": 75, "locked": 0}, figures)
+	require.Equal(t, map[string]int{"sessions": 0, "rooms": 25, "members": 0, "seats": 75, "locked": 0}, figures)
 	var whole map[string]int
 	require.Eventually(t, func() bool { // this node is on the roster after its first beat
 		s.ask(t, readerKey, "GET", "/v1/statistics", "").ok(200, &whole)

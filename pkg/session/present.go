@@ -2,6 +2,7 @@ package session
 
 import (
 	"hash/maphash"
+	"maps"
 	"sync"
 
 	"github.com/signalbox-rtc/signalbox/pkg/auth"
@@ -16,6 +17,9 @@ const presentShards = 64
 type present struct {
 	seed   maphash.Seed
 	shards [presentShards]presentShard
+
+	mu   sync.Mutex
+	apps map[string]int // sessions of each app that has any
 }
 
 type presentShard struct {
@@ -29,7 +33,7 @@ type presence struct {
 	next, prev *core
 }
 
-func newPresent() *present { return &present{seed: maphash.MakeSeed()} }
+func newPresent() *present { return &present{seed: maphash.MakeSeed(), apps: make(map[string]int)} }
 
 func (p *present) shard(app, user string) *presentShard {
 	var hash maphash.Hash
@@ -40,7 +44,24 @@ func (p *present) shard(app, user string) *presentShard {
 	return &p.shards[hash.Sum64()%presentShards]
 }
 
+// count counts a session of an app in, or out with -1.
+func (p *present) count(app string, by int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.apps[app] += by; p.apps[app] == 0 {
+		delete(p.apps, app)
+	}
+}
+
+// Apps gives how many sessions there are of each app, of all transports, that have said hello.
+func (s *Server) Apps() map[string]int {
+	s.present.mu.Lock()
+	defer s.present.mu.Unlock()
+	return maps.Clone(s.present.apps)
+}
+
 func (p *present) add(c *core, identity *auth.Identity) {
+	p.count(identity.App, 1)
 	sh := p.shard(identity.App, identity.User)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -55,6 +76,7 @@ func (p *present) remove(c *core) {
 	if c.presence.of == nil {
 		return
 	}
+	p.count(c.presence.of.App, -1)
 	sh := p.shard(c.presence.of.App, c.presence.of.User)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()

@@ -105,6 +105,7 @@ var contract = []struct {
 	{"rooms are listed", testListRooms},
 	{"join makes no room where it must not", testJoinNoCreate},
 	{"nodes tell each other what they use", testUsage},
+	{"nodes tell what their apps have", testFigures},
 	{"rooms are counted", testCountRooms},
 	{"relays are known for their lease", testRelays},
 	{"relays that are not valid", testBadRelays},

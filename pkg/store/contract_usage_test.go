@@ -68,3 +68,20 @@ func testCountRooms(t *testing.T, d deployment) {
 	require.NoError(t, err)
 	require.Equal(t, map[string]int64{"acme": 19}, rooms)
 }
+
+// What nodes tell of their apps is there as long as they say, and goes with who ends in order.
+func testFigures(t *testing.T, d deployment) {
+	a, b := twoNodes(t, d)
+	require.NoError(t, a.store.TellFigures(t.Context(), a.id, []byte(`{"acme":1}`), time.Minute))
+	require.NoError(t, b.store.TellFigures(t.Context(), b.id, []byte(`{"acme":2}`), time.Minute))
+	told, err := a.store.Figures(t.Context(), []string{a.id, "nobody", b.id})
+	require.NoError(t, err)
+	require.Equal(t, map[string][]byte{a.id: []byte(`{"acme":1}`), b.id: []byte(`{"acme":2}`)}, told)
+	require.NoError(t, b.store.StrikeOff(t.Context(), b.id))
+	told, err = a.store.Figures(t.Context(), []string{a.id, b.id})
+	require.NoError(t, err)
+	require.Equal(t, map[string][]byte{a.id: []byte(`{"acme":1}`)}, told)
+	told, err = a.store.Figures(t.Context(), nil)
+	require.NoError(t, err)
+	require.Empty(t, told)
+}

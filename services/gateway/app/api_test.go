@@ -215,6 +215,17 @@ func TestAPIActsInTheWholeCluster(t *testing.T) {
 		require.Equal(t, 3, snapshot.Capacity)
 		require.JSONEq(t, "1", string(snapshot.Properties["x"]))
 		ben.mustJoin(t, "a")
+		for _, g := range gateways { // with the next beats, whichever is asked
+			until(t, func() bool {
+				var of struct{ Sessions, Members int }
+				var all struct {
+					Apps  []httpapi.AppSessions
+					Count int
+				}
+				return callAPI(t, g, "GET", "/v1/apps/nova/statistics", "", &of) == 200 && of.Sessions == 2 && of.Members == 2 &&
+					callAPI(t, g, "GET", "/v1/statistics/apps", "", &all) == 200 && all.Count == 1 && all.Apps[0] == httpapi.AppSessions{App: "nova", Sessions: 2}
+			}, "the app's sessions on both")
+		}
 
 		var posted struct{ Seq int64 }
 		require.Equal(t, 200, callAPI(t, two, "POST", "/v1/apps/nova/rooms/a/messages", `{"topic":"news","data":"hello"}`, &posted))

@@ -14,7 +14,7 @@ type QuotasConfig struct {
 	PerIP             HolderQuotasConfig `koanf:"per_ip" doc:"What the clients of an app at one address may do, in the whole cluster: one address of IPv4, one /64 of IPv6."`
 	Holders           int                `koanf:"holders" default:"100000" min:"1" max:"10000000" doc:"Users and addresses that a gateway keeps count of at a time, for per_user and per_ip. Further ones are not held to these."`
 	HoldersTold       int                `koanf:"holders_told" default:"5000" min:"0" max:"100000" doc:"Users and addresses that have much on a gateway, of which it tells the others. Further ones have their quotas on each gateway. 0: all have."`
-	Apps              int                `koanf:"apps" default:"10000" min:"1" max:"1000000" doc:"Apps with quotas of the whole cluster whose use a gateway tells the others. Further ones get an even share of theirs on each gateway."`
+	Apps              int                `koanf:"apps" default:"10000" min:"1" max:"1000000" doc:"Apps with quotas of the whole cluster whose use a gateway tells the others. Further ones get an even share of theirs on each gateway. Also the most apps, the busiest, whose sessions it tells for the server API's figures."`
 }
 
 // RateQuotasConfig is how often one may do something.

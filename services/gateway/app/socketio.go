@@ -71,7 +71,7 @@ func (g *Gateway) openCluster(ctx context.Context, registry *prometheus.Registry
 	g.cluster, err = cluster.New(cluster.Options{
 		Store: g.store, Self: self,
 		Beat: g.config.Cluster.Beat, Lease: g.config.Cluster.Lease, Lapses: g.options.lapses,
-		Forgotten: g.putBack, Load: g.load,
+		Forgotten: g.putBack, Load: g.load, Apps: g.sessions.Apps, MaxApps: g.config.Quotas.Apps,
 		Logger: g.logger, Registerer: registry,
 	})
 	return err
