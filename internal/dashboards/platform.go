@@ -59,12 +59,13 @@ func quotas() Row {
 			Queries: one(rate("signalbox_quota_refused_total", "quota, scope")+" > 0", "{{quota}} of the {{scope}}")},
 		{Title: "Age of the exchange", Kind: Lines, Unit: "s", Warn: 10, Bad: 60, Description: "How long ago each gateway told the others what apps use. It is about a second; while it grows the gateway keeps its share.",
 			Queries: one("max by (instance) (signalbox_quota_exchange_age_seconds"+on()+")", "{{instance}}")},
-		{Title: "Users and addresses that are counted", Kind: Lines, Unit: "short", Description: "By gateway, of quotas.holders; and apps whose use it tells the others, of quotas.apps.",
+		{Title: "Users and addresses that are counted", Kind: Lines, Unit: "short", Description: "By gateway, of quotas.holders; those with much of whom gateways tell each other, of quotas.holders_told; and apps, of quotas.apps.",
 			Queries: []Query{
 				{Expr: sum("signalbox_quota_holders", "instance"), Legend: "{{instance}} holders"},
+				{Expr: sum("signalbox_quota_holders_told", "instance"), Legend: "{{instance}} told"},
 				{Expr: sum("signalbox_quota_apps", "instance"), Legend: "{{instance}} apps"},
 			}},
-		{Title: "Not counted", Kind: Lines, Unit: "ops", Description: "Users, addresses and apps past what a gateway keeps count of, and exchanges that failed. Nothing but 0 is well.",
+		{Title: "Not counted", Kind: Lines, Unit: "ops", Description: "Users, addresses and apps past what a gateway keeps count of, or tells the others (told), and exchanges that failed. Nothing but 0 is well.",
 			Queries: []Query{
 				{Expr: rate("signalbox_quota_untracked_total", "kind"), Legend: "{{kind}}"},
 				{Expr: rate("signalbox_quota_exchange_failures_total", ""), Legend: "failed exchanges"},

@@ -29,7 +29,8 @@ func relay() Dashboard {
 				{Title: "Protocols", Kind: Lines, Unit: "ops", Stacked: true, Description: "Of the pair that connected: tcp means that UDP is blocked.", Queries: one(rate("signalbox_ice_reports_total", "protocol", `outcome="connected"`), "{{protocol}}")},
 				{Title: "Connections that broke", Kind: Lines, Unit: "ops", Stacked: true, Description: "disconnected: they had come about. Empty with clients that do not report it. Many at once are a relay that was restarted, or a network that clients left.", Queries: one(rate("signalbox_ice_reports_total", "instance", `outcome="disconnected"`), "{{instance}}")},
 				{Title: "Failures by gateway", Kind: Lines, Unit: "ops", Stacked: true, Description: "Of the clients of each. Alike on all of them it is STUN or TURN; on one it is what its clients have in common, as a region.", Queries: one(rate("signalbox_ice_reports_total", "instance", `outcome="failed"`), "{{instance}}")},
-				{Title: "Breaks for a connection", Kind: Lines, Unit: "short", Description: "Connections that broke, by those that came about in the same time.", Queries: one(outcome("disconnected")+"\n/\n("+outcome("connected")+" > 0)", "breaks")},
+				{Title: "Descriptions and candidates", Kind: Lines, Unit: "ops", Description: "Of apps that have them looked at (negotiation): passed, hidden, left out for its network or type, or refused. Where an app only observes, what would have come of them.",
+					Queries: one(rate("signalbox_negotiation_total", "kind, result")+" > 0", "{{kind}}: {{result}}")},
 			}},
 		},
 	}

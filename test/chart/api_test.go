@@ -9,7 +9,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
-	"net"
 	"net/http"
 	"net/netip"
 	"os"
@@ -251,13 +250,9 @@ func TestGatewayServesTheAPI(t *testing.T) {
 		require.NoError(t, os.MkdirAll(filepath.Dir(m.here(path)), 0o700))
 		require.NoError(t, os.WriteFile(m.here(path), text, 0o600))
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	address := listener.Addr().String()
-	require.NoError(t, listener.Close())
 	m.env = slices.DeleteFunc(m.env, func(e string) bool { return strings.HasPrefix(e, "SIGNALBOX_REDIS_PASSWORD=") })
-	start(t, m, "--redis.addresses="+strings.TrimPrefix(redis.URL(), "redis://"), "--listen.public=127.0.0.1:0", "--listen.operations=127.0.0.1:0",
-		"--listen.cluster=127.0.0.1:0", "--shutdown.window=0s", "--shutdown.grace=0s", "--shutdown.delay=0s", "--api.address="+address,
+	at := start(t, m, "--redis.addresses="+strings.TrimPrefix(redis.URL(), "redis://"), "--listen.public=127.0.0.1:0", "--listen.operations=127.0.0.1:0",
+		"--listen.cluster=127.0.0.1:0", "--shutdown.window=0s", "--shutdown.grace=0s", "--shutdown.delay=0s", "--api.address=127.0.0.1:0",
 		"--api.tls.cert_file="+m.here("/etc/signalbox/api-tls/tls.crt"), "--api.tls.key_file="+m.here("/etc/signalbox/api-tls/tls.key"),
 		"--api.tls.client_ca_file="+m.here("/etc/signalbox/api-client-ca/ca.crt"))
 
@@ -268,7 +263,7 @@ func TestGatewayServesTheAPI(t *testing.T) {
 			RootCAs: roots, Certificates: certificates, ServerName: "calls-signalbox-api.signaling", MinVersion: tls.VersionTLS12,
 		}}
 		defer transport.CloseIdleConnections()
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+address+"/v1/nodes", nil)
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+at.API+"/v1/nodes", nil)
 		require.NoError(t, err)
 		if key != "" {
 			request.Header.Set("Authorization", "Bearer "+key)

@@ -266,7 +266,7 @@ func TestGatewayRuns(t *testing.T) {
 	objects := decoded(t, release{values: variants(t)["single-redis"]})
 	spec, c := deployment(objects, "gateway").Spec.Template.Spec, gatewayContainer(objects)
 	m := mount(t, objects, &spec, c)
-	public, operations := start(t, m, "--redis.addresses="+strings.TrimPrefix(redis.URL(), "redis://"), "--listen.public=127.0.0.1:0",
+	at := start(t, m, "--redis.addresses="+strings.TrimPrefix(redis.URL(), "redis://"), "--listen.public=127.0.0.1:0",
 		"--listen.operations=127.0.0.1:0", "--listen.cluster=127.0.0.1:0", "--shutdown.window=0s", "--shutdown.grace=0s", "--shutdown.delay=0s")
 
 	paths := map[string]bool{}
@@ -277,9 +277,9 @@ func TestGatewayRuns(t *testing.T) {
 		paths[path] = true
 	}
 	for path := range paths {
-		require.Equal(t, http.StatusOK, status(t, "http://"+operations+path), path)
+		require.Equal(t, http.StatusOK, status(t, "http://"+at.Operations+path), path)
 	}
-	require.Equal(t, http.StatusNotFound, status(t, "http://"+operations+"/healthz"), "the check itself")
+	require.Equal(t, http.StatusNotFound, status(t, "http://"+at.Operations+"/healthz"), "the check itself")
 
 	pod := get[*core.Pod](objects, nil)
 	test := mount(t, objects, &pod.Spec, &pod.Spec.Containers[0])
@@ -287,7 +287,7 @@ func TestGatewayRuns(t *testing.T) {
 	for _, arg := range pod.Spec.Containers[0].Args {
 		if strings.HasPrefix(arg, "--url=") {
 			require.Equal(t, "--url=http://"+get(objects, isPublic).Name+":8080", arg)
-			arg = "--url=http://" + public
+			arg = "--url=http://" + at.Public
 		}
 		args = append(args, test.here(arg))
 	}
@@ -299,21 +299,27 @@ func TestGatewayRuns(t *testing.T) {
 
 func isPublic(s *core.Service) bool { return s.Labels["app.kubernetes.io/component"] == "gateway" }
 
+// addresses are where a gateway says that it is served.
+type addresses struct{ Public, Operations, API string }
+
 // start runs the gateway until the test ends, and gives its addresses.
-func start(t *testing.T, m *mounted, args ...string) (public, operations string) {
+func start(t *testing.T, m *mounted, args ...string) addresses {
 	t.Helper()
 	cmd := gatewayCommand(t, m.env, args...)
 	cmd.Cancel = func() error { return nil } // it is told to end below, as the kubelet does
 	stderr, err := cmd.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
-	ready := make(chan [2]string, 1)
+	ready := make(chan addresses, 1)
 	var ended sync.WaitGroup
 	ended.Go(func() {
 		for lines := bufio.NewScanner(stderr); lines.Scan(); {
-			var line struct{ Msg, Public, Operations string }
+			var line struct {
+				Msg string
+				addresses
+			}
 			if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "gateway is ready" {
-				ready <- [2]string{line.Public, line.Operations}
+				ready <- line.addresses
 			}
 		}
 	})
@@ -324,11 +330,11 @@ func start(t *testing.T, m *mounted, args ...string) (public, operations string)
 		require.Zero(t, cmd.ProcessState.ExitCode(), "it ends in order")
 	})
 	select {
-	case addresses := <-ready:
-		return addresses[0], addresses[1]
+	case at := <-ready:
+		return at
 	case <-time.After(patience):
 		require.FailNow(t, "the gateway is not ready")
-		return "", ""
+		return addresses{}
 	}
 }
 

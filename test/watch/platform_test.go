@@ -101,6 +101,7 @@ func serveApps(config *app.Config, backend string) {
 				Connections: 8, Rooms: 60, Members: 8, MessagesPerSecond: 60,
 				PerSession: auth.RateQuotas{MessagesPerSecond: 10}, PerIP: auth.HolderQuotas{Connections: 50},
 			},
+			Negotiation: auth.Negotiation{Mode: auth.NegotiationObserve, HidePrivate: auth.On},
 			Webhooks: []auth.Webhook{
 				{ID: "billing", URL: backend + "/events", Secrets: []auth.Secret{hookSecret}},
 				{ID: "former", URL: backend + "/gone", Secrets: []auth.Secret{hookSecret}},
@@ -149,7 +150,7 @@ func (c *cluster) manage(ctx context.Context) error {
 		{"GET", "/rooms/" + room + "/members/nobody", "", http.StatusNotFound, nil},
 		{"DELETE", "/rooms/" + room, "", http.StatusOK, nil},
 	} {
-		got, err := c.api(ctx, operatorKey, step.method, "/v1/apps/acme"+step.path, step.body, step.header...)
+		got, err := c.api(ctx, operatorKey, step.method, "/v1/apps/umbra"+step.path, step.body, step.header...)
 		if err == nil && got != step.want {
 			err = fmt.Errorf("%s %s: %d", step.method, step.path, got)
 		}
@@ -171,7 +172,7 @@ func (c *cluster) follow(ctx context.Context) error {
 		want       []int
 	}{
 		{"", `{"id":"initech","anonymous":true}`, []int{http.StatusCreated, http.StatusConflict}},
-		{"/acme/rooms", `{"room":"followed","keep":3600}`, []int{http.StatusCreated, http.StatusConflict}},
+		{"/umbra/rooms", `{"room":"followed","keep":3600}`, []int{http.StatusCreated, http.StatusConflict}},
 		{"/acme/users/nobody/revoke", "", []int{http.StatusNoContent}},
 	} {
 		got, err := c.api(ctx, operatorKey, "POST", "/v1/apps"+step.path, step.body)
@@ -184,7 +185,7 @@ func (c *cluster) follow(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	if _, err := c.api(ctx, operatorKey, "GET", "/v1/apps/acme/rooms/followed/events", ""); !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
+	if _, err := c.api(ctx, operatorKey, "GET", "/v1/apps/umbra/rooms/followed/events", ""); !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("following a room has ended: %w", err)
 	}
 	return nil
@@ -212,6 +213,12 @@ func (c *cluster) crowd(ctx context.Context) error {
 		_, err := people[2].Join(ctx, wire.Join{Room: room, Wait: true})
 		waiting <- err
 	}()
+	for _, candidate := range []string{"10.0.0.7 50000 typ host", "192.0.2.7 50001 typ srflx raddr 0.0.0.0 rport 0"} {
+		data := []byte(`{"candidate":{"candidate":"candidate:1 1 udp 2113937151 ` + candidate + `","sdpMid":"0","sdpMLineIndex":0}}`)
+		if _, err := people[0].Signal(ctx, wire.Signal{Room: room, To: people[1].Welcome().Session, Data: data}); over(err) != nil {
+			return err
+		}
+	}
 	for range 12 {
 		if _, err := people[0].Publish(ctx, wire.Publish{Room: room, Topic: "chat", Data: []byte(`{"text":"listen"}`)}); over(err) != nil {
 			return err
