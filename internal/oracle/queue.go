@@ -121,15 +121,16 @@ func (r *replay) checkQueues() {
 	}
 }
 
-// overtook reports whether one that came later was seated in the same life of the room while the other one was connected and waited.
+// overtook reports whether one that came later was seated while the other one was connected and waited: also in another life of the room,
+// as queues outlive the loss of Redis' data.
 func (r *replay) overtook(later, w *wait) bool {
-	if w.shaken || w.seq == later.seq || later.seat == nil || later.seat.Epoch != w.epoch {
+	if w.shaken || w.seq == later.seq || later.seat == nil {
 		return false
 	}
 	if w.seat == nil {
 		return !w.over && !r.client(w.client).ended
 	}
-	if w.seat.Epoch != w.epoch {
+	if w.seat.Epoch != later.seat.Epoch {
 		return false
 	}
 	own, ok := orderIn(w.seat, w.session)

@@ -23,6 +23,9 @@ func (m *model) join(j store.Join) string {
 		return "lapsed"
 	}
 	r := m.rooms[j.Room]
+	if place := r.place(j.Peer); place != nil {
+		return m.takePlace(r, place, j.Seat, ofRequest(j.Seat, j.Request))
+	}
 	if r != nil && r.members[j.Peer] != nil {
 		member := r.members[j.Peer]
 		if refused := m.take(r, member, j.Seat, j.Back, j.Request); refused != "" {
@@ -30,17 +33,23 @@ func (m *model) join(j store.Join) string {
 		}
 		return fmt.Sprintf("new=false order=%d %s", member.order, r.view())
 	}
+	if j.Waited != nil {
+		return "not_member" // these are of the room as it is
+	}
+	why, refused := r.hasToWait(&j)
+	if refused != "" {
+		return refused
+	}
 	if r == nil {
-		r = &modelRoom{room: j.Room, capacity: j.Capacity, version: 1, members: map[string]*modelMember{}, properties: map[string]string{}, hooks: j.Hooks}
+		r = &modelRoom{
+			room: j.Room, capacity: j.Capacity, version: 1, members: map[string]*modelMember{}, properties: map[string]string{}, hooks: j.Hooks,
+			moderated: j.Rules.Moderated, most: j.Rules.Waiting,
+		}
 		m.rooms[j.Room] = r
 		m.hook(r, store.HookRoomCreated, fmt.Sprint(r.capacity))
-	} else if replaced := r.ofUser(j); replaced == nil {
-		switch {
-		case r.locked && !j.Moderator:
-			return "room_locked"
-		case len(r.members) >= r.capacity:
-			return "room_full"
-		}
+	}
+	if why != "" {
+		return m.wait(r, &j, why)
 	}
 	r.order++
 	member := &modelMember{
@@ -103,6 +112,9 @@ func (m *model) take(r *modelRoom, member *modelMember, seat store.Seat, back []
 }
 
 func (m *model) lose(l store.Lose) string {
+	if answer, waits := m.losePlace(l.Seat); waits {
+		return answer
+	}
 	r, member, refused := m.fence(l.Seat)
 	if refused != "" {
 		return refused
@@ -124,6 +136,10 @@ func (m *model) depart(r *modelRoom, member *modelMember, away, left string) int
 func (m *model) expire(room store.Room, peers []string) string {
 	for _, peer := range peers {
 		r := m.rooms[room]
+		if place := r.place(peer); place != nil {
+			m.unqueue(r, place, "expired", told{})
+			continue
+		}
 		m.unseat(r, peer, told{kind: "left-peer", except: peer, body: endOf("left-peer", room, peer, `,"reason":"disconnected"`)})
 	}
 	return fmt.Sprint(len(peers), " 0")
@@ -134,6 +150,9 @@ func (m *model) reap(node string, partition int) string {
 	m.lapsed[fmt.Sprint(node, " ", partition)] = true
 	count := 0
 	for room, r := range m.rooms {
+		if m.partition(room) == partition {
+			count += m.reapPlaces(r, node)
+		}
 		for _, member := range r.members {
 			if member.node == node && m.partition(room) == partition {
 				m.depart(r, member, endOf("away-peer", room, member.id, ""), endOf("left-peer", room, member.id, `,"reason":"disconnected"`))
@@ -155,6 +174,9 @@ func (m *model) resume(s store.Resume, known bool) string {
 		return "lapsed"
 	}
 	r := m.rooms[s.Room]
+	if place := r.place(s.Peer); place != nil {
+		return m.takePlace(r, place, s.Seat, told{by: s.Peer})
+	}
 	if r == nil || r.members[s.Peer] == nil {
 		return "not_member"
 	}

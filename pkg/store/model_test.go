@@ -37,6 +37,10 @@ type modelRoom struct {
 	members    map[string]*modelMember
 	log        []modelEntry
 	hooks      bool
+
+	moderated bool
+	most      int // who may wait, as of the first of those who do
+	queue     []*modelPlace
 }
 
 // modelMember is a seat; its node is "-" while it is away.
@@ -189,6 +193,9 @@ func (member *modelMember) tookEffect(request, seq int64, result string) string 
 }
 
 func (m *model) leave(l store.Leave) string {
+	if answer, waits := m.leavePlace(l.Seat, ofRequest(l.Seat, l.Request)); waits {
+		return answer
+	}
 	r, member, refused := m.fence(l.Seat)
 	if refused != "" {
 		return refused
@@ -202,12 +209,12 @@ func (m *model) leave(l store.Leave) string {
 
 // unseat takes a seat away and tells it; nobody but the peer itself is there to be told when it was the last one.
 func (m *model) unseat(r *modelRoom, peer string, left told) int64 {
-	if len(r.members) > 1 || left.except == "" {
+	if len(r.members) > 1 || left.except == "" || r.ruled() {
 		m.emit(r, left)
 	}
 	delete(r.members, peer)
 	m.hook(r, store.HookPeerLeft, peer+" "+reasonOf(left.body))
-	if len(r.members) == 0 {
+	if len(r.members) == 0 && !r.ruled() {
 		m.hook(r, store.HookRoomClosed, "empty")
 		delete(m.rooms, r.room)
 		return r.seq
@@ -220,6 +227,8 @@ func (m *model) unseat(r *modelRoom, peer string, left told) int64 {
 			body: fmt.Sprintf(`{"type":"room","room":"%s","version":%d,"presenter":null}`, r.room.Name, r.version),
 		})
 	}
+	m.callNext(r, left)
+	m.endIfEmpty(r)
 	return r.seq
 }
 
@@ -301,6 +310,7 @@ func (m *model) updateRoom(u store.UpdateRoom) string {
 	}
 	r.version++
 	seq := m.emit(r, told{kind: "room", body: string(u.EventHead) + strconv.FormatInt(r.version, 10) + string(u.EventTail), by: u.Peer, request: u.Request})
+	m.callNext(r, ofRequest(u.Seat, u.Request))
 	return member.tookEffect(u.Request, seq, fmt.Sprint(" ", r.version))
 }
 
@@ -327,6 +337,9 @@ func (m *model) control(c store.Control) string {
 		}
 	}
 	seq := r.seq
+	if c.Action == store.ActionKick && r.ruled() {
+		slices.SortStableFunc(targets, func(a, b *modelMember) int { return boolInt(a.id == r.presenter) - boolInt(b.id == r.presenter) })
+	}
 	for _, target := range targets {
 		switch c.Action {
 		case store.ActionKick:
@@ -392,8 +405,13 @@ func (r *modelRoom) sorted() []*modelMember {
 	return slices.SortedFunc(maps.Values(r.members), func(a, b *modelMember) int { return cmp.Compare(a.order, b.order) })
 }
 
-// view is the room in one line, in the same form as snapshotLine.
-func (r *modelRoom) view() string { return r.viewOf(everyone) }
+// view is the room in one line, with who waits, in the same form as snapshotLine.
+func (r *modelRoom) view() string {
+	if r == nil {
+		return r.viewOf(nobody)
+	}
+	return r.viewOf(everyone) + r.queueView()
+}
 
 func everyone(*modelMember) bool { return true }
 
@@ -414,6 +432,13 @@ func (r *modelRoom) viewOf(listed func(*modelMember) bool) string {
 		r.seq, r.capacity, len(r.members), r.version, r.locked, r.presenter, r.spotlight, r.properties, strings.Join(list, ","))
 }
 
+func boolInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
 // snapshotLine is a snapshot in the form of the model's view.
 func snapshotLine(s *store.Snapshot) string {
 	if !s.Found {
@@ -423,7 +448,7 @@ func snapshotLine(s *store.Snapshot) string {
 	for _, m := range s.Members {
 		list = append(list, fmt.Sprintf("%s/%d/%s/%d/%v/%v", m.ID, m.Order, m.Node, m.Generation, m.Away, texts(m.State)))
 	}
-	return fmt.Sprintf("seq=%d capacity=%d count=%d version=%d locked=%v presenter=%s spotlight=%s properties=%v members=%s",
+	return fmt.Sprintf("seq=%d capacity=%d count=%d version=%d locked=%v presenter=%s spotlight=%s properties=%v members=%s"+waitersLine(s.Waiting),
 		s.Seq, s.Capacity, s.Count, s.Version, s.Locked, s.Presenter, s.Spotlight, texts(s.Properties), strings.Join(list, ","))
 }
 
@@ -452,6 +477,7 @@ func (m *model) keys() []string {
 				seats["holders"] = append(seats["holders"], member.node)
 			}
 		}
+		r.heldPlaces(name, seats)
 		for _, key := range []string{fmt.Sprintf("room:%s %v", name, r.counts()), "log:" + name, "rooms:" + room.App} {
 			found[key] = true
 		}

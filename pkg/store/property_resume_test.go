@@ -35,7 +35,10 @@ func (r *modelRun) resume() {
 	resume := resumeOf(seat, epoch, seq)
 	resumed, err := n.resume(resume)
 	line := ""
-	if err == nil {
+	switch {
+	case err == nil && resumed.Snapshot.Place != nil:
+		line = r.placeLine(seat, resumed.Snapshot)
+	case err == nil:
 		line = resumedLine(resumed.Request, resumed.Known, briefs(resumed.Missed), snapshotLine(resumed.Snapshot))
 	}
 	r.same("resume", r.model.resume(resume, current), replyLine(err, "%s", line))
@@ -64,6 +67,11 @@ func (r *modelRun) expire() {
 				ended = append(ended, member.id)
 			}
 		}
+		for _, place := range modelled.queue {
+			if place.node == noNode && r.bool("ends") {
+				ended = append(ended, place.id)
+			}
+		}
 	}
 	endGrace(r.t, r.d, n.store, room, ended...)
 	got, err := n.expire(room, inAnHour())
@@ -77,7 +85,7 @@ func (r *modelRun) reap() {
 	dead := r.node("dead").id
 	partition := n.store.Partition(rapid.SampledFrom(r.rooms).Draw(r.t, "room"))
 	for _, room := range r.model.rooms {
-		if room.counts()[dead] > 1 {
+		if room.counts()[dead]+room.placesOf(dead) > 1 {
 			return
 		}
 	}

@@ -25,7 +25,7 @@ func TestAgainstModel(t *testing.T) {
 			for _, room := range rooms {
 				d.openGate(rt, nodes[0].store, room)
 			}
-			run := modelRun{t: rt, d: d, model: newModel(nodes[0].store.Partition), nodes: nodes, rooms: rooms, requests: map[string]int64{}}
+			run := modelRun{t: rt, d: d, model: newModel(nodes[0].store.Partition), nodes: nodes, rooms: rooms, requests: map[string]int64{}, waited: map[store.Seat]*store.Waited{}}
 			for range rapid.IntRange(5, 60).Draw(rt, "steps") {
 				run.step()
 			}
@@ -53,7 +53,7 @@ func eventsOf(events []store.Event, room store.Room) []string {
 	var lines []string
 	for _, e := range events {
 		if e.Room == room {
-			lines = append(lines, brief(e))
+			lines = append(lines, arrivals.ReplaceAllString(brief(e), ""))
 		}
 	}
 	return lines
@@ -67,10 +67,11 @@ type modelRun struct {
 	nodes    []*node
 	rooms    []store.Room
 	count    int
-	requests map[string]int64 // the highest number of each seat's peer so far
+	requests map[string]int64             // the highest number of each seat's peer so far
+	waited   map[store.Seat]*store.Waited // what nodes know of places, by room and peer
 }
 
-const operations = "join join join leave lose lose resume resume send send send burst burst state room control snapshot replay expire reap"
+const operations = "join join join leave lose lose resume resume send send send burst burst state room control snapshot replay expire reap admit admit again"
 
 // step draws one operation, carries it out on both sides and compares the replies.
 func (r *modelRun) step() {
@@ -116,7 +117,12 @@ func (r *modelRun) step() {
 		r.expire()
 	case "reap":
 		r.reap()
+	case "admit":
+		r.admit()
+	case "again":
+		r.again()
 	}
+	r.nobodyForgotten()
 }
 
 func (r *modelRun) message(seat store.Seat) store.Send {
@@ -159,6 +165,8 @@ func (r *modelRun) join() {
 	j.Request = r.request(seat)
 	j.Capacity = rapid.IntRange(1, 4).Draw(r.t, "capacity")
 	j.Moderator, j.Hooks = r.bool("moderator"), r.bool("hooks")
+	j.Wait, j.Rules.Waiting = r.bool("wait"), rapid.IntRange(0, 3).Draw(r.t, "waiting")
+	j.Rules.Moderated = rapid.IntRange(0, 3).Draw(r.t, "moderated") == 0
 	j.State = r.state()
 	delete(j.State, store.StateMutedVideo)
 	if r.bool("kept") {
@@ -172,7 +180,10 @@ func (r *modelRun) join() {
 	}
 	s, err := n.join(j.Seat, func(into *store.Join) { *into = j })
 	line := ""
-	if err == nil {
+	switch {
+	case err == nil && s.Place != nil:
+		line = r.placeLine(seat, s)
+	case err == nil:
 		line = fmt.Sprintf("new=%v order=%d %s", s.New, s.Order, snapshotLine(s))
 	}
 	r.same("join", r.model.join(j), replyLine(err, "%s", line))
@@ -243,9 +254,9 @@ func (r *modelRun) same(operation, want, got string) {
 // seat draws a caller: mostly the connection that holds the peer's seat, if there is one.
 func (r *modelRun) seat() (*node, store.Seat) {
 	n, seat := r.newcomer()
-	if member := r.member(seat); member != nil && member.node != noNode && rapid.IntRange(0, 9).Draw(r.t, "fenced") > 0 {
-		n = r.nodes[slices.IndexFunc(r.nodes, func(n *node) bool { return n.id == member.node })]
-		seat = later(seat, n.id, member.generation)
+	if id, generation, ok := r.holder(seat); ok && id != noNode && rapid.IntRange(0, 9).Draw(r.t, "fenced") > 0 {
+		n = r.nodes[slices.IndexFunc(r.nodes, func(n *node) bool { return n.id == id })]
+		seat = later(seat, n.id, generation)
 	}
 	return n, seat
 }
@@ -256,8 +267,8 @@ func (r *modelRun) newcomer() (*node, store.Seat) {
 	peer := rapid.SampledFrom(modelPeers).Draw(r.t, "peer")
 	n := r.node("node")
 	seat := n.seat(room, peer)
-	if member := r.member(seat); member != nil {
-		seat.Generation = max(0, member.generation+rapid.SampledFrom([]int64{0, 0, 1, 1, -1}).Draw(r.t, "generation"))
+	if _, generation, ok := r.holder(seat); ok {
+		seat.Generation = max(0, generation+rapid.SampledFrom([]int64{0, 0, 1, 1, -1}).Draw(r.t, "generation"))
 	}
 	return n, seat
 }
@@ -267,12 +278,17 @@ func (r *modelRun) node(what string) *node {
 	return r.nodes[rapid.IntRange(0, len(r.nodes)-1).Draw(r.t, what)]
 }
 
-// member is the seat in the model, or nil.
-func (r *modelRun) member(seat store.Seat) *modelMember {
-	if room := r.model.rooms[seat.Room]; room != nil {
-		return room.members[seat.Peer]
+// holder is who has the peer's seat, or place, in the model.
+func (r *modelRun) holder(seat store.Seat) (node string, generation int64, ok bool) {
+	room := r.model.rooms[seat.Room]
+	if place := room.place(seat.Peer); place != nil {
+		return place.node, place.generation, true
 	}
-	return nil
+	if room != nil && room.members[seat.Peer] != nil {
+		member := room.members[seat.Peer]
+		return member.node, member.generation, true
+	}
+	return "", 0, false
 }
 
 // request draws a number for a request: none, the next one or one that came before.

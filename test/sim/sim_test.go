@@ -58,6 +58,21 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+// A queue keeps its order when Redis loses its data: here all wait for one room, on all gateways, and go in the order of coming.
+func TestQueueOutlivesLostData(t *testing.T) {
+	for seed := range uint64(4) {
+		p := newPlan(seed+1, size{clients: 12, length: 40 * time.Second})
+		p.gateways, p.rooms, p.capacity, p.moderated, p.keep = 3, 1, 2, false, 0
+		for i := range p.clients {
+			c := &p.clients[i]
+			c.at, c.endAt, c.end = time.Second+time.Duration(i)*700*time.Millisecond, 25*time.Second+time.Duration(i)*time.Second, "leave"
+			c.waits, c.acts = true, []act{{at: c.at, what: "join", room: "room0"}}
+		}
+		p.faults = []faultPlan{{at: 12 * time.Second, until: 12 * time.Second, what: "flush"}}
+		t.Run(strconv.FormatUint(seed+1, 10), func(t *testing.T) { play(t, p) })
+	}
+}
+
 // What a cluster does wrong is noticed: here it is made to lose, and to repeat, one message in ten on its last steps.
 func TestFaultsOfTheClusterAreNoticed(t *testing.T) {
 	for what, rule := range map[string]string{"lose": oracle.RuleLost, "repeat": oracle.RuleTwice} {

@@ -65,10 +65,13 @@ if #ARGV > 21 and found and not shut then
   end
 end
 local moderator, wants = mode:find('m'), mode:find('w')
-local why = not moderator and not replaced[1] and (R.rules or ARGV[18]):match('^%S+ %S+ (%S)') == '1' and not mode:find('l') and 'm'
+local most_wait = ARGV[18]:match('%d+$')
+local rules = R.rules or found and '0 0 0 ' .. most_wait or ARGV[18] -- those of a room are of its beginning
+local why = not moderator and not replaced[1] and rules:match('^%S+ %S+ (%S)') == '1' and not mode:find('l') and 'm'
 if not found then
   if not mode:find('c') then return {'no_room'} end
   if why and not wants then return {'room_locked'} end
+  if why and most_wait == '0' then return {'room_full'} end -- before anything is made
   --@ time make
   make(new_epoch, 0, ARGV[9], ('%d'):format(now_ms()), '1', '0', ARGV[17], ARGV[18])
 elseif not replaced[1] then -- neither keeps a user from the own seat
