@@ -13,7 +13,7 @@ import (
 type Returner interface {
 	Sink
 	// Return tells, before anything else, that the session is an earlier one, under whose id it goes on, and what its rooms
-	// are like now. missed is what is delivered first, in each room up to its snapshot's number. It reports false when the
+	// are like now, but for those in which the client waits for a seat. missed is what is delivered first, in each room up to its snapshot's number. It reports false when the
 	// client cannot take that much at once: it gets a new session then.
 	Return(id string, rooms []*wire.Snapshot, missed []*wire.Frame) bool
 }
@@ -92,7 +92,7 @@ func (a *Attached) comeBack(hello *wire.Hello, identity *auth.Identity, sink Ret
 		}
 		return "", err
 	}
-	if !a.goesOn(len(hello.Rooms), sink) {
+	if !a.goesOn(hello.Rooms, sink) {
 		a.giveUp()
 		return "missed", nil
 	}
@@ -115,15 +115,21 @@ func mayGoOn(identity *auth.Identity, rooms map[string]wire.Position) bool {
 	return len(rooms) > 0
 }
 
-// goesOn reports whether all is known that was missed in the rooms, and the client can take it.
-func (a *Attached) goesOn(rooms int, sink Returner) bool {
-	for _, room := range a.rooms {
-		if room.Result != wire.ResumeReplayed {
+// goesOn reports whether all is known that was missed in the rooms, and the client can take it. Who waited for a seat of a room has missed
+// nothing in it: it waits still, or begins with a snapshot.
+func (a *Attached) goesOn(rooms map[string]wire.Position, sink Returner) bool {
+	waits := 0
+	for name, room := range a.rooms {
+		switch {
+		case room.Result == wire.ResumeReplayed:
+		case room.Result == wire.ResumeWaiting:
+			waits++
+		case room.Result != wire.ResumeResync || rooms[name].Epoch != wire.EpochWaiting:
 			return false
 		}
 	}
 	snapshots, missed := a.member.Returned()
-	return len(snapshots) == rooms && sink.Return(a.client.ID, snapshots, missed)
+	return len(snapshots)+waits == len(rooms) && sink.Return(a.client.ID, snapshots, missed)
 }
 
 // giveUp ends a session that was taken over and cannot go on: the others are told at once, and its seats are free.

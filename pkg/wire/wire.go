@@ -109,6 +109,10 @@ const (
 	ReasonReplaced     = "replaced" // the same user came with another session, and the app gives it one seat
 )
 
+// EpochWaiting stands in a [Position] for the epoch of a room in which the client waited for a seat when it heard of it last. No room has
+// it: whoever has a seat by now starts over from a snapshot.
+const EpochWaiting = "waiting"
+
 // What became of a room in a resume ([ResumedRoom]).
 const (
 	ResumeReplayed = "replayed" // the events that were missed follow, if there are any

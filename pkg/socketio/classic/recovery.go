@@ -22,6 +22,8 @@ import (
 // room is the cluster's name, the numbers are in base 36. since is there in the rare case that the client knows who came
 // and went up to a later number than that of the last event, because it has joined again.
 //
+// Where the client waits for a seat of the room, the epoch is [wire.EpochWaiting], and the number is 0.
+//
 // An empty offset is one with which a session cannot go on. It is there all the same: a client takes the last argument of
 // each event for the offset if that is a text.
 
@@ -45,9 +47,6 @@ func (p *Peer) offset() string {
 	b := few[:0]
 	for _, room := range p.rooms() {
 		s := p.seats[room]
-		if s.waits { // a place in the queue is not come back for
-			continue
-		}
 		if len(b) > 0 {
 			b = append(b, ',')
 		}
@@ -169,7 +168,15 @@ func (p *Peer) Return(id string, rooms []*wire.Snapshot, missed []*wire.Frame) b
 	defer p.mu.Unlock()
 	p.recovered, p.recoverable = true, true
 	p.socket.Recover(id)
+	for room, at := range p.places {
+		if at.epoch == wire.EpochWaiting { // and if it has a seat by now it is told so, as if it had waited till then
+			p.takePlace(classicRoom(room), room)
+		}
+	}
 	for _, snapshot := range rooms {
+		if p.places[snapshot.Room].epoch == wire.EpochWaiting {
+			continue
+		}
 		s := p.sit(classicRoom(snapshot.Room), snapshot)
 		s.place, s.replay = p.places[snapshot.Room], snapshot.Seq
 	}

@@ -13,7 +13,7 @@ type seat struct {
 	replay   int64  // in others is already who came and went up to this number, and the client has still to hear of it
 	capacity int
 	others   map[string]struct{}
-	waits    bool // it is a place in the queue, and nothing else is set
+	waits    bool // it is a place in the queue
 }
 
 // arrived notes a peer, and reports whether it was not there before. mu is held, as with all of these.
@@ -38,7 +38,7 @@ func (s *seat) gone(peer string) bool {
 // joined takes the answer to a join, also that of a room in which the client was already.
 func (p *Peer) joined(q *pending, snapshot *wire.Snapshot, answer *object) {
 	if w := snapshot.Waiting; w != nil {
-		p.waitsFor(q.room, w, answer)
+		p.waitsFor(q.room, snapshot.Room, w, answer)
 		return
 	}
 	s := p.seats[q.room]

@@ -211,6 +211,49 @@ func TestSocketIORecovery(t *testing.T) {
 	})
 }
 
+// Who waits for a seat keeps its place, whichever gateway it comes back by, and is seated in its turn; who was seated before anybody knew
+// that it was gone has the seat.
+func TestSocketIORecoveryInTheQueue(t *testing.T) {
+	inMemory(t, func(t *testing.T, w *world) {
+		single := func(c *app.Config) { c.Demo.Capacity = 1 }
+		one, two := w.gateway(t, "one", recovering, single), w.gateway(t, "two", recovering, single)
+		bob := w.connect(t, two, "bob")
+		bob.mustJoin(t, "r")
+		ada, cid := newStock(t, "/chat"), newStock(t, "/chat")
+		ada.connect(one)
+		ada.emit(`["join","r",{"wait":true}]`)
+		ada.hears("control", "r", map[string]any{"type": "waiting", "room": "r", "position": 1.0, "count": 1.0, "reason": "full"})
+		cid.connect(two)
+		cid.emit(`["join","r",{"wait":true}]`)
+		cid.hears("control", "r", map[string]any{"type": "waiting", "room": "r", "position": 2.0, "count": 2.0, "reason": "full"})
+		id := ada.id
+		for round := range 2 {
+			ada.cut()
+			time.Sleep(20 * time.Second)
+			ada.connect([]*gateway{two, one}[round])
+			require.True(t, ada.recovered)
+			require.Equal(t, id, ada.id)
+		}
+		_, err := bob.Leave(t.Context(), "r")
+		require.NoError(t, err)
+		ada.hears("joined", "r", id)
+		require.NotContains(t, fmt.Sprint(cid.events()), "joined")
+
+		cid.mu.Lock()
+		waited := cid.offset
+		cid.mu.Unlock()
+		ada.emit(`["leave","r"]`)
+		cid.hears("joined", "r", cid.id)
+		cid.cut()
+		cid.offset, cid.heard = waited, nil // as when this had not reached it
+		cid.connect(one)
+		require.True(t, cid.recovered)
+		cid.hears("joined", "r", cid.id)
+		cid.emit(`["message","r","here"]`)
+		cid.hears("message", "r", cid.id, "here")
+	})
+}
+
 // Where no seat is kept, a client has nothing to come back to, and the others hear of its loss at once.
 func TestSocketIORecoveryWithoutGrace(t *testing.T) {
 	inMemory(t, func(t *testing.T, w *world) {
