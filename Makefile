@@ -74,7 +74,7 @@ vendor: ## copy the stock socket.io clients that gateways serve out of npm again
 	@scripts/vendor.sh
 
 .PHONY: deps
-deps: ## install what the tests need and is missing: redis-server, prometheus, chromium, npm packages
+deps: ## install what the tests need and is missing: redis-server, prometheus, coturn, chromium, npm packages
 	@scripts/deps.sh
 
 .PHONY: test

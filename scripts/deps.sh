@@ -22,6 +22,8 @@ debian_packages() {
     # With promtool. Tests run it by themselves, for a minute each.
     has prometheus || packages+=(prometheus)
     has chromium || packages+=(chromium chromium-sandbox fonts-liberation)
+    # The other TURN server, and its client, for tests of the relay.
+    has turnserver && has turnutils_uclient || packages+=(coturn)
     # The race detector needs cgo, and that a C compiler with its headers.
     has cc || packages+=(gcc libc6-dev)
     [ ${#packages[@]} -gt 0 ] || return 0
@@ -36,10 +38,13 @@ debian_packages() {
     ${root[@]+"${root[@]}"} apt-get update -q
     ${root[@]+"${root[@]}"} env DEBIAN_FRONTEND=noninteractive \
         apt-get install -q -y --no-install-recommends "${packages[@]}"
-    # The package starts a Prometheus that nobody here asked for, on the port of our own operations address.
-    if [[ " ${packages[*]} " == *" prometheus "* ]] && [ -d /run/systemd/system ]; then
-        ${root[@]+"${root[@]}"} systemctl disable --quiet --now prometheus
-    fi
+    # The packages start a Prometheus and a TURN server that nobody here asked for, on the ports of our own.
+    local service
+    for service in prometheus coturn; do
+        if [[ " ${packages[*]} " == *" $service "* ]] && [ -d /run/systemd/system ]; then
+            ${root[@]+"${root[@]}"} systemctl disable --quiet --now "$service"
+        fi
+    done
 }
 
 # npm_packages installs a folder's packages unless those of this very lock file are there already: a

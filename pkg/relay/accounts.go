@@ -40,7 +40,7 @@ const (
 	refusedDraining  = "draining"
 	refusedPorts     = "ports"     // no free port was found
 	refusedFamily    = "family"    // no external address of the family
-	refusedTransport = "transport" // RFC 6062, or a port that the client wants to choose
+	refusedTransport = "transport" // RFC 6062, or too many even ports
 )
 
 const (

@@ -42,7 +42,7 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		allocated: metric.Counters("signalbox_relay_allocations_total",
 			"Allocations that were made, by how their client came.", "transport"),
 		refused: metric.Counters("signalbox_relay_allocations_refused_total",
-			"Allocations that were not made, by why: user or app (a quota, answered with 486); total, draining, ports (no free one was found), family (no external address of it) or transport (TCP to peers, or a port that the client wants), answered with 508.", "reason"),
+			"Allocations that were not made, by why: user or app (a quota, answered with 486); total, draining, ports (no free one was found), family (no external address of it) or transport (TCP to peers, or more even ports than a few), answered with 508.", "reason"),
 		allocationLimit: metric.Gauge("signalbox_relay_allocation_limit",
 			"Allocations that this relay makes at most."),
 		authFailures: metric.Counters("signalbox_relay_auth_failures_total",

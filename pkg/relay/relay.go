@@ -18,6 +18,7 @@ import (
 
 	"github.com/pion/turn/v5"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 
 	"github.com/signalbox-rtc/signalbox/pkg/relay/peers"
 	"github.com/signalbox-rtc/signalbox/pkg/turncred"
@@ -150,12 +151,13 @@ func (o Options) validate() error {
 // Server is a STUN and TURN server. Its methods may be called from any goroutine.
 type Server struct {
 	// Immutable after Open.
-	opts     Options
-	policy   *peers.Policy
-	metrics  *metrics
-	accounts *accounts
-	fronts   []*front
-	ours     map[netip.Addr]bool // external addresses that this machine has itself
+	opts      Options
+	policy    *peers.Policy
+	metrics   *metrics
+	accounts  *accounts
+	evenPorts *rate.Limiter
+	fronts    []*front
+	ours      map[netip.Addr]bool // external addresses that this machine has itself
 
 	exchanges exchanges
 	clients   *clients
@@ -174,7 +176,7 @@ func Open(ctx context.Context, opts Options) (*Server, error) {
 	if err := opts.validate(); err != nil {
 		return nil, fmt.Errorf("relay: options: %w", err)
 	}
-	s := &Server{opts: opts, metrics: newMetrics(opts.Registerer), clients: newClients()}
+	s := &Server{opts: opts, metrics: newMetrics(opts.Registerer), clients: newClients(), evenPorts: rate.NewLimiter(evenPortsPerSecond, evenPortsBurst)}
 	s.accounts = newAccounts(opts.Quotas, s.metrics)
 	if err := s.open(ctx); err != nil {
 		_ = s.Close()

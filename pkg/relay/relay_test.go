@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pion/stun/v4"
 	"github.com/pion/turn/v5"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
@@ -81,6 +82,25 @@ func TestRelaysBetweenItsClients(t *testing.T) {
 		k, _, err := ben.ReadFrom(buffer)
 		return err == nil && string(buffer[:k]) == "to ben"
 	}, patience, time.Millisecond)
+}
+
+// Clients from before WebRTC want an even port, and the next one for another allocation.
+func TestEvenPort(t *testing.T) {
+	n := startRelay(t, func(o *relay.Options) { o.Sockets = 1 }) // each remembers its own
+	r := n.raw(t, credentials("ann"))
+	answer := r.ask(stun.MethodAllocate, requestedTransport(17), stun.RawAttribute{Type: stun.AttrEvenPort, Value: []byte{0x80}})
+	require.Zero(t, codeOf(answer))
+	var relayed stun.XORMappedAddress
+	require.NoError(t, relayed.GetFromAs(answer, stun.AttrXORRelayedAddress))
+	require.Zero(t, relayed.Port%2)
+	token, err := answer.Get(stun.AttrReservationToken)
+	require.NoError(t, err)
+	next := n.raw(t, credentials("ann"))
+	answer = next.ask(stun.MethodAllocate, requestedTransport(17), stun.RawAttribute{Type: stun.AttrReservationToken, Value: token})
+	require.Zero(t, codeOf(answer))
+	port := relayed.Port
+	require.NoError(t, relayed.GetFromAs(answer, stun.AttrXORRelayedAddress))
+	require.Equal(t, port+1, relayed.Port)
 }
 
 func TestBinding(t *testing.T) {

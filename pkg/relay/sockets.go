@@ -31,12 +31,18 @@ const portTries = 64
 // errRefused is answered to a client as a lack of capacity (508).
 var errRefused = errors.New("relay: no allocation")
 
-// AllocatePacketConn implements [turn.RelayAddressGenerator]. A client may not choose a port: an even one is found by opening and closing
-// many sockets, before anybody has asked for quotas, and is of no use to WebRTC.
+// Even ports, of which clients from before WebRTC want one for RTP, and the next for RTCP. The library looks for one before it asks about
+// quotas, tries up to 128 times, and remembers it for half a minute in a list: so there are few of them.
+const (
+	evenPortsPerSecond = 10
+	evenPortsBurst     = 20
+)
+
+// AllocatePacketConn implements [turn.RelayAddressGenerator]. Without a user it is to find an even port, which it does at the first try.
 func (g *generator) AllocatePacketConn(config turn.AllocateListenerConfig) (net.PacketConn, net.Addr, error) {
 	s := g.server
-	if config.UserID == "" || config.RequestedPort != 0 {
-		return nil, nil, g.refuse(refusedTransport)
+	if config.UserID == "" {
+		return g.evenPort()
 	}
 	external, ok := s.external(config.Network == "udp4")
 	if !ok {
@@ -46,7 +52,7 @@ func (g *generator) AllocatePacketConn(config turn.AllocateListenerConfig) (net.
 	if lease == nil {
 		return nil, nil, g.refuse(reason)
 	}
-	conn := s.bind(config.Network, external)
+	conn := s.bind(config.Network, external, config.RequestedPort, 1)
 	if conn == nil {
 		lease.close()
 		return nil, nil, g.refuse(refusedPorts)
@@ -58,6 +64,23 @@ func (g *generator) AllocatePacketConn(config turn.AllocateListenerConfig) (net.
 	}
 	s.clients.add(socket)
 	return socket, net.UDPAddrFromAddrPort(socket.relayed), nil
+}
+
+// evenPort finds a port for an allocation that is made at once, if it is free then.
+func (g *generator) evenPort() (net.PacketConn, net.Addr, error) {
+	s := g.server
+	external, ok := s.external(true)
+	if !ok {
+		return nil, nil, g.refuse(refusedFamily)
+	}
+	if !s.evenPorts.Allow() {
+		return nil, nil, g.refuse(refusedTransport)
+	}
+	conn := s.bind("udp4", external, 0, 2)
+	if conn == nil {
+		return nil, nil, g.refuse(refusedPorts)
+	}
+	return conn, conn.LocalAddr(), nil
 }
 
 func (g *generator) refuse(reason string) error {
@@ -85,9 +108,10 @@ func (s *Server) external(four bool) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// bind opens a socket on a free port of those that are relayed from, nil if none is found. On a machine that has the external address
+// bind opens a socket on a free port of those that are relayed from, nil if none is found: on the one that is wanted, or on any multiple of
+// step. On a machine that has the external address
 // itself packets come from there; behind a NAT from whatever the route says.
-func (s *Server) bind(network string, external netip.Addr) *net.UDPConn {
+func (s *Server) bind(network string, external netip.Addr, wanted, step int) *net.UDPConn {
 	at := netip.IPv6Unspecified()
 	if external.Is4() {
 		at = netip.IPv4Unspecified()
@@ -95,10 +119,20 @@ func (s *Server) bind(network string, external netip.Addr) *net.UDPConn {
 	if s.ours[external] {
 		at = external
 	}
-	span := int(s.opts.MaxPort) - int(s.opts.MinPort) + 1
+	low, high := (int(s.opts.MinPort)+step-1)/step, int(s.opts.MaxPort)/step
+	if wanted != 0 {
+		if wanted < int(s.opts.MinPort) || wanted > int(s.opts.MaxPort) {
+			return nil
+		}
+		low, high, step = wanted, wanted, 1
+	}
+	if high < low {
+		return nil
+	}
+	span := high - low + 1
 	first := rand.IntN(span)
 	for i := range min(portTries, span) {
-		port := uint16(int(s.opts.MinPort) + (first+i)%span)
+		port := uint16((low + (first+i)%span) * step)
 		conn, err := net.ListenUDP(network, net.UDPAddrFromAddrPort(netip.AddrPortFrom(at, port)))
 		if err == nil {
 			return conn
