@@ -1,5 +1,5 @@
 // Command all-in-one is a whole Signalbox cluster in one process, for a laptop: two gateways with the demo app and the
-// pages, and a Redis inside unless one is given.
+// pages, a relay, and a Redis inside unless one is given.
 package main
 
 import (
@@ -50,6 +50,7 @@ type options struct {
 	host     string
 	ports    []string
 	logLevel string
+	noRelay  bool
 }
 
 func parse(args []string, out io.Writer) (*options, error) {
@@ -61,6 +62,7 @@ func parse(args []string, out io.Writer) (*options, error) {
 	flags.StringVar(&opts.host, "host", "localhost", "`host` to listen on; browsers give pages a camera only on localhost or with TLS")
 	flags.StringVar(&ports, "ports", "8080,8090", "`ports` of the gateways, separated by commas, one gateway each; 0 is any free one")
 	flags.StringVar(&opts.logLevel, "log-level", "warn", "least weight of what is logged: debug, info, warn or error")
+	flags.BoolVar(&opts.noRelay, "no-relay", false, "leave the relay (STUN and TURN) out")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}
@@ -88,9 +90,14 @@ func run(ctx context.Context, opts *options, out io.Writer) error {
 		defer embedded.Close()
 		url = embedded.url
 	}
+	turn, err := openRelay(ctx, opts)
+	if err != nil {
+		return err
+	}
+	defer turn.Close()
 	var gateways []*app.Gateway
 	for i, port := range opts.ports {
-		gateway, err := open(ctx, opts, url, "gateway-"+strconv.Itoa(i+1), port)
+		gateway, err := open(ctx, opts, url, "gateway-"+strconv.Itoa(i+1), port, turn.servers())
 		if err != nil {
 			for _, opened := range gateways {
 				opened.Close() //nolint:contextcheck // it waits for nothing
@@ -100,6 +107,7 @@ func run(ctx context.Context, opts *options, out io.Writer) error {
 		gateways = append(gateways, gateway)
 	}
 	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return turn.run(ctx) })
 	for _, gateway := range gateways {
 		group.Go(func() error { return gateway.RunAnew(ctx, newRegistry) })
 	}
@@ -124,11 +132,12 @@ func startRedis() (*redis, error) {
 	return &redis{Miniredis: server, url: "redis://:" + password + "@" + server.Addr()}, nil
 }
 
-func open(ctx context.Context, opts *options, url, name, port string) (*app.Gateway, error) {
+func open(ctx context.Context, opts *options, url, name, port string, servers []app.ICEServer) (*app.Gateway, error) {
 	config := app.Default()
 	config.Node.Name = name
 	config.Demo.Enabled = true
 	config.Pages.Enabled = true
+	config.ICEServers = servers
 	config.Log.Level, config.Log.Format = opts.logLevel, telemetry.FormatText
 	config.Listen.Public = net.JoinHostPort(opts.host, port)
 	config.Listen.Operations, config.Listen.Cluster = "127.0.0.1:0", "127.0.0.1:0"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"io"
+	"net"
 	"net/http"
 	"regexp"
 	"strings"
@@ -11,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pion/logging"
+	"github.com/pion/turn/v5"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
@@ -77,6 +80,7 @@ func TestRun(t *testing.T) {
 			}
 			http.DefaultClient.CloseIdleConnections()
 			meet(t, pages)
+			relayThrough(t, pages[1])
 
 			end()
 			require.NoError(t, <-ended)
@@ -114,6 +118,60 @@ func meet(t *testing.T, pages []string) {
 	case <-time.After(10 * time.Second):
 		t.Fatal("the first one was not told that the second came")
 	}
+}
+
+// relayThrough has a client that a gateway has told of the relay send itself something by way of that.
+func relayThrough(t *testing.T, page string) {
+	t.Helper()
+	c, err := client.Dial(t.Context(), client.Options{
+		URL: "ws" + strings.TrimSuffix(strings.TrimPrefix(page, "http"), "/call.html") + "/v1/connect", App: "demo", Name: "Ada",
+	})
+	require.NoError(t, err)
+	defer c.Close()
+	servers := c.Welcome().ICEServers
+	require.Len(t, servers, 1)
+	var address string
+	for _, url := range servers[0].URLs {
+		if host, ok := strings.CutPrefix(url, "turn:"); ok && strings.HasSuffix(host, "?transport=udp") {
+			address = strings.TrimSuffix(host, "?transport=udp")
+		}
+	}
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { require.NoError(t, conn.Close()) }()
+	quiet := logging.NewDefaultLoggerFactory()
+	quiet.DefaultLogLevel = logging.LogLevelDisabled
+	through, err := turn.NewClient(&turn.ClientConfig{
+		STUNServerAddr: address, TURNServerAddr: address, Conn: conn, Username: servers[0].Username, Password: servers[0].Credential,
+		RTO: time.Second, LoggerFactory: quiet,
+	})
+	require.NoError(t, err)
+	defer through.Close()
+	require.NoError(t, through.Listen())
+	relayed, err := through.Allocate()
+	require.NoError(t, err)
+	defer func() { require.NoError(t, relayed.Close()) }()
+	_, err = relayed.WriteTo([]byte("to myself"), relayed.LocalAddr())
+	require.NoError(t, err)
+	require.NoError(t, relayed.SetReadDeadline(time.Now().Add(10*time.Second)))
+	buffer := make([]byte, 100)
+	n, _, err := relayed.ReadFrom(buffer)
+	require.NoError(t, err)
+	require.Equal(t, "to myself", string(buffer[:n]))
+}
+
+func TestNoRelay(t *testing.T) {
+	for _, opts := range []*options{{host: "localhost", noRelay: true}, {host: "a.name.of.the.network"}, {host: "0.0.0.0"}} {
+		r, err := openRelay(t.Context(), opts)
+		require.NoError(t, err)
+		require.Empty(t, r.servers())
+		require.NoError(t, r.run(t.Context()))
+		r.Close()
+	}
+	opened, err := openRelay(t.Context(), &options{host: "localhost", logLevel: "error"})
+	require.NoError(t, err)
+	require.Len(t, opened.servers(), 1)
+	opened.Close()
 }
 
 // A port that is taken is said, and the gateway that was open already is closed.
