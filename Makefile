@@ -140,7 +140,7 @@ test-js: ## type check and tests of the JavaScript client
 	cd sdk/js && npm run --silent check && npm run --silent test
 
 .PHONY: test-socketio
-test-socketio: deps ## stock socket.io clients of four generations, on pkg/socketio and on a cluster
+test-socketio: deps ## stock socket.io clients of four generations, on pkg/socketio and on a cluster, and the JavaScript client on one
 	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
 	go build -o "$$dir/gateway" ./services/gateway; \
 	cd test/socketio && SIGNALBOX_GATEWAY="$$dir/gateway" npm run --silent test

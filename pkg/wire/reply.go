@@ -47,7 +47,7 @@ func (m *Welcome) size() int {
 
 // ResumedRoom is what became of a room in a resume.
 type ResumedRoom struct {
-	// Result is [ResumeReplayed], [ResumeResync] or [ResumeGone].
+	// Result is [ResumeReplayed], [ResumeResync], [ResumeWaiting] or [ResumeGone].
 	Result string
 	// Request is the highest id of the session's requests that took effect in the room; 0 if none is known.
 	Request int64

@@ -14,12 +14,17 @@ import { startProxy } from './proxy.js';
 /** The key of the app "acme", whose users come with a token. */
 const KEY = { id: 'test', secret: 'a secret of the tests, of 32 bytes and more' };
 
+/** A key for the server API. */
+const API_KEY = 'a key of the tests, of 32 characters and more';
+
 const CONFIG = `
 demo: {enabled: true}
 shutdown: {delay: 0s, window: 0s, grace: 0s}
+api: {address: "127.0.0.1:0", keys: [{id: test, secret: "${API_KEY}", can: admin}]}
 apps:
   - id: acme
     keys: [{id: ${KEY.id}, algorithm: HS256, secret: "${KEY.secret}"}]
+    policies: [{rooms: "moderated-*", moderated: on}, {rooms: "next-*", succession: next}]
 `;
 
 /**
@@ -27,9 +32,10 @@ apps:
  *
  * @param {string} user
  * @param {string[]} can
+ * @param {number} seconds until it expires
  */
-export function token(user, can) {
-  const claims = { app: 'acme', sub: user, name: user, exp: Math.floor(Date.now() / 1000) + 600, rooms: [{ room: '*', can }] };
+export function token(user, can, seconds = 600) {
+  const claims = { app: 'acme', sub: user, name: user, exp: Math.floor(Date.now() / 1000) + seconds, rooms: [{ room: '*', can }] };
   const text = [{ alg: 'HS256', typ: 'JWT', kid: KEY.id }, claims]
     .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.');
   return `${text}.${createHmac('sha256', KEY.secret).update(text).digest('base64url')}`;
@@ -65,12 +71,14 @@ export async function startCluster(flags = []) {
         ...['public', 'operations', 'cluster'].map((listener) => `--listen.${listener}=127.0.0.1:0`), ...flags,
       ]);
       children.push(gateway.child);
-      const { public: address, operations, node_id: node } = JSON.parse((await gateway.line(/.*"gateway is ready".*/))[0]);
+      const { public: address, operations, api, node_id: node } = JSON.parse((await gateway.line(/.*"gateway is ready".*/))[0]);
       return {
         name,
         node,
         url: `http://${address}`,
         log: gateway.lines,
+        /** Posts to the server API, with what belongs to the app "acme". */
+        post: (path, body) => post(`http://${api}/v1/apps/acme${path}`, body),
         metrics: () => scrape(`http://${operations}/metrics`),
         /** Ends it as a power cut does. */
         async kill() {
@@ -93,6 +101,13 @@ export async function startCluster(flags = []) {
     await stop();
     throw error;
   }
+}
+
+async function post(url, body) {
+  const headers = { authorization: `Bearer ${API_KEY}`, 'content-type': 'application/json' };
+  const response = await fetch(url, { method: 'POST', headers, body: JSON.stringify(body) });
+  if (!response.ok) throw new Error(`${url}: ${response.status} ${await response.text()}`);
+  return response.json();
 }
 
 /** Reads a gateway's metrics, and gives a function for the sum of those with a name and, in their labels, a text. */

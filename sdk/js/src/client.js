@@ -3,20 +3,27 @@ import { SignalboxError } from './errors.js';
 import { TypedTarget } from './events.js';
 import { Gate } from './gate.js';
 import { Link, disconnected } from './link.js';
-import { CLIENT, CLOSE_EXPIRED, CLOSE_LOST, CLOSE_MOVED, CLOSE_TAKEN_OVER, CLOSE_UNAUTHORIZED, isFinalClose } from './protocol.js';
+import { Lobby, Waiting } from './lobby.js';
+import { pause } from './pause.js';
+import {
+  CLIENT, CLOSE_EXPIRED, CLOSE_LOST, CLOSE_MOVED, CLOSE_REVOKED, CLOSE_TAKEN_OVER, CLOSE_UNAUTHORIZED, isFinalClose,
+} from './protocol.js';
+import { ownState } from './records.js';
 import { Request, outcomeUnknown } from './request.js';
 import { Room } from './room.js';
+import { Tokens } from './tokens.js';
 
+/** @import { ErrorCode } from './errors.js' */
 /** @import { End, WebSocketConstructor } from './link.js' */
-/** @import { Limits, ServerEvent, Snapshot, State, Welcome } from './protocol.js' */
+/** @import { HeadCount, Limits, Place, ServerEvent, Snapshot, State, Welcome } from './protocol.js' */
 /** @import { RequestOptions } from './request.js' */
 /** @import { Closing } from './room.js' */
 
 /**
  * @typedef {object} SignalboxOptions
  * @property {string} [token] a JWT of the app's backend
- * @property {() => string | Promise<string>} [getToken] fetches a JWT for each connection; preferred over `token`,
- *   which expires
+ * @property {() => string | Promise<string>} [getToken] fetches a JWT for each session, and for one whose token is about to expire;
+ *   preferred over `token`, which expires
  * @property {string} [app]  without a token: an app that lets anonymous clients in
  * @property {string} [name] the display name, without a token
  * @property {WebSocketConstructor} [WebSocket] where the platform has none
@@ -35,21 +42,30 @@ import { Room } from './room.js';
  * @property {StateDetail} state
  * @property {{retryAfter: number, deadline: number}} goaway the gateway drains; the client moves by itself
  * @property {{iceServers: RTCIceServer[]}} ice fresh ICE servers
+ * @property {{at: number}} expiring the token expires then, by the gateway's clock: with `getToken` it is refreshed by itself
+ * @property {{expires: number}} refreshed the session goes on with another token until then
+ * @property {{error: unknown}} refresh-failed there was no other token, or it was refused; it is tried again
  *
  * @typedef {object} JoinOptions
  * @property {State} [state]      one's own first state
  * @property {number} [capacity]  seats of the room, if this join makes it and the token allows it
+ *
+ * @typedef {object} WaitOptions
+ * @property {boolean} [wait] wait in the queue where there is no seat, or where a moderator has to let one in. It may take any time:
+ *   `signal` ends it, and gives the place up
+ * @property {(place: Place) => void} [onPosition] told the place in the queue, and every change of it
  *
  * @typedef {object} Failure why a connection ended or was not made
  * @property {SignalboxError} error
  * @property {boolean} final
  */
 
-/** Error codes of close codes. @type {Map<number, string>} */
+/** Error codes of close codes. @type {Map<number, ErrorCode>} */
 const CLOSE_WORDS = new Map([
   [CLOSE_UNAUTHORIZED, 'unauthorized'],
   [CLOSE_EXPIRED, 'unauthorized'],
   [CLOSE_TAKEN_OVER, 'taken_over'],
+  [CLOSE_REVOKED, 'revoked'],
 ]);
 
 /** How long a sign of life may take when the network has probably changed, in milliseconds. */
@@ -99,10 +115,10 @@ export class Signalbox extends TypedTarget {
   #wake;
   /** Until when a lost connection is followed by the next attempt at once, by performance.now(). */
   #hurryUntil = 0;
-  /** The last token that was given out. @type {string | undefined} */
-  #token;
-  /** @type {string | undefined} */
-  #refusedToken;
+  #tokens;
+  #lobby;
+  /** What the gateway's clock is ahead of performance.now(), in milliseconds. @type {number | undefined} */
+  #clock;
   /** When the draining gateway wants to be left, by performance.now(). */
   #moveAt = 0;
   /** Says that the connection in force is to be left for another. */
@@ -129,6 +145,12 @@ export class Signalbox extends TypedTarget {
     super();
     this.#url = connectURL(url);
     this.#options = options;
+    this.#tokens = new Tokens(options);
+    this.#lobby = new Lobby({
+      ask: (name, asked) => this.#askAgain(name, asked),
+      leave: (name, options) => this.#request('leave', { room: name }, options),
+      seated: (snapshot, asked) => this.#seated(snapshot, asked),
+    });
     const WebSocket = options.WebSocket ?? /** @type {any} */ (globalThis).WebSocket;
     if (!WebSocket) throw new TypeError('this platform has no WebSocket: give one in the options');
     this.#WebSocket = WebSocket;
@@ -170,6 +192,11 @@ export class Signalbox extends TypedTarget {
     return this.#welcome?.limits ?? {};
   }
 
+  /** The gateway's clock in Unix milliseconds, as far as it is known: for {@link spotlightPeer}. */
+  now() {
+    return this.#clock === undefined ? Date.now() : performance.now() + this.#clock;
+  }
+
   /** The rooms with a seat, by name. @returns {ReadonlyMap<string, Room>} */
   get rooms() {
     return this.#rooms;
@@ -199,32 +226,53 @@ export class Signalbox extends TypedTarget {
    * next, since the seat is lost, too. A room that one is in already gives the same Room, with a new snapshot.
    *
    * @param {string} name
-   * @param {JoinOptions & RequestOptions} [options]
+   * @param {JoinOptions & WaitOptions & RequestOptions} [options] `timeout`: for the gateway's reply, however long one waits then
    * @returns {Promise<Room>}
    */
-  async join(name, { state, capacity, signal, timeout = 20_000 } = {}) {
-    const deadline = performance.now() + timeout;
-    const joining = this.#joining.get(name) ?? { calls: 0, events: [] };
-    joining.calls += 1;
-    this.#joining.set(name, joining);
-    try {
-      for (;;) {
-        try {
-          return await this.#request('join', { room: name, state, capacity }, {
-            signal,
-            timeout: deadline - performance.now(),
-            accept: (snapshot) => this.#seated(snapshot, { capacity }),
-            late: () => this.#giveUpSeat(name),
-          });
-        } catch (error) {
-          if (/** @type {SignalboxError} */ (error).code !== 'disconnected') throw error;
-          joining.events = [];
-        }
-      }
-    } finally {
-      joining.calls -= 1;
-      if (joining.calls === 0) this.#joining.delete(name);
+  async join(name, { wait, onPosition, ...options } = {}) {
+    if (!wait) return /** @type {Room} */ (await this.#join(name, options));
+    const waiting = this.wait(name, options);
+    if (onPosition) waiting.addEventListener('position', ({ detail }) => onPosition(detail));
+    return waiting.room;
+  }
+
+  /**
+   * Takes a seat or, where there is none to be had, a place in the queue: what `join` does with `wait`, for those who want to
+   * show the place.
+   *
+   * @param {string} name
+   * @param {JoinOptions & RequestOptions} [options] as of `join`
+   * @returns {Waiting}
+   */
+  wait(name, options = {}) {
+    const waiting = new Waiting(name, (one, options) => this.#lobby.giveUp(one, options), options.signal);
+    if (!waiting.ended) {
+      this.#join(name, options, waiting).then((room) => {
+        if (room) waiting._seated(room);
+        else if (room === null) this.#giveUpSeat(name);
+      }, (error) => waiting._end(error));
     }
+    return waiting;
+  }
+
+  /**
+   * Goes on with the session under another token of the same user, over the live connection. With `getToken` the client does so by
+   * itself when its token is about to expire.
+   *
+   * @param {string} [token] what `getToken` gives, if absent
+   * @param {RequestOptions} [options]
+   * @returns {Promise<number>} when it has to be refreshed again, in Unix milliseconds of the gateway's clock
+   */
+  async refresh(token, options) {
+    const fresh = token ?? (await this.#tokens.fetch());
+    const accept = (/** @type {{expires: number, resume?: string}} */ { expires, resume }) => {
+      this.#tokens.accept(fresh);
+      if (resume !== undefined) this.#resume = resume;
+      return expires;
+    };
+    const expires = await this.#request('refresh', { token: fresh }, { ...options, accept });
+    this.emit('refreshed', { expires });
+    return expires;
   }
 
   /**
@@ -232,7 +280,7 @@ export class Signalbox extends TypedTarget {
    *
    * @param {string} room
    * @param {{list?: boolean} & RequestOptions} [options]
-   * @returns {Promise<{room: string, count: number, capacity: number} | Snapshot>}
+   * @returns {Promise<HeadCount | Snapshot>}
    */
   async peers(room, { list, ...options } = {}) {
     return this.#request('peers', { room, list }, options);
@@ -299,7 +347,7 @@ export class Signalbox extends TypedTarget {
   async #connectOnce(stopped) {
     try {
       // A session is resumed without one. It is fetched now since hello must not be late.
-      if (this.#resume === undefined) await this.#fetchToken();
+      if (this.#resume === undefined) await this.#tokens.next();
     } catch (error) {
       return failureOf(/** @type {SignalboxError} */ (error));
     }
@@ -347,13 +395,14 @@ export class Signalbox extends TypedTarget {
         // Not a fault of the client's: a new session may be let in.
         this.#endSession();
         if (error.code !== 'resume_refused') throw new SignalboxError('resume_refused', error.message, { retryable: true, cause });
-        await this.#fetchToken();
+        await this.#tokens.next();
         if (link.ended) throw new SignalboxError('timeout', 'the token came too late for this connection', { retryable: true, cause });
         this.#attempt = 1;
       }
     }
     const { app, name } = this.#options;
-    await this.#hello(link, { ...(this.#token === undefined ? { app, name } : { token: this.#token }), resumable: true });
+    const token = this.#tokens.current;
+    await this.#hello(link, { ...(token === undefined ? { app, name } : { token }), resumable: true });
   }
 
   /**
@@ -367,10 +416,11 @@ export class Signalbox extends TypedTarget {
     });
   }
 
-  /** What was seen last in each room that has a seat, as far as is known. */
+  /** What was seen last in each room that has a seat, or a place in the queue, as far as is known. */
   #positions() {
     const seats = [...this.#leaving, ...this.#rooms.values()].filter((room) => !this.#seatless.has(room));
-    return seats.length === 0 ? undefined : Object.fromEntries(seats.map((room) => [room.name, room._position]));
+    const positions = [...seats.map((room) => [room.name, room._position]), ...this.#lobby.positions];
+    return positions.length === 0 ? undefined : Object.fromEntries(positions);
   }
 
   /**
@@ -386,7 +436,8 @@ export class Signalbox extends TypedTarget {
     this.#welcome = welcome;
     this.#resume = welcome.resume ?? (resumed ? this.#resume : undefined);
     this.#moving = false;
-    this.#refusedToken = undefined;
+    this.#tokens.accept();
+    this.#clock = welcome.time - performance.now();
     this.#moveAt = 0;
     this.#iceServers = welcome.iceServers ?? [];
     link.establish(welcome.limits ?? {}, welcome.heartbeat);
@@ -410,6 +461,7 @@ export class Signalbox extends TypedTarget {
       room._unseated();
       this.#rejoin(room, resumed ? 0 : OLD_SEAT_PATIENCE);
     }
+    this.#lobby.resumed(results, resumed ? 0 : OLD_SEAT_PATIENCE);
     this.#gate.open();
     for (const room of rooms) if (results[room.name]?.result === 'replayed') room._resumed();
     if (this.#link !== link) return;
@@ -499,8 +551,8 @@ export class Signalbox extends TypedTarget {
   #judgeError(error) {
     if (error.code !== 'unauthorized') return failureOf(error);
     this.#endSession();
-    if (!this.#options.getToken) return failureOf(error);
-    this.#refusedToken = this.#token;
+    if (!this.#tokens.haveSource) return failureOf(error);
+    this.#tokens.refuse();
     return { error, final: false };
   }
 
@@ -510,17 +562,88 @@ export class Signalbox extends TypedTarget {
     this.#attempt = 0;
   }
 
-  /** Gets the token for the next session, if there is to be one. */
-  async #fetchToken() {
-    const { getToken, token } = this.#options;
+  /**
+   * Sends a join, and once more in the next session if its session is lost.
+   *
+   * @param {string} name
+   * @param {JoinOptions & RequestOptions} options
+   * @param {Waiting} [waiting] who takes a place in the queue as well
+   * @returns {Promise<Room | undefined | null>} undefined for a place, null for what nobody wants any more
+   */
+  async #join(name, { state, capacity, signal, timeout = 20_000 }, waiting) {
+    const deadline = performance.now() + timeout;
+    const joining = this.#joining.get(name) ?? { calls: 0, events: [] };
+    joining.calls += 1;
+    this.#joining.set(name, joining);
     try {
-      this.#token = getToken ? await getToken() : token;
-    } catch (error) {
-      if (error instanceof SignalboxError) throw error;
-      throw new SignalboxError('unauthorized', 'no token', { retryable: true, cause: error });
+      for (;;) {
+        try {
+          return await this.#request('join', { room: name, state, capacity, wait: waiting && true }, {
+            signal,
+            timeout: deadline - performance.now(),
+            accept: (snapshot) => this.#entered(snapshot, { state, capacity }, waiting),
+            late: () => this.#giveUpSeat(name),
+          });
+        } catch (error) {
+          if (/** @type {SignalboxError} */ (error).code !== 'disconnected') throw error;
+          joining.events = [];
+        }
+      }
+    } finally {
+      joining.calls -= 1;
+      if (joining.calls === 0) this.#joining.delete(name);
     }
-    if (getToken && this.#token === this.#refusedToken) {
-      throw new SignalboxError('unauthorized', 'the token was refused, and there is no other');
+  }
+
+  /**
+   * A join by the application took effect.
+   *
+   * @param {Snapshot} snapshot
+   * @param {JoinOptions} asked
+   * @param {Waiting} [waiting]
+   * @returns {Room | undefined | null} as of #join
+   */
+  #entered(snapshot, asked, waiting) {
+    if (waiting?.ended) return null;
+    if (!snapshot.waiting) return this.#seated(snapshot, asked);
+    if (waiting) {
+      this.#lobby.placed(snapshot, asked, waiting);
+      return undefined;
+    }
+    if (!this.#lobby.has(snapshot.room)) this.#request('leave', { room: snapshot.room }).catch(() => {});
+    throw noSeat(snapshot.waiting);
+  }
+
+  /**
+   * Asks for a seat or a place once more that was lost.
+   *
+   * @param {string} name
+   * @param {JoinOptions} asked
+   */
+  #askAgain(name, asked) {
+    const { state, capacity } = asked;
+    const accept = (/** @type {Snapshot} */ snapshot) => {
+      if (!this.#lobby.has(name)) this.#giveUpSeat(name);
+      else if (!snapshot.waiting) return this.#seated(snapshot, asked);
+      else this.#lobby.placed(snapshot, asked);
+      return undefined;
+    };
+    return this.#request('join', { room: name, state, capacity, wait: true }, { accept, late: () => this.#giveUpSeat(name) });
+  }
+
+  /** Goes on with another token, as the one before is about to expire. */
+  async #renew() {
+    const [link, running] = [this.#link, this.#running];
+    const backoff = new Backoff({ min: 1_000, max: 15_000 });
+    while (link && this.#link === link) {
+      try {
+        await this.refresh();
+        return;
+      } catch (error) {
+        if (this.#link !== link) return;
+        this.emit('refresh-failed', { error });
+      }
+      await pause(backoff.next(), running?.signal);
     }
   }
 
@@ -535,9 +658,12 @@ export class Signalbox extends TypedTarget {
     const backoff = new Backoff({ min: 500, max: 5_000 });
     while (this.#seatless.has(room)) {
       try {
-        const { mutedAudio: _audio, mutedVideo: _video, ...state } = room.self.state;
-        await this.#request('join', { room: room.name, state, capacity: this.#capacities.get(room) }, {
-          accept: (snapshot) => this.#seated(snapshot, {}, room),
+        await this.#request('join', { room: room.name, state: ownState(room.self.state), capacity: this.#capacities.get(room) }, {
+          accept: (snapshot) => {
+            if (!snapshot.waiting) return this.#seated(snapshot, {}, room);
+            this.#request('leave', { room: room.name }).catch(() => {});
+            throw noSeat(snapshot.waiting);
+          },
           late: () => this.#giveUpSeat(room.name),
         }, room);
         return;
@@ -550,7 +676,7 @@ export class Signalbox extends TypedTarget {
           room._close({ reason: 'lost', error });
           return;
         }
-        await new Promise((resolve) => setTimeout(resolve, Math.max(error.retryAfter, backoff.next())));
+        await pause(Math.max(error.retryAfter, backoff.next()));
       }
     }
   }
@@ -573,18 +699,22 @@ export class Signalbox extends TypedTarget {
       this.#seatless.delete(room);
       for (const request of [...this.#held]) if (request.room === room) this.#link?.submit(request);
       room._rejoined(snapshot);
+      this.#lobby.seated(room);
       return room;
     }
     room = new Room(
       {
         request: (asking, type, fields, options) => this.#request(type, fields, options, asking),
         forget: (closed, closing) => this.#forget(closed, closing),
+        join: (name, options) => this.join(name, options),
+        has: (name) => this.#rooms.has(name),
       },
       snapshot,
     );
     this.#rooms.set(snapshot.room, room);
     if (capacity !== undefined) this.#capacities.set(room, capacity);
     for (const event of this.#joining.get(snapshot.room)?.events ?? []) room._event(event);
+    this.#lobby.seated(room);
     return room;
   }
 
@@ -598,7 +728,7 @@ export class Signalbox extends TypedTarget {
     const seatless = this.#seatless.delete(room);
     if (this.#rooms.get(room.name) === room) this.#rooms.delete(room.name);
     // When one leaves, what one has said before is still to be sent.
-    if (reason === 'left' && !seatless) return;
+    if ((reason === 'left' || reason === 'moved') && !seatless) return;
     for (const request of [...this.#held]) {
       if (request.room !== room) continue;
       request.fail(request.id > 0 ? disconnected() : new SignalboxError('closed', 'the room is closed'));
@@ -611,7 +741,7 @@ export class Signalbox extends TypedTarget {
    * @param {string} name
    */
   #giveUpSeat(name) {
-    if (this.#rooms.has(name) || this.#joining.has(name)) return;
+    if (this.#rooms.has(name) || this.#joining.has(name) || this.#lobby.has(name)) return;
     this.#request('leave', { room: name }).catch(() => {});
   }
 
@@ -650,9 +780,13 @@ export class Signalbox extends TypedTarget {
       this.emit('ice', { iceServers: this.#iceServers });
     } else if (event.type === 'goaway') {
       this.#goaway(event.retryAfter ?? 0, event.deadline ?? 0);
+    } else if (event.type === 'expiring') {
+      this.emit('expiring', { at: event.at });
+      if (this.#tokens.haveSource) this.#renew();
     } else if (event.room !== undefined) {
       const room = this.#rooms.get(event.room);
       if (room) room._event(/** @type {any} */ (event));
+      else if (this.#lobby.event(event)) return;
       else if (event.seq !== undefined) this.#joining.get(event.room)?.events.push(event);
     }
   }
@@ -710,6 +844,7 @@ export class Signalbox extends TypedTarget {
     this.#running = undefined;
     // The close code 1000 gives the seats up.
     for (const room of [...this.#rooms.values()]) room._close(reason === 'left' ? { reason } : { reason, error });
+    this.#lobby.stop(error);
     this.#gate.fail(error);
     const link = this.#link;
     this.#link = undefined;
@@ -730,6 +865,15 @@ export class Signalbox extends TypedTarget {
     this.#state = state;
     this.emit('state', { state, ...detail });
   }
+}
+
+/**
+ * Why a join that was not to wait has got no seat.
+ *
+ * @param {Place} place
+ */
+function noSeat({ reason }) {
+  return new SignalboxError(reason === 'full' ? 'room_full' : 'room_locked', 'there is a place in the queue, and no seat');
 }
 
 /**

@@ -38,8 +38,10 @@ export class TypedTarget extends EventTarget {
    * @template {keyof Events & string} K
    * @param {K} type
    * @param {Events[K]} detail
+   * @param {{cancelable?: boolean}} [options]
+   * @returns {boolean} false if a listener has called preventDefault()
    */
-  emit(type, detail) {
-    this.dispatchEvent(new CustomEvent(type, { detail }));
+  emit(type, detail, options) {
+    return this.dispatchEvent(new CustomEvent(type, { ...options, detail }));
   }
 }

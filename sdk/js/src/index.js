@@ -6,7 +6,8 @@
 
 export { Call } from './call.js';
 export { Signalbox } from './client.js';
-export { SignalboxError } from './errors.js';
+export { ConflictError, NotSeatedError, SignalboxError } from './errors.js';
+export { Waiting } from './lobby.js';
 export { PeerConnection } from './peer-connection.js';
 export { Room } from './room.js';
 export { spotlightPeer } from './spotlight.js';
@@ -14,12 +15,21 @@ export { spotlightPeer } from './spotlight.js';
 /**
  * @typedef {import('./client.js').SignalboxOptions} SignalboxOptions
  * @typedef {import('./client.js').JoinOptions} JoinOptions
+ * @typedef {import('./client.js').WaitOptions} WaitOptions
  * @typedef {import('./client.js').ClientState} ClientState
  * @typedef {import('./client.js').ClientEvents} ClientEvents
  * @typedef {import('./call.js').CallOptions} CallOptions
  * @typedef {import('./call.js').CallEvents} CallEvents
+ * @typedef {import('./errors.js').ErrorCode} ErrorCode
+ * @typedef {import('./lobby.js').WaitingEvents} WaitingEvents
+ * @typedef {import('./protocol.js').HistoryPage} HistoryPage
+ * @typedef {import('./protocol.js').KeptMessage} KeptMessage
+ * @typedef {import('./protocol.js').Place} Place
+ * @typedef {import('./protocol.js').RoomChanges} RoomChanges
+ * @typedef {import('./protocol.js').Spotlight} Spotlight
  * @typedef {import('./request.js').RequestOptions} RequestOptions
  * @typedef {import('./room.js').Peer} Peer
+ * @typedef {import('./room.js').Waiter} Waiter
  * @typedef {import('./room.js').RoomEvents} RoomEvents
  * @typedef {import('./room.js').RoomStatus} RoomStatus
  */

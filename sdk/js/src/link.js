@@ -11,7 +11,13 @@ import { Request } from './request.js';
  * @property {string} reason
  * @property {number} lasted   how long it was open, in milliseconds
  *
- * @typedef {new (url: string, protocols?: string | string[]) => WebSocket} WebSocketConstructor
+ * @typedef {object} WebSocketLike what is used of a WebSocket: the platform's, or that of the package ws
+ * @property {number} readyState
+ * @property {(data: string) => void} send
+ * @property {(code?: number, reason?: string) => void} close
+ * @property {(type: 'open' | 'message' | 'close' | 'error', listener: (event: any) => void) => void} addEventListener
+ *
+ * @typedef {new (url: string, protocols?: string | string[]) => WebSocketLike} WebSocketConstructor
  */
 
 /** Limits until the gateway has told its own in the reply to hello. */
@@ -26,7 +32,7 @@ const MISSED_PINGS = 2;
  * it the requests that have got no reply here.
  */
 export class Link {
-  /** @type {WebSocket} */
+  /** @type {WebSocketLike} */
   #socket;
   #nextID;
   #onEvent;

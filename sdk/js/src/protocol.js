@@ -30,6 +30,9 @@ export const CLOSE_EXPIRED = 4005;
 /** A later connection has the session. */
 export const CLOSE_TAKEN_OVER = 4006;
 
+/** The user or the session was revoked, or the app switched off. */
+export const CLOSE_REVOKED = 4007;
+
 /** The gateway drains, or has the session no more. */
 export const CLOSE_MOVED = 4100;
 
@@ -64,6 +67,41 @@ export const CLOSE_LOST = 4000;
  * @property {number} [created]
  * @property {PeerRecord[]} peers
  * @property {boolean} [relayOnly] media is to go through TURN servers alone
+ * @property {WaiterRecord[]} [queue] who waits for a seat, in order
+ * @property {Place} [waiting] one's own place in the queue, where one has no seat; there are no peers then
+ *
+ * @typedef {object} Place one's own place in a queue
+ * @property {number} position from 1
+ * @property {number} count    how many wait
+ * @property {'full' | 'moderated'} reason `moderated`: a moderator has to let one in
+ *
+ * @typedef {object} WaiterRecord
+ * @property {string} id
+ * @property {string} user
+ * @property {string} [name]
+ * @property {'full' | 'moderated'} [reason]
+ * @property {boolean} [away] its connection is lost, its place is kept
+ *
+ * @typedef {object} HeadCount
+ * @property {string} room
+ * @property {number} count
+ * @property {number} capacity
+ *
+ * @typedef {object} KeptMessage
+ * @property {number} seq
+ * @property {string} [from] the sender's peer id, who may have left; absent: the app itself, as are the next two
+ * @property {string} [user]
+ * @property {string} [name]
+ * @property {number} time   Unix milliseconds
+ * @property {any} data
+ *
+ * @typedef {object} HistoryPage
+ * @property {string} room
+ * @property {string} topic
+ * @property {number} seq       what comes after it is told by events
+ * @property {string} epoch
+ * @property {number} [dropped] how many older messages are not kept any more
+ * @property {KeptMessage[]} messages the oldest first
  *
  * @typedef {object} Spotlight
  * @property {number} start    Unix milliseconds of the gateway's clock
@@ -95,8 +133,8 @@ export const CLOSE_LOST = 4000;
  * @property {Record<string, RoomResult>} [rooms] what became of the rooms that `hello` named
  *
  * @typedef {object} RoomResult
- * @property {'replayed' | 'resync' | 'gone'} result `replayed`: what was missed follows as events; `resync`: a
- *   snapshot follows; `gone`: there is no seat any more
+ * @property {'replayed' | 'resync' | 'waiting' | 'gone'} result `replayed`: what was missed follows as events; `resync`: a
+ *   snapshot follows; `waiting`: the place in the queue is kept, and follows; `gone`: there is no seat any more
  * @property {number} [request] the highest id of the client's requests that took effect
  *
  * @typedef {object} Position the last event of a room that the client has seen
@@ -115,7 +153,7 @@ export const CLOSE_LOST = 4000;
  * @property {boolean} [locked]
  * @property {string | null} [presenter]
  * @property {State} [properties]
- * @property {Spotlight | null} [spotlight]
+ * @property {Spotlight | {start?: number, interval: number, order: string[]} | null} [spotlight] from now on, without `start`
  *
  * @typedef {object} ICEReport the outcome of one connection to a peer
  * @property {string} peer

@@ -3,7 +3,7 @@ import { SignalboxError } from './errors.js';
 /** @import { Room } from './room.js' */
 
 /** What may have taken effect, and cannot without a seat. Who leaves has no seat either way. */
-const SEATED = new Set(['signal', 'publish', 'state', 'room', 'control']);
+const SEATED = new Set(['signal', 'publish', 'state', 'room', 'control', 'undo', 'clear']);
 
 /** How a request may be refused that had taken effect before Redis lost its data. */
 const LOST_WITH_DATA = new Set(['peer_gone', 'conflict']);

@@ -1,7 +1,9 @@
-import { SignalboxError } from './errors.js';
+import { ConflictError, SignalboxError } from './errors.js';
 import { TypedTarget } from './events.js';
+import { pages } from './history.js';
+import { defined, idOf, known, merge, ownState, said, toPeer, toWaiter } from './records.js';
 
-/** @import { ICEReport, JSONValue, Position, RoomChanges, RoomEvent, Snapshot, Spotlight, State } from './protocol.js' */
+/** @import { HistoryPage, ICEReport, JSONValue, Position, RoomChanges, RoomEvent, Snapshot, Spotlight, State } from './protocol.js' */
 /** @import { RequestOptions } from './request.js' */
 
 /**
@@ -13,11 +15,19 @@ import { TypedTarget } from './events.js';
  * @property {Readonly<State>} state
  * @property {boolean} away its connection is lost, its seat is kept
  *
+ * @typedef {object} Waiter somebody who waits for a seat
+ * @property {string} id
+ * @property {string} user
+ * @property {string} name
+ * @property {'full' | 'moderated'} reason `moderated`: until a moderator lets it in
+ * @property {boolean} away its connection was lost when the room's snapshot was made
+ *
  * @typedef {'joined' | 'rejoining' | 'closed'} RoomStatus
  *
  * @typedef {object} Closing
- * @property {'left' | 'kicked' | 'closed' | 'replaced' | 'lost'} reason `left`: by oneself; `kicked` and `closed`: by a
- *   moderator or the server; `replaced`: the same user has come in anew; `lost`: the seat could not be kept or taken again
+ * @property {'left' | 'moved' | 'kicked' | 'closed' | 'expired' | 'replaced' | 'lost'} reason `left`: by oneself; `moved`: for
+ *   another room; `kicked` and `closed`: by a moderator or the server; `expired`: the room's time is over; `replaced`: the same
+ *   user has come in anew; `lost`: the seat could not be kept or taken again
  * @property {string} [by] the moderator's peer id
  * @property {string} [text] what was said about it, for people
  * @property {Error} [error] with `lost`
@@ -27,9 +37,17 @@ import { TypedTarget } from './events.js';
  * @property {{peer: Peer, reason: string, by?: string, text?: string}} peer-left
  * @property {{peer: Peer, changes: State}} peer-state its state changed, or it went away or came back
  * @property {{from: string, peer: Peer | undefined, data: any, seq: number}} signal
- * @property {{from: string, peer: Peer | undefined, topic: string, data: any, volatile: boolean, seq: number}} message
+ * @property {{from?: string, peer: Peer | undefined, topic: string, data: any, volatile: boolean, seq: number, kept?: boolean, time?: number}} message
+ *   without `from` it is the app's own; with `kept` it is in the history, and has the time in Unix milliseconds
+ * @property {{topic: string, of: number, by?: string}} undone a kept message was taken back: number `of`
+ * @property {{topic: string, by?: string}} cleared all kept messages of the topic were taken back
+ * @property {{waiter: Waiter}} waiter-joined somebody waits for a seat, at the end of the queue
+ * @property {{waiter: Waiter, reason: 'seated' | 'left' | 'disconnected' | 'denied' | 'expired'}} waiter-left somebody waits no more
  * @property {{by?: string, changes: RoomChanges}} changed
  * @property {{action: string, kind?: string, to?: string, by?: string}} control
+ * @property {{target: string}} move the app asks for a move to another room; the client goes by itself, unless preventDefault() is called
+ * @property {{room: Room}} moved one has a seat in the other room, and is about to leave this one
+ * @property {{target: string, error: unknown}} move-failed the other room gives no seat: one stays
  * @property {Closing} closed the seat is given up, or was taken
  * @property {{snapshot: Snapshot, newSeat: boolean}} resync what was known is replaced by a snapshot, messages in between
  *   are not known; with `newSeat` one is a new peer to the others
@@ -38,6 +56,12 @@ import { TypedTarget } from './events.js';
  * @typedef {object} RoomPort what a room needs of its client
  * @property {(room: Room, type: string, fields: object, options?: RequestOptions) => Promise<any>} request
  * @property {(room: Room, closing: Closing) => void} forget
+ * @property {(name: string, options: {state: State}) => Promise<Room>} join
+ * @property {(name: string) => boolean} has whether one has a seat in a room
+ *
+ * @typedef {object} Waits how long to wait for something
+ * @property {AbortSignal} [signal]
+ * @property {number} [timeout] milliseconds
  */
 
 /** State keys that moderators write, by the kind of media. */
@@ -84,6 +108,8 @@ export class Room extends TypedTarget {
   #spotlight = null;
   /** @type {Map<string, Peer>} */
   #peers = new Map();
+  /** @type {Map<string, Waiter>} */
+  #queue = new Map();
 
   /**
    * Rooms are made by `client.join`.
@@ -121,6 +147,11 @@ export class Room extends TypedTarget {
   /** Everybody, oneself included, by id, in the order of joining. @returns {ReadonlyMap<string, Peer>} */
   get peers() {
     return this.#peers;
+  }
+
+  /** Those who wait for a seat, by id, in order. @returns {ReadonlyMap<string, Waiter>} */
+  get queue() {
+    return this.#queue;
   }
 
   get capacity() {
@@ -173,20 +204,55 @@ export class Room extends TypedTarget {
    * @returns {Promise<number>} the event's number
    */
   async signal(peer, data, options) {
-    const to = typeof peer === 'string' ? peer : peer.id;
-    return (await this.#request('signal', { to, data }, options)).seq;
+    return (await this.#request('signal', { to: idOf(peer), data }, options)).seq;
   }
 
   /**
    * Sends to everybody else.
    *
    * @param {JSONValue} data
-   * @param {{topic?: string, echo?: boolean, volatile?: boolean} & RequestOptions} [options] `echo`: to oneself too;
-   *   `volatile`: at most once, for what is soon out of date
+   * @param {{topic?: string, echo?: boolean, volatile?: boolean, keep?: boolean} & RequestOptions} [options] `echo`: to oneself too;
+   *   `volatile`: at most once, for what is soon out of date; `keep`: for those who join later, with the topic `chat` or `whiteboard`
    * @returns {Promise<number>} the event's number
    */
-  async publish(data, { topic, echo, volatile, ...options } = {}) {
-    return (await this.#request('publish', { topic, data, echo, volatile }, options)).seq;
+  async publish(data, { topic, echo, volatile, keep, ...options } = {}) {
+    return (await this.#request('publish', { topic, data, echo, volatile, keep }, options)).seq;
+  }
+
+  /**
+   * What is kept of a topic, in pages: the newest page first, and in each the oldest message first. What comes after the first
+   * page's `seq` is told by 'message'; what came as such before may be in the page as well, with the same `seq`.
+   *
+   * @param {'chat' | 'whiteboard'} topic
+   * @param {{limit?: number, before?: number} & RequestOptions} [options] `limit`: messages of a page, 100 unless said otherwise;
+   *   `before`: begins with what is older than the message of that number
+   * @returns {AsyncGenerator<HistoryPage, void, void>}
+   */
+  history(topic, { limit, before, ...options } = {}) {
+    return pages((fields) => this.#request('history', { topic, ...fields }, options), { limit, before });
+  }
+
+  /**
+   * Takes a kept message of a topic back: one's own last one, or number `of`, which has to be one's own unless one moderates.
+   *
+   * @param {'chat' | 'whiteboard'} topic
+   * @param {{of?: number} & RequestOptions} [options]
+   * @returns {Promise<number | undefined>} the message's number; undefined if there was none, or if it is not known any more
+   *   after a lost connection
+   */
+  async undo(topic, { of, ...options } = {}) {
+    return (await this.#request('undo', { topic, of }, options)).of || undefined;
+  }
+
+  /**
+   * Takes all kept messages of a topic back: the whiteboard whoever may publish, the chat moderators.
+   *
+   * @param {'chat' | 'whiteboard'} topic
+   * @param {RequestOptions} [options]
+   * @returns {Promise<number>} the event's number
+   */
+  async clear(topic, options) {
+    return (await this.#request('clear', { topic }, options)).seq;
   }
 
   /**
@@ -206,7 +272,7 @@ export class Room extends TypedTarget {
   }
 
   /**
-   * Changes the room, for moderators. Another's change in between is a `conflict`.
+   * Changes the room, for moderators. Another's change in between is a {@link ConflictError}.
    *
    * @param {RoomChanges} changes
    * @param {RequestOptions} [options]
@@ -217,24 +283,182 @@ export class Room extends TypedTarget {
       // The event, or a snapshot, has come before a repeated reply, which may not know the version any more.
       if (ok.repeated) return ok.version || this.#version;
       // The event may come later, but the next update is made for this version.
-      if (ok.seq > this.seq) this.#applyChanges(ok.version, changes);
+      if (ok.seq > this.seq) this.#applyChanges(ok.version, known(changes));
       return ok.version;
     };
     return this.#request('room', { version: this.#version, ...changes }, { ...options, accept });
   }
 
   /**
-   * Mutes, unmutes or removes one peer, or everybody but oneself, or closes the room; for moderators.
+   * Changes the room by what it is, for moderators: when somebody else was faster, `change` is asked again for the room as it is then.
    *
-   * @param {'mute' | 'unmute' | 'kick' | 'close'} action
-   * @param {{kind?: 'audio' | 'video', to?: string | Peer, text?: string} & RequestOptions} [options] `text` is what those who are
-   *   kicked, or in a room that is closed, are told about it
+   * @param {(room: Room) => RoomChanges | undefined} change what to change; undefined for nothing
+   * @param {Waits} [options]
+   * @returns {Promise<number>} the room's version
+   */
+  async edit(change, { signal, timeout = 10_000 } = {}) {
+    const deadline = performance.now() + timeout;
+    for (;;) {
+      const changes = change(this);
+      if (!changes) return this.#version;
+      const version = this.#version;
+      try {
+        return await this.update(changes, { signal, timeout: deadline - performance.now() });
+      } catch (error) {
+        if (!(error instanceof ConflictError) || error.version === undefined) throw error;
+        await this.#anotherVersion(version, error, { signal, timeout: deadline - performance.now() });
+      }
+    }
+  }
+
+  /**
+   * Makes a peer the presenter, or nobody; for moderators. With `from` only as long as that one, or with null nobody, presents:
+   * of several who want to take over at once one does, and the others get a {@link ConflictError}.
+   *
+   * @param {string | Peer | null} peer
+   * @param {{from?: string | Peer | null} & Waits} [options]
+   * @returns {Promise<number>} the room's version
+   */
+  async setPresenter(peer, { from, ...options } = {}) {
+    const presenter = peer === null ? null : idOf(peer);
+    const expected = from === null || from === undefined ? from : idOf(from);
+    return this.edit(({ presenter: present, version }) => {
+      if (expected !== undefined && present !== expected) {
+        throw new ConflictError(`the presenter is ${present ?? 'nobody'}, and not ${expected ?? 'nobody'}`, { version });
+      }
+      return { presenter };
+    }, options);
+  }
+
+  /**
+   * Lets nobody in any more but moderators; for moderators.
+   *
+   * @param {Waits} [options]
+   */
+  async lock(options) {
+    await this.edit(() => ({ locked: true }), options);
+  }
+
+  /** @param {Waits} [options] */
+  async unlock(options) {
+    await this.edit(() => ({ locked: false }), options);
+  }
+
+  /**
+   * Changes the number of seats, for moderators. Nobody loses a seat; who waits gets one that is more.
+   *
+   * @param {number} capacity
+   * @param {Waits} [options]
+   */
+  async setCapacity(capacity, options) {
+    await this.edit(() => ({ capacity }), options);
+  }
+
+  /**
+   * What moderators do to one peer or, without `to`, to everybody but oneself. The methods below are this one in words.
+   *
+   * @param {'mute' | 'unmute' | 'kick' | 'admit' | 'deny' | 'close'} action
+   * @param {{kind?: 'audio' | 'video', to?: string | Peer | Waiter, text?: string} & RequestOptions} [options] `text` is what
+   *   those who are kicked, or in a room that is closed, are told about it
    * @returns {Promise<number | undefined>} how many peers it affected, if that is still known after a lost connection
    */
   async control(action, { kind, to, text, ...options } = {}) {
-    const target = typeof to === 'object' ? to.id : to;
+    const target = to === undefined ? undefined : idOf(to);
     const { affected, repeated } = await this.#request('control', { action, kind, to: target, text }, options);
     return repeated ? affected || undefined : affected;
+  }
+
+  /**
+   * Mutes a peer. It is noted in the peer's state, as `mutedAudio` or `mutedVideo`: its page has to heed it.
+   *
+   * @param {string | Peer} peer
+   * @param {'audio' | 'video'} kind
+   * @param {RequestOptions} [options]
+   */
+  async mute(peer, kind, options) {
+    return this.control('mute', { ...options, kind, to: idOf(peer) });
+  }
+
+  /**
+   * @param {string | Peer} peer
+   * @param {'audio' | 'video'} kind
+   * @param {RequestOptions} [options]
+   */
+  async unmute(peer, kind, options) {
+    return this.control('unmute', { ...options, kind, to: idOf(peer) });
+  }
+
+  /**
+   * Mutes everybody but oneself.
+   *
+   * @param {'audio' | 'video'} kind
+   * @param {RequestOptions} [options]
+   */
+  async muteAll(kind, options) {
+    return this.control('mute', { ...options, kind });
+  }
+
+  /**
+   * @param {'audio' | 'video'} kind
+   * @param {RequestOptions} [options]
+   */
+  async unmuteAll(kind, options) {
+    return this.control('unmute', { ...options, kind });
+  }
+
+  /**
+   * Takes a peer's seat away.
+   *
+   * @param {string | Peer} peer
+   * @param {{text?: string} & RequestOptions} [options]
+   */
+  async kick(peer, options) {
+    return this.control('kick', { ...options, to: idOf(peer) });
+  }
+
+  /** Takes everybody's seat away but one's own. @param {{text?: string} & RequestOptions} [options] */
+  async kickAll(options) {
+    return this.control('kick', options);
+  }
+
+  /**
+   * Lets somebody in who waits to be let in. Where every seat is taken it waits for one from then on.
+   *
+   * @param {string | Waiter} waiter
+   * @param {RequestOptions} [options]
+   */
+  async admit(waiter, options) {
+    return this.control('admit', { ...options, to: idOf(waiter) });
+  }
+
+  /** @param {RequestOptions} [options] */
+  async admitAll(options) {
+    return this.control('admit', options);
+  }
+
+  /**
+   * Sends somebody away who waits.
+   *
+   * @param {string | Waiter} waiter
+   * @param {RequestOptions} [options]
+   */
+  async deny(waiter, options) {
+    return this.control('deny', { ...options, to: idOf(waiter) });
+  }
+
+  /** @param {RequestOptions} [options] */
+  async denyAll(options) {
+    return this.control('deny', options);
+  }
+
+  /**
+   * Ends the room for everybody, oneself too.
+   *
+   * @param {{text?: string} & RequestOptions} [options]
+   * @returns {Promise<number | undefined>} how many seats that were
+   */
+  async end(options) {
+    return this.control('close', options);
   }
 
   /**
@@ -253,15 +477,7 @@ export class Room extends TypedTarget {
    * @param {RequestOptions} [options]
    */
   async leave(options) {
-    if (this.#status === 'closed') return;
-    const reply = this.#request('leave', {}, options);
-    this._close({ reason: 'left' });
-    try {
-      await reply;
-    } catch (error) {
-      // Without the session, or without a seat, it is given up as well.
-      if (!SEATLESS.has(/** @type {SignalboxError} */ (error).code)) throw error;
-    }
+    await this.#giveUp('left', options);
   }
 
   /**
@@ -347,6 +563,73 @@ export class Room extends TypedTarget {
   }
 
   /**
+   * @param {'left' | 'moved'} reason
+   * @param {RequestOptions} [options]
+   */
+  async #giveUp(reason, options) {
+    if (this.#status === 'closed') return;
+    const reply = this.#request('leave', {}, options);
+    this._close({ reason });
+    try {
+      await reply;
+    } catch (error) {
+      // Without the session, or without a seat, it is given up as well.
+      if (!SEATLESS.has(/** @type {SignalboxError} */ (error).code)) throw error;
+    }
+  }
+
+  /**
+   * Goes to another room, which gives a seat before this one is left.
+   *
+   * @param {string} target
+   */
+  async #move(target) {
+    if (target === this.#name || !this.emit('move', { target }, { cancelable: true })) return;
+    const wasThere = this.#port.has(target);
+    try {
+      const room = await this.#port.join(target, { state: ownState(this.self.state) });
+      if (this.#status === 'closed') { // one has left meanwhile
+        if (!wasThere) await room.leave();
+        return;
+      }
+      this.emit('moved', { room });
+    } catch (error) {
+      this.emit('move-failed', { target, error });
+      return;
+    }
+    this.#giveUp('moved').catch(() => {}); // it is closed here; the gateway gives the seat up with the session at the latest
+  }
+
+  /**
+   * Waits until the room has another version.
+   *
+   * @param {number} version
+   * @param {ConflictError} conflict what comes of it if that takes too long
+   * @param {Waits} waits
+   * @returns {Promise<void>}
+   */
+  #anotherVersion(version, conflict, { signal, timeout }) {
+    return new Promise((resolve, reject) => {
+      const over = new AbortController();
+      const settle = (/** @type {() => void} */ how) => {
+        clearTimeout(timer);
+        over.abort();
+        how();
+      };
+      const timer = setTimeout(() => settle(() => reject(conflict)), timeout);
+      const check = () => {
+        if (signal?.aborted) settle(() => reject(signal.reason));
+        else if (this.#status === 'closed') settle(() => reject(new SignalboxError('closed', 'the room is closed')));
+        else if (this.#version !== version) settle(resolve);
+      };
+      const listening = { signal: over.signal };
+      signal?.addEventListener('abort', check, listening);
+      for (const type of /** @type {const} */ (['changed', 'resync', 'closed'])) this.addEventListener(type, check, listening);
+      check();
+    });
+  }
+
+  /**
    * @param {string} type
    * @param {object} fields
    * @param {RequestOptions} [options]
@@ -391,7 +674,14 @@ export class Room extends TypedTarget {
         data: event.data,
         volatile: event.volatile ?? false,
         seq: event.seq,
+        ...(event.kept && { kept: true, time: event.time }),
       });
+    } else if (event.type === 'undone') {
+      this.emit('undone', { topic: event.topic, of: event.of, by: event.by });
+    } else if (event.type === 'cleared') {
+      this.emit('cleared', { topic: event.topic, by: event.by });
+    } else if (event.type === 'control' && event.action === 'move') {
+      if (event.to === this.#selfID) this.#move(event.target);
     } else if (event.seq > this.#known) {
       this.#change(event);
     }
@@ -402,6 +692,7 @@ export class Room extends TypedTarget {
     switch (event.type) {
       case 'joined-peer': {
         const peer = toPeer(event.peer);
+        this.#noMoreWaits(peer.id, 'seated');
         // A seat that Redis had lost is put back, and told again.
         const known = this.#peers.get(peer.id)?.order === peer.order;
         this.#peers.set(peer.id, peer);
@@ -416,6 +707,16 @@ export class Room extends TypedTarget {
         }
         break;
       }
+      case 'waiting-peer': {
+        const waiter = toWaiter({ ...event.peer, reason: event.reason });
+        const known = this.#queue.has(waiter.id);
+        this.#queue.set(waiter.id, waiter);
+        if (!known) this.emit('waiter-joined', { waiter });
+        break;
+      }
+      case 'gone-peer':
+        this.#noMoreWaits(event.peer, event.reason);
+        break;
       case 'away-peer':
       case 'back-peer':
         this.#changePeer(event.peer, { away: event.type === 'away-peer' }, {});
@@ -441,6 +742,15 @@ export class Room extends TypedTarget {
     }
   }
 
+  /**
+   * @param {string} id
+   * @param {RoomEvents['waiter-left']['reason']} reason
+   */
+  #noMoreWaits(id, reason) {
+    const waiter = this.#queue.get(id);
+    if (waiter && this.#queue.delete(id)) this.emit('waiter-left', { waiter, reason });
+  }
+
   /** @param {{[field: string]: any}} event */
   #applyControl({ action, kind, to, by }) {
     const key = MUTED[kind];
@@ -455,7 +765,7 @@ export class Room extends TypedTarget {
 
   /**
    * @param {number} version
-   * @param {RoomChanges} changes
+   * @param {RoomChanges & {spotlight?: Spotlight | null}} changes
    */
   #applyChanges(version, { capacity, locked, presenter, properties, spotlight }) {
     this.#version = version;
@@ -493,6 +803,7 @@ export class Room extends TypedTarget {
     this.#spotlight = snapshot.spotlight ?? null;
     const peers = snapshot.peers.map(toPeer).sort((a, b) => a.order - b.order);
     this.#peers = new Map(peers.map((peer) => [peer.id, peer]));
+    this.#queue = new Map((snapshot.queue ?? []).map((record) => [record.id, toWaiter(record)]));
   }
 
   /** @param {RoomStatus} status */
@@ -501,43 +812,4 @@ export class Room extends TypedTarget {
     this.#status = status;
     this.emit('status', { status });
   }
-}
-
-/**
- * @param {import('./protocol.js').PeerRecord} record
- * @returns {Peer}
- */
-function toPeer({ id, order, user, name = '', state = {}, away = false }) {
-  return Object.freeze({ id, order, user, name, state: Object.freeze({ ...state }), away });
-}
-
-/**
- * Merges by top-level key; null deletes.
- *
- * @param {State} state
- * @param {State} patch
- * @returns {Readonly<State>}
- */
-function merge(state, patch) {
-  const kept = Object.entries({ ...state, ...patch }).filter(([, value]) => value !== null && value !== undefined);
-  return Object.freeze(Object.fromEntries(kept));
-}
-
-/**
- * What was said about an event, if anything was.
- *
- * @param {{[field: string]: any}} event
- * @returns {{text?: string}}
- */
-function said({ text }) {
-  return text ? { text } : {};
-}
-
-/**
- * @template {object} T
- * @param {T} object
- * @returns {Partial<T>} without the fields that are undefined
- */
-function defined(object) {
-  return /** @type {Partial<T>} */ (Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)));
 }

@@ -22,7 +22,7 @@ export async function setUp(t) {
     client(options) {
       const client = new Signalbox(gateway.url, {
         app: 'demo',
-        WebSocket: /** @type {any} */ (WebSocket),
+        WebSocket,
         backoff: { min: 1, max: 5 },
         ...options,
       });
