@@ -249,6 +249,11 @@ bench-compare: ## this tree and an earlier revision in turns; fails when it cost
 	go build -trimpath -o bin/loadtest ./loadtest
 	LOADTEST_GATEWAY= bin/loadtest compare -peer base -base "$(BASE)" -rows "$(ROWS)" -rounds $(ROUNDS) $(ARGS)
 
+.PHONY: relay-docs
+relay-docs: ## measure the relay beside coturn, and write docs/relay.md (half a minute; leave the machine alone meanwhile)
+	@$(MAKE) --no-print-directory build SERVICES=relay
+	go test -count=1 -run '^TestBesideCoturn$$' -v ./pkg/relay -beside "$(CURDIR)/bin/relay"
+
 .PHONY: instrumentation-docs
 instrumentation-docs: ## measure what metrics and traces cost, and write docs/instrumentation.md (minutes; leave the machine alone meanwhile)
 	scripts/instrumentation.sh "$(ROUNDS)" "$(or $(DURATION),8s)"
