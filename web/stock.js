@@ -162,12 +162,13 @@ async function sitDownAgain() {
 function meet(id, polite) {
   if (session.other?.peer.id === id) return;
   part();
+  const { client, room } = session;
   const connection = new PeerConnection({
     polite,
     send: ({ description, candidate }) => send(description ? { description: description.toJSON() } : { candidate }),
-    report: () => {},
+    report: (outcome) => client.ask('control', room, { type: 'report', peer: id, ...outcome }).catch(() => {}),
     beforeAnswer: () => sendTracks(other),
-    configuration: { iceServers: session.client.iceServers },
+    configuration: { iceServers: client.iceServers },
   });
   const other = { peer: { id, name: '', state: {}, away: false }, connection, sends: false };
   session.other = other;

@@ -387,6 +387,8 @@ type Outcome struct {
 	Remote       string `json:"remote,omitempty"`
 	Protocol     string `json:"protocol,omitempty"`
 	Reason       string `json:"reason,omitempty"`
+	Again        bool   `json:"again,omitempty"`
+	Restarts     int    `json:"restarts,omitempty"`
 }
 
 // Report has webhooks tell what the client says of its call, if they tell of the room. id is the request's number: sent again, the
@@ -398,6 +400,7 @@ func (m *Member) Report(id int64, report *wire.Report) {
 	data, err := json.Marshal(Outcome{
 		Peer: m.id, User: m.user, Name: m.name, With: report.Peer, Outcome: report.Outcome, Milliseconds: report.Milliseconds,
 		Local: report.Local, Remote: report.Remote, Protocol: report.Protocol, Reason: report.Reason,
+		Again: report.Again, Restarts: report.Restarts,
 	})
 	if err != nil {
 		return

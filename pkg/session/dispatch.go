@@ -284,10 +284,7 @@ func (c *core) handlePeers(p pending, request *wire.Peers) {
 }
 
 func (c *core) handleReport(id int64, report *wire.Report) {
-	c.server.metrics.reports.WithLabelValues(report.Outcome, report.Local, report.Remote, report.Protocol).Inc()
-	if report.Outcome == "connected" && report.Milliseconds > 0 {
-		c.server.metrics.reportTime.Observe(float64(report.Milliseconds) / 1000)
-	}
+	c.server.metrics.reported(c.app, report)
 	c.member.Report(id, report)
 	c.sink.Reply(id, &wire.Nothing{})
 }

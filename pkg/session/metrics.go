@@ -1,6 +1,7 @@
 package session
 
 import (
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,6 +31,7 @@ type metrics struct {
 	reports     *prometheus.CounterVec
 	reportTime  prometheus.Histogram
 	negotiated  [negotiation.Kinds][negotiation.Results]prometheus.Counter
+	callFaults  *prometheus.CounterVec
 	panics      prometheus.Counter
 	ice         map[string]prometheus.Counter // by why clients are told
 	iceWaiting  prometheus.Gauge
@@ -58,12 +60,13 @@ func newMetrics(reg prometheus.Registerer, transports, apps []string) *metrics {
 			"Requests that were delayed because their session was over its rate."),
 		inFlight: metric.Counter("signalbox_requests_in_flight_limited_total",
 			"Times a session's reading waited because too many of its requests waited for Redis."),
-		reports: metric.Counters("signalbox_ice_reports_total", "ICE outcomes that clients reported.", "outcome", "local", "remote", "protocol"),
-		reportTime: metric.Histogram("signalbox_ice_connect_seconds", "Time to the first connection, as reported by clients.",
-			[]float64{.05, .1, .25, .5, 1, 2, 4, 8, 15, 30}),
+		reports:    metric.Counters("signalbox_ice_reports_total", "ICE outcomes that clients reported.", "outcome", "local", "remote", "protocol"),
+		reportTime: metric.Histogram("signalbox_ice_connect_seconds", "Time to the first connection, as reported by clients.", connectTimes),
 		negotiated: newNegotiated(reg),
 		iceWaiting: metric.Gauge("signalbox_ice_changes_waiting",
 			"Clients, about, that wait to be told that their ICE servers have changed: so many a second are as ice.changes_per_second says."),
+		callFaults: metric.Counters("signalbox_call_failures_total",
+			"Connections to peers that failed, by the reason that clients reported: ice, dtls, negotiation, or other for what else they say.", "reason"),
 		panics: metric.Counter("signalbox_panics_total", "Faults of ours that ended one session."),
 	}
 	received := metric.Counters("signalbox_messages_received_total", "Requests read from clients by type; invalid for those that could not be read.", "type")
@@ -103,10 +106,14 @@ func newMetrics(reg prometheus.Registerer, transports, apps []string) *metrics {
 	for _, result := range []string{refreshOK, refreshAnonymous, refreshOther} {
 		m.refreshes.WithLabelValues(result)
 	}
+	for _, reason := range callFaults {
+		m.callFaults.WithLabelValues(reason)
+	}
+	m.callFaults.WithLabelValues(callFaultOther)
 	m.closed.WithLabelValues("normal", "client")
 	m.closed.WithLabelValues("lost", "network")
 	reg.MustRegister(m.connections, m.sessions, m.closed, m.durations, received, answered, m.refused, sent, m.frameBytes, m.batches,
-		m.dropped, m.hellos, m.refreshes, m.throttled, m.inFlight, m.reports, m.reportTime, m.panics, told, m.iceWaiting)
+		m.dropped, m.hellos, m.refreshes, m.throttled, m.inFlight, m.reports, m.reportTime, m.callFaults, m.panics, told, m.iceWaiting)
 	return m
 }
 
@@ -140,6 +147,49 @@ func (t *requestTimer) observe(result int, took time.Duration, span trace.SpanCo
 	metric.Observe(t.durations[result], took.Seconds(), span)
 }
 
+// connectTimes are bounds for how long a connection between browsers takes, in seconds.
+var connectTimes = []float64{.05, .1, .25, .5, 1, 2, 4, 8, 15, 30}
+
+// What becomes of a connection to a peer.
+const (
+	callConnected    = "connected"
+	callReconnected  = "reconnected"
+	callFailed       = "failed"
+	callDisconnected = "disconnected"
+)
+
+var callOutcomes = []string{callConnected, callReconnected, callFailed, callDisconnected}
+
+// The reasons of failures that have a label of their own, and what the others are. What clients say must not make series.
+var callFaults = []string{"ice", "dtls", "negotiation"}
+
+const callFaultOther = "other"
+
+// mostRestarts is how many ICE restarts one report is believed to tell of.
+const mostRestarts = 100
+
+// reported counts what a client of an app says of a call.
+func (m *metrics) reported(of *appMetrics, report *wire.Report) {
+	m.reports.WithLabelValues(report.Outcome, report.Local, report.Remote, report.Protocol).Inc()
+	outcome := report.Outcome
+	switch {
+	case outcome == callFailed:
+		reason := report.Reason
+		if !slices.Contains(callFaults, reason) {
+			reason = callFaultOther
+		}
+		m.callFaults.WithLabelValues(reason).Inc()
+	case outcome == callConnected && report.Again:
+		outcome = callReconnected
+	case outcome == callConnected && report.Milliseconds > 0:
+		seconds := float64(report.Milliseconds) / 1000
+		m.reportTime.Observe(seconds)
+		of.connects.Observe(seconds)
+	}
+	of.calls[outcome].Inc()
+	of.restarts.Add(float64(min(report.Restarts, mostRestarts)))
+}
+
 // OtherApps is the label of the apps that have none of their own.
 const OtherApps = "other"
 
@@ -152,6 +202,9 @@ type appsMetrics struct {
 type appMetrics struct {
 	sessions prometheus.Gauge
 	joins    [results]prometheus.Counter
+	calls    map[string]prometheus.Counter // by outcome
+	connects prometheus.Observer
+	restarts prometheus.Counter
 }
 
 func newAppsMetrics(reg prometheus.Registerer, apps []string) *appsMetrics {
@@ -159,9 +212,22 @@ func newAppsMetrics(reg prometheus.Registerer, apps []string) *appsMetrics {
 		"Sessions by app. Apps past metrics.apps, in the order of the configuration, are other.", "app")
 	joins := metric.Counters("signalbox_app_joins_total",
 		"Joins by app and result: ok, refused (the client's doing) or failed (ours). Apps as in signalbox_app_sessions.", "app", "result")
-	reg.MustRegister(sessions, joins)
+	calls := metric.Counters("signalbox_call_outcomes_total",
+		"What became of connections to peers, as clients report it: connected, reconnected (it had been before), failed or disconnected. Apps as in signalbox_app_sessions.",
+		"app", "outcome")
+	connects := metric.Histograms("signalbox_call_connect_seconds",
+		"Time to the first connection to a peer, as clients report it. Apps as in signalbox_app_sessions.", connectTimes, "app")
+	restarts := metric.Counters("signalbox_call_restarts_total",
+		"ICE restarts of connections to peers, as clients report them. Apps as in signalbox_app_sessions.", "app")
+	reg.MustRegister(sessions, joins, calls, connects, restarts)
 	of := func(app string) *appMetrics {
-		m := &appMetrics{sessions: sessions.WithLabelValues(app)}
+		m := &appMetrics{
+			sessions: sessions.WithLabelValues(app), connects: connects.WithLabelValues(app), restarts: restarts.WithLabelValues(app),
+			calls: make(map[string]prometheus.Counter, len(callOutcomes)),
+		}
+		for _, outcome := range callOutcomes {
+			m.calls[outcome] = calls.WithLabelValues(app, outcome)
+		}
 		for i, result := range resultNames {
 			m.joins[i] = joins.WithLabelValues(app, result)
 		}

@@ -48,12 +48,25 @@ func TestSessionsInARoom(t *testing.T) {
 	bob.refused(`{"id":9,"type":"room","room":"r","version":1,"locked":true}`, wire.CodeForbidden)
 	bob.refused(`{"id":10,"type":"control","room":"r","action":"kick"}`, wire.CodeForbidden)
 	bob.ok(`{"id":11,"type":"report","outcome":"connected","ms":250,"local":"host","remote":"srflx","protocol":"udp"}`, new(wire.Nothing))
-	bob.ok(`{"id":12,"type":"ping"}`, new(wire.Pong))
-	bob.ok(`{"id":13,"type":"leave","room":"r"}`, &done)
+	bob.ok(`{"id":111,"type":"report","outcome":"disconnected","ms":60000}`, new(wire.Nothing))
+	bob.ok(`{"id":112,"type":"report","outcome":"failed","reason":"ice","restarts":2}`, new(wire.Nothing))
+	bob.ok(`{"id":113,"type":"report","outcome":"failed","reason":"what-it-likes","restarts":1000000}`, new(wire.Nothing))
+	bob.ok(`{"id":114,"type":"report","outcome":"connected","ms":9000,"again":true}`, new(wire.Nothing))
+	bob.ok(`{"id":120,"type":"ping"}`, new(wire.Pong))
+	bob.ok(`{"id":130,"type":"leave","room":"r"}`, &done)
 	require.Equal(t, wire.ReasonLeft, ada.event().Body.(*wire.LeftPeer).Reason)
 
 	require.EqualValues(t, 1, g.metric("signalbox_ice_reports_total", "host", "connected", "udp", "srflx"))
-	require.EqualValues(t, 1, g.metric("signalbox_ice_connect_seconds"))
+	require.EqualValues(t, 1, g.metric("signalbox_ice_connect_seconds"), "the first time alone")
+	app := session.OtherApps
+	require.EqualValues(t, 1, g.metric("signalbox_call_connect_seconds", app))
+	for outcome, times := range map[string]int{"connected": 1, "reconnected": 1, "failed": 2, "disconnected": 1} {
+		require.EqualValues(t, times, g.metric("signalbox_call_outcomes_total", app, outcome), outcome)
+	}
+	require.EqualValues(t, 102, g.metric("signalbox_call_restarts_total", app), "what can be believed")
+	for reason, times := range map[string]int{"ice": 1, "other": 1, "dtls": 0} {
+		require.EqualValues(t, times, g.metric("signalbox_call_failures_total", reason), reason)
+	}
 	require.EqualValues(t, 1, g.metric("signalbox_requests_refused_total", "not_member"))
 	require.EqualValues(t, 2, g.metric("signalbox_requests_refused_total", "forbidden"))
 	require.EqualValues(t, 2, g.metric("signalbox_messages_received_total", "hello"))

@@ -166,12 +166,17 @@ type Report struct {
 	Peer string
 	// Outcome is connected, failed or disconnected.
 	Outcome string
-	// Milliseconds since the negotiation began.
+	// Milliseconds since the negotiation began, or with Again since the connection was lost; of a disconnected one how long it was there.
 	Milliseconds int64
-	// Local and Remote are candidate types (RFC 8445, section 5.1.1): host, srflx, prflx, relay.
+	// Again is true when it had been connected before.
+	Again bool
+	// Restarts is how often ICE was restarted since the report before.
+	Restarts int
+	// Local and Remote are candidate types (RFC 8445, section 5.1.1): host, srflx, prflx, relay. Of a failure they are the furthest that
+	// there were.
 	Local  string
 	Remote string
-	// Protocol is udp, tcp or tls.
+	// Protocol is udp, tcp or tls: of a relay the one by which it is reached.
 	Protocol string
 	// Reason is a word for a failure.
 	Reason string
@@ -518,6 +523,8 @@ func (m *Report) decode(f *fields) {
 	m.Remote = f.word("remote", "host", "srflx", "prflx", "relay")
 	m.Protocol = f.word("protocol", "udp", "tcp", "tls")
 	m.Reason = f.optional("reason", ValidKey)
+	m.Again = f.boolean("again")
+	m.Restarts = f.count("restarts", 0)
 }
 
 func (m *Report) encode(e *encoder) {
@@ -529,6 +536,8 @@ func (m *Report) encode(e *encoder) {
 	e.text("remote", m.Remote)
 	e.text("protocol", m.Protocol)
 	e.text("reason", m.Reason)
+	e.flag("again", m.Again)
+	e.count("restarts", int64(m.Restarts))
 }
 
 func (*Ping) decode(*fields)  {}

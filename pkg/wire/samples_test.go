@@ -75,6 +75,9 @@ var requestSamples = []requestSample{
 	{"request-report", wire.Request{ID: 11, Body: &wire.Report{
 		Room: "lobby", Peer: "a81x", Outcome: "connected", Milliseconds: 412, Local: "host", Remote: "srflx", Protocol: "udp",
 	}}},
+	{"request-report-again", wire.Request{ID: 12, Body: &wire.Report{
+		Room: "lobby", Peer: "a81x", Outcome: "connected", Milliseconds: 2300, Local: "relay", Remote: "host", Protocol: "tls", Again: true, Restarts: 1,
+	}}},
 	{"request-report-failed", wire.Request{ID: 11, Body: &wire.Report{Outcome: "failed", Reason: "no-candidates"}}},
 	{"request-refresh", wire.Request{ID: 12, Body: &wire.Refresh{Token: "header.payload.signature"}}},
 	{"request-ice", wire.Request{ID: 12, Body: &wire.AskICE{}}},

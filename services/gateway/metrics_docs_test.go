@@ -65,7 +65,7 @@ var metricSections = []struct {
 	{"Webhooks", []string{"webhook_"}},
 	{"socket.io clients", []string{"socketio_", "classic_"}},
 	{"ICE servers, and relays of our own", []string{"ice_credentials", "ice_relay", "ice_told", "ice_changes"}},
-	{"What calls came to", []string{"ice_", "negotiation_"}},
+	{"What calls came to", []string{"ice_", "call_", "negotiation_"}},
 	{"The server API", []string{"api_"}},
 	{"The gateway itself", []string{"build_", "certificate_", "config_", "drain_", "log_", "memory_", "panics_", "readiness_", "trace_"}},
 }

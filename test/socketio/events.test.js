@@ -1,11 +1,16 @@
 // The classic room events, between stock clients on two gateways, with every request on a gateway at random.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { it } from 'node:test';
 
-import { next } from './clients.js';
+import { next, until } from './clients.js';
 import { token } from './cluster.js';
 import { assertNumbered, assertRefused, controlOf, newRoom, withEveryClient } from './suite.js';
+
+/** The function that the docs give to pages. */
+const [, snippet] = /```js\n(function reportCall.*?)```/s.exec(readFileSync(new URL('../../docs/classic.md', import.meta.url), 'utf8'));
+const reportCall = new Function(`return ${snippet}`)();
 
 withEveryClient('room events', {}, (stage) => {
   it('make a call of two, on two gateways', async () => {
@@ -238,6 +243,36 @@ withEveryClient('room events', {}, (stage) => {
     assert.deepEqual([peer, changes], [a.id, { mic: false, name: '😀' }]);
     assert.deepEqual(rest, [['message', room, { candidate: null }]]);
     assert.deepEqual(a.take(), []);
+  });
+
+  it('tell how calls went, as docs/classic.md does it', async () => {
+    const room = newRoom();
+    const [a, b] = await stage.pair();
+    await a.do('join', room);
+    await b.do('join', room);
+    assert.deepEqual(await a.ask('control', room, { type: 'report', peer: b.id, outcome: 'disconnected' }), { ok: true, room });
+    assertRefused(await a.ask('control', room, { type: 'report', outcome: 'dropped' }), 'bad_request');
+
+    const count = async (name, label) => (await Promise.all(stage.cluster.gateways.map(({ metrics }) => metrics())))
+      .reduce((sum, metric) => sum + metric(name, label), 0);
+    const way = 'local="relay",outcome="connected",protocol="tls",remote="srflx"';
+    const before = [await count('signalbox_ice_reports_total', way), await count('signalbox_call_failures_total', '"dtls"')];
+    const pc = Object.assign(new EventTarget(), {
+      getStats: async () => new Map(Object.entries({
+        t: { type: 'transport', selectedCandidatePairId: 'p' },
+        p: { type: 'candidate-pair', localCandidateId: 'l', remoteCandidateId: 'r' },
+        l: { type: 'local-candidate', candidateType: 'relay', protocol: 'udp', relayProtocol: 'tls' },
+        r: { type: 'remote-candidate', candidateType: 'srflx' },
+      })),
+    });
+    reportCall(a.socket, room, b.id, pc);
+    for (const state of ['connecting', 'connected', 'disconnected', 'connected', 'failed']) {
+      Object.assign(pc, { connectionState: state, iceConnectionState: 'connected' }).dispatchEvent(new Event('connectionstatechange'));
+    }
+    // Other clients report beside this one.
+    await until('the reports', async () => (await count('signalbox_call_failures_total', '"dtls"')) > before[1]);
+    assert.ok((await count('signalbox_ice_reports_total', way)) > before[0]);
+    assert.deepEqual([a.take().length, b.take().length], [2, 1], 'nobody is told');
   });
 
   /** The options with which a user of the app "acme" connects. */

@@ -134,9 +134,9 @@ func (p *Peer) readControl(q *pending, native string, args []json.RawMessage) (w
 	}
 	publish, publishes := request.Body.(*wire.Publish)
 	switch request.Body.(type) {
-	case *wire.Control, *wire.UpdateRoom, *wire.SetState, *wire.Signal, *wire.Publish, *wire.AskHistory, *wire.Undo, *wire.Clear:
+	case *wire.Control, *wire.UpdateRoom, *wire.SetState, *wire.Signal, *wire.Publish, *wire.AskHistory, *wire.Undo, *wire.Clear, *wire.Report:
 	default:
-		return nil, wire.Errorf(wire.CodeBadRequest, "type must be control, room, state, signal, publish, history, undo or clear")
+		return nil, wire.Errorf(wire.CodeBadRequest, "type must be control, room, state, signal, publish, history, undo, clear or report")
 	}
 	if publishes && !publish.Keep {
 		return nil, wire.Errorf(wire.CodeBadRequest, "what is published so has keep; for all else there is message")

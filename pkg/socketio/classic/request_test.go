@@ -136,6 +136,11 @@ func TestRequests(t *testing.T) {
 			reply:   done, hears: []string{`ack {"ok":true,"room":"lobby","seq":42}`},
 		},
 		{
+			name: "ControlReport", event: `["control","lobby",{"type":"report","peer":"a","outcome":"failed","reason":"ice"}]`,
+			request: `{"type":"report","room":"lobby","peer":"a","outcome":"failed","reason":"ice"}`,
+			reply:   &wire.Nothing{}, hears: []string{`ack {"ok":true,"room":"lobby"}`},
+		},
+		{
 			name: "ControlSignal", event: `["control","lobby",{"type":"signal","to":"/chat#a","data":{"x":1e400}}]`,
 			request: `{"type":"signal","room":"lobby","to":"/chat#a","data":{"x":1e400}}`,
 			refusal: wire.Errorf(wire.CodePeerGone, "gone"),
@@ -242,7 +247,7 @@ func TestBadRequests(t *testing.T) {
 		{name: "ControlPublish", event: `["control","lobby",{"type":"publish","data":1}]`},
 		{name: "ControlPeers", event: `["control","lobby",{"type":"peers","list":true}]`},
 		{name: "ControlPing", event: `["control","lobby",{"type":"ping"}]`},
-		{name: "ControlReport", event: `["control","lobby",{"type":"report","outcome":"failed"}]`},
+		{name: "ControlReport", event: `["control","lobby",{"type":"report","outcome":"dropped"}]`},
 		{name: "ControlOtherRoom", event: `["control","lobby",{"room":"vault","action":"kick"}]`},
 		{name: "ControlOtherRoomEscaped", event: `["control","lobby",{"\u0072oom":"vault","action":"kick"}]`},
 		{name: "ControlOtherID", event: `["control","lobby",{"id":7,"action":"kick"}]`},

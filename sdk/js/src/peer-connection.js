@@ -3,6 +3,8 @@ import { TypedTarget } from './events.js';
 /** @import { ICEReport } from './protocol.js' */
 
 /**
+ * @typedef {Map<string, any>} Stats of RTCPeerConnection.getStats()
+ *
  * @typedef {object} PeerConnectionOptions
  * @property {boolean} polite whether one gives way when both make an offer at once
  * @property {(data: {description: RTCSessionDescription} | {candidate: RTCIceCandidateInit}) => void} send
@@ -20,6 +22,12 @@ import { TypedTarget } from './events.js';
 
 /** How old one's own offer is, in milliseconds, when the peer's next offer shows that it was lost. */
 const LOST_OFFER = 5_000;
+
+/** How long a connection may be lost, in milliseconds, until that is reported: most come back by themselves, as at a change of networks. */
+const LOST_CONNECTION = 5_000;
+
+/** Candidate types, from what reaches the least far to what reaches the farthest. */
+const REACH = ['host', 'prflx', 'srflx', 'relay'];
 
 /**
  * An RTCPeerConnection to one peer, negotiated as in W3C WebRTC, section 10.7 (perfect negotiation): either side may
@@ -39,9 +47,18 @@ export class PeerConnection extends TypedTarget {
   #isSettingRemoteAnswerPending = false;
   /** Candidates that came before the description that they belong to. @type {RTCIceCandidateInit[]} */
   #candidates = [];
+  /** When the negotiation began, or the connection was lost. */
   #since = performance.now();
+  /** When it was connected first since it was lost; 0 while it is not. */
+  #connectedAt = 0;
   /** Whether this negotiation's success was reported. */
   #measured = false;
+  /** Whether it has been connected before. */
+  #again = false;
+  /** ICE restarts since the last report. */
+  #restarts = 0;
+  /** Set while it is lost, and may come back by itself. @type {ReturnType<typeof setTimeout> | undefined} */
+  #losing;
   #closed = false;
 
   /** @param {PeerConnectionOptions} options */
@@ -122,7 +139,7 @@ export class PeerConnection extends TypedTarget {
 
   /** Looks for another way to the peer, unless there is one: its network has probably changed. */
   restart() {
-    if (!this.#closed && this.pc.connectionState !== 'connected') this.pc.restartIce();
+    if (!this.#closed && this.pc.connectionState !== 'connected') this.#restartIce();
   }
 
   /** Goes on after signals were lost. */
@@ -136,6 +153,7 @@ export class PeerConnection extends TypedTarget {
   close() {
     if (this.#closed) return;
     this.#closed = true;
+    clearTimeout(this.#losing);
     this.pc.close();
     this.emit('connection', { state: 'closed' });
   }
@@ -223,46 +241,111 @@ export class PeerConnection extends TypedTarget {
   #stateChanged() {
     if (this.#closed) return;
     const state = this.pc.connectionState;
-    if (state === 'connected' && !this.#measured) {
-      this.#measured = true;
-      this.#measure().catch((error) => this.emit('error', { error }));
-    } else if (state === 'failed') {
-      this.#report({ outcome: 'failed', ms: this.#elapsed(), reason: this.pc.iceConnectionState === 'failed' ? 'ice' : 'dtls' });
-      this.#since = performance.now();
-      this.#measured = false;
-      this.pc.restartIce();
-    }
+    clearTimeout(this.#losing);
+    if (state === 'connected') this.#connected();
+    else if (state === 'disconnected') this.#losing = setTimeout(() => this.#lost(), LOST_CONNECTION);
+    else if (state === 'failed') this.#failed();
     this.emit('connection', { state });
   }
 
-  /** Reports the way that the media takes. */
-  async #measure() {
-    const ms = this.#elapsed();
-    /** @type {Map<string, any>} */
-    const stats = new Map(/** @type {any} */ (await this.pc.getStats()));
-    const all = [...stats.values()];
-    const transport = all.find(({ type }) => type === 'transport');
-    const pair =
-      stats.get(transport?.selectedCandidatePairId) ??
-      all.find(({ type, nominated, state }) => type === 'candidate-pair' && nominated && state === 'succeeded');
-    const local = stats.get(pair?.localCandidateId);
-    const remote = stats.get(pair?.remoteCandidateId);
-    if (this.#closed) return;
-    this.#report({
-      outcome: 'connected',
-      ms,
-      local: local?.candidateType,
-      remote: remote?.candidateType,
-      protocol: local?.relayProtocol ?? local?.protocol,
-    });
+  #connected() {
+    this.#connectedAt ||= performance.now();
+    if (this.#measured) return;
+    this.#measured = true;
+    const outcome = this.#outcome({ outcome: 'connected', ms: elapsed(this.#since), ...(this.#again && { again: true }) });
+    this.#again = true;
+    this.#tell(outcome, (stats) => pairOf(stats));
   }
 
-  #elapsed() {
-    return Math.round(performance.now() - this.#since);
+  /** It has not come back for a while. */
+  #lost() {
+    if (this.#connectedAt === 0) return;
+    const lasted = Math.max(elapsed(this.#connectedAt) - LOST_CONNECTION, 0);
+    this.#connectedAt = 0;
+    this.#since = performance.now();
+    this.#measured = false;
+    this.#tell(this.#outcome({ outcome: 'disconnected', ms: lasted }), (stats) => pairOf(stats));
+  }
+
+  #failed() {
+    const reason = this.pc.iceConnectionState === 'failed' ? 'ice' : 'dtls';
+    const outcome = this.#outcome({ outcome: 'failed', ms: elapsed(this.#since), reason });
+    this.#connectedAt = 0;
+    if (this.#again) this.#since = performance.now(); // the first time counts from the beginning
+    this.#measured = false;
+    this.#tell(outcome, (stats) => ({ local: farthest(stats, 'local-candidate'), remote: farthest(stats, 'remote-candidate') }));
+    this.#restartIce();
+  }
+
+  #restartIce() {
+    this.#restarts += 1;
+    this.pc.restartIce();
+  }
+
+  /**
+   * Adds what has happened since the last report.
+   *
+   * @param {Omit<ICEReport, 'peer'>} outcome
+   */
+  #outcome(outcome) {
+    const restarts = this.#restarts;
+    this.#restarts = 0;
+    return restarts === 0 ? outcome : { ...outcome, restarts };
+  }
+
+  /**
+   * Reports, with the candidates as they are now.
+   *
+   * @param {Omit<ICEReport, 'peer'>} outcome
+   * @param {(stats: Stats) => Partial<ICEReport>} candidates
+   */
+  async #tell(outcome, candidates) {
+    try {
+      const stats = new Map(/** @type {any} */ (await this.pc.getStats()));
+      if (!this.#closed) this.#report({ ...outcome, ...candidates(stats) });
+    } catch (error) {
+      if (!this.#closed) this.emit('error', { error });
+    }
   }
 
   /** @param {MediaStreamTrack} track */
   #sender(track) {
     return this.pc.getSenders().find((sender) => sender.track === track);
   }
+}
+
+/** @param {number} since */
+function elapsed(since) {
+  return Math.round(performance.now() - since);
+}
+
+/**
+ * The pair that the media takes.
+ *
+ * @param {Stats} stats
+ */
+function pairOf(stats) {
+  const all = [...stats.values()];
+  const transport = all.find(({ type }) => type === 'transport');
+  const pair =
+    stats.get(transport?.selectedCandidatePairId) ??
+    all.find(({ type, nominated, state }) => type === 'candidate-pair' && nominated && state === 'succeeded');
+  const local = stats.get(pair?.localCandidateId);
+  const remote = stats.get(pair?.remoteCandidateId);
+  return {
+    local: local?.candidateType,
+    remote: remote?.candidateType,
+    protocol: local?.relayProtocol ?? local?.protocol,
+  };
+}
+
+/**
+ * The type of candidate that reaches the farthest: with nothing but `host`, no STUN or TURN server was reached.
+ *
+ * @param {Stats} stats
+ * @param {string} side
+ */
+function farthest(stats, side) {
+  const types = [...stats.values()].filter(({ type }) => type === side).map(({ candidateType }) => candidateType);
+  return REACH.findLast((type) => types.includes(type));
 }

@@ -158,9 +158,11 @@ export const CLOSE_LOST = 4000;
  * @typedef {object} ICEReport the outcome of one connection to a peer
  * @property {string} peer
  * @property {'connected' | 'failed' | 'disconnected'} outcome
- * @property {number} [ms] since the negotiation began
- * @property {string} [local]    candidate type
+ * @property {number} [ms] since the negotiation began; with `again` since it was lost; of `disconnected` how long it was there
+ * @property {string} [local]    candidate type; of a failure the farthest that there was
  * @property {string} [remote]   candidate type
- * @property {string} [protocol] udp, tcp or tls
- * @property {string} [reason]
+ * @property {string} [protocol] udp, tcp or tls: of a relay the one by which it is reached
+ * @property {string} [reason]   of a failure: ice, dtls, negotiation, or another word
+ * @property {boolean} [again]   it had been connected before
+ * @property {number} [restarts] how often ICE was restarted since the report before
  */

@@ -97,7 +97,9 @@ class ScriptedConnection {
     return new Map(Object.entries({
       t: { type: 'transport', selectedCandidatePairId: 'p' },
       p: { type: 'candidate-pair', localCandidateId: 'l', remoteCandidateId: 'r' },
+      h: { type: 'local-candidate', candidateType: 'host', protocol: 'udp' },
       l: { type: 'local-candidate', candidateType: 'relay', protocol: 'udp', relayProtocol: 'tls' },
+      n: { type: 'local-candidate', candidateType: 'srflx', protocol: 'udp' },
       r: { type: 'remote-candidate', candidateType: 'srflx' },
     }));
   }
@@ -210,14 +212,48 @@ test('outcomes are reported once a negotiation', async () => {
   await until(() => reports.length === 3);
   assert.deepEqual(reports.map(({ ms, ...report }) => [Number.isInteger(ms), report]), [
     [true, { outcome: 'connected', local: 'relay', remote: 'srflx', protocol: 'tls' }],
-    [true, { outcome: 'failed', reason: 'ice' }],
-    [true, { outcome: 'connected', local: 'relay', remote: 'srflx', protocol: 'tls' }],
+    [true, { outcome: 'failed', reason: 'ice', local: 'relay', remote: 'srflx' }],
+    [true, { outcome: 'connected', again: true, restarts: 1, local: 'relay', remote: 'srflx', protocol: 'tls' }],
   ]);
   assert.deepEqual(pc.log, ['restart']);
   peer.close();
   peer.close();
   pc.become('failed');
   assert.deepEqual(states.map(([, { state }]) => state), ['connected', 'disconnected', 'connected', 'failed', 'connected', 'closed']);
+});
+
+test('a connection that is lost for a while is reported, and what it took to have it again', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const { peer, pc, reports } = connection(true);
+  const settled = async (/** @type {number} */ count) => {
+    while (reports.length < count) await new Promise((resolve) => setImmediate(resolve));
+  };
+  pc.become('connected');
+  await settled(1);
+  pc.become('disconnected');
+  t.mock.timers.tick(4_999);
+  pc.become('connected');
+  t.mock.timers.tick(60_000);
+  pc.become('disconnected');
+  t.mock.timers.tick(5_000);
+  await settled(2);
+  peer.restart();
+  peer.restart();
+  pc.become('connected');
+  await settled(3);
+  peer.restart();
+  assert.deepEqual(pc.log, ['restart', 'restart']);
+  const pair = { local: 'relay', remote: 'srflx', protocol: 'tls' };
+  assert.deepEqual(reports.map(({ ms, ...report }) => [Number.isInteger(ms), report]), [
+    [true, { outcome: 'connected', ...pair }],
+    [true, { outcome: 'disconnected', ...pair }],
+    [true, { outcome: 'connected', again: true, restarts: 2, ...pair }],
+  ]);
+  pc.become('disconnected');
+  peer.close();
+  t.mock.timers.tick(60_000);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(reports.length, 3, 'who hangs up has lost nothing');
 });
 
 /**

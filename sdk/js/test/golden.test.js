@@ -39,6 +39,9 @@ const METHODS = {
   'publish-topic': (room) => room.publish({ text: 'hi' }, { topic: 'chat', echo: true, volatile: true }),
   refresh: (_, client) => client.refresh('header.payload.signature'),
   report: (room) => room.report({ peer: 'a81x', outcome: 'connected', ms: 412, local: 'host', remote: 'srflx', protocol: 'udp' }),
+  'report-again': (room) => room.report({
+    peer: 'a81x', outcome: 'connected', ms: 2300, local: 'relay', remote: 'host', protocol: 'tls', again: true, restarts: 1,
+  }),
   room: (room) => room.update({
     capacity: 4, locked: true, presenter: 'a81x', properties: { title: 'Stand-up' },
     spotlight: { start: 1790000000000, interval: 10000, order: ['a81x'] },
