@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -24,6 +25,8 @@ type Examination struct {
 	Nodes []NodeState
 	// Condemned is how many nodes' seats are being given up.
 	Condemned int64
+	// Relays are those whose lease runs, by id; one that does not tell what it should is left out.
+	Relays []Relay
 	// RosterErr is why the roster could not be read.
 	RosterErr error
 }
@@ -251,9 +254,12 @@ func (s *Store) examineRoster(ctx context.Context, found *Examination) error {
 	var infos *redis.MapStringStringCmd
 	var condemned *redis.IntCmd
 	var now *redis.TimeCmd
+	var relays *redis.ZSliceCmd
+	var relayInfos *redis.MapStringStringCmd
 	_, err := s.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 		leases, infos = pipe.ZRangeWithScores(ctx, rosterNodesKey, 0, -1), pipe.HGetAll(ctx, rosterInfoKey)
 		condemned = pipe.ZCard(ctx, rosterCondemnedKey)
+		relays, relayInfos = pipe.ZRangeWithScores(ctx, relaysKey, 0, -1), pipe.HGetAll(ctx, relayInfoKey)
 		return nil
 	})
 	if err == nil {
@@ -272,6 +278,17 @@ func (s *Store) examineRoster(ctx context.Context, found *Examination) error {
 		})
 	}
 	slices.SortFunc(found.Nodes, func(a, b NodeState) int { return cmp.Compare(a.ID, b.ID) })
+	for _, lease := range relays.Val() {
+		id, _ := lease.Member.(string)
+		relay := Relay{}
+		if time.UnixMilli(int64(lease.Score)).Before(now.Val()) || json.Unmarshal([]byte(relayInfos.Val()[id]), &relay) != nil {
+			continue
+		}
+		if relay.ID = id; relay.check() == nil {
+			found.Relays = append(found.Relays, relay)
+		}
+	}
+	slices.SortFunc(found.Relays, func(a, b Relay) int { return cmp.Compare(a.ID, b.ID) })
 	return nil
 }
 

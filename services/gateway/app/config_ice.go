@@ -33,7 +33,8 @@ type ICEServer struct {
 	Secrets    []auth.Secret `koanf:"secrets" max:"4" doc:"Further ones that the server takes: while one takes the place of another. Credentials are made with the first one of all."`
 }
 
-func (s *ICEServer) server() auth.ICEServerSettings {
+// Settings are what the server is told clients with, as an app's own are.
+func (s *ICEServer) Settings() auth.ICEServerSettings {
 	return auth.ICEServerSettings{URLs: s.URLs, Username: s.Username, Credential: s.Credential, Secret: s.Secret, Secrets: s.Secrets}
 }
 
@@ -41,7 +42,7 @@ func (s *ICEServer) server() auth.ICEServerSettings {
 func (c *Config) iceServers() []auth.ICEServerSettings {
 	servers := make([]auth.ICEServerSettings, len(c.ICEServers))
 	for i := range c.ICEServers {
-		servers[i] = c.ICEServers[i].server()
+		servers[i] = c.ICEServers[i].Settings()
 	}
 	return servers
 }
@@ -66,7 +67,7 @@ func (k *checker) ice() {
 	}
 	for i := range k.config.ICEServers {
 		key := fmt.Sprintf("ice_servers[%d]", i)
-		server := k.config.ICEServers[i].server()
+		server := k.config.ICEServers[i].Settings()
 		if len(server.URLs) == 0 {
 			continue // which is out of range
 		}

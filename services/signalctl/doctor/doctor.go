@@ -70,6 +70,7 @@ type examination struct {
 	opts     Options
 	findings []Finding
 	names    []string // of the gateways whose lease runs; nil if the roster is not known
+	relays   []store.Relay
 }
 
 // Run looks at everything and gives what it found, in the order in which it looked. It ends early with ctx.
@@ -129,6 +130,7 @@ func (e *examination) redis(ctx context.Context) {
 	}
 	e.partitions(found)
 	e.roster(found)
+	e.relays = found.Relays
 }
 
 // server looks at one primary.

@@ -10,44 +10,120 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/pion/stun/v3"
+	"github.com/pion/stun/v4"
+
+	"github.com/signalbox-rtc/signalbox/pkg/auth"
 )
 
 // stunResend is how soon a request is sent again over UDP, which loses packets (RFC 8489, section 6.2.1).
 const stunResend = 500 * time.Millisecond
 
-// ice asks each STUN and TURN server for the address that this machine has from there.
-func (e *examination) ice(ctx context.Context) {
-	urls := e.opts.ICE
-	for _, server := range e.opts.Config.ICEServers {
-		urls = append(urls, server.URLs...)
+// iceTarget is one address of a STUN or TURN server, and how clients are let in there; nothing if that is not known.
+type iceTarget struct {
+	check string
+	url   string
+	keys  []key
+}
+
+// targets are the servers that clients are told of, and those that the doctor was asked to look at.
+func (e *examination) targets() []iceTarget {
+	var targets []iceTarget
+	add := func(whose string, urls []string, keys []key) {
+		for _, url := range urls {
+			targets = append(targets, iceTarget{"ice " + url + whose, url, keys})
+		}
 	}
-	if len(urls) == 0 {
+	add("", e.opts.ICE, nil)
+	server := func(name, whose string, s auth.ICEServerSettings) {
+		keys := keysOf(name, s.Keys())
+		if s.Username != "" {
+			keys = []key{{username: s.Username, password: string(s.Credential)}}
+		}
+		add(whose, s.URLs, keys)
+	}
+	config := e.opts.Config
+	for i := range config.ICEServers {
+		server(fmt.Sprintf("ice_servers[%d]", i), "", config.ICEServers[i].Settings())
+	}
+	for i := range config.Apps {
+		for j, s := range config.Apps[i].ICE.Servers {
+			server(fmt.Sprintf("apps[%d].ice.servers[%d]", i, j), " of "+config.Apps[i].ID, s)
+		}
+	}
+	if config.ICE.Relays.Enabled {
+		for i := range e.relays {
+			add(" of relay "+e.relays[i].ID, e.relays[i].URLs, keysOf("ice.relays.secrets", config.ICE.Relays.Secrets))
+		}
+	}
+	return targets
+}
+
+// ice asks each STUN and TURN server for the address that this machine has from there, and each TURN server for one to relay from.
+func (e *examination) ice(ctx context.Context) {
+	relays := &e.opts.Config.ICE.Relays
+	if relays.Enabled && len(e.relays) == 0 {
+		e.add("ice relays", Fail, "0", "ice.relays.enabled is on, and no relay tells of itself in Redis",
+			"Start relays with announce.enabled and the gateways' Redis; or set ice.relays.enabled to false.")
+	}
+	targets := e.targets()
+	if len(targets) == 0 && !relays.Enabled {
 		e.add("ice", Warn, "none", "clients are told no STUN or TURN server", "Set ice_servers: without TURN, one call in ten or so finds no way.")
 		return
 	}
-	for _, address := range urls {
-		e.iceServer(ctx, address)
+	for i := range targets {
+		e.iceServer(ctx, &targets[i])
 	}
 }
 
-func (e *examination) iceServer(ctx context.Context, address string) {
-	ctx, cancel := context.WithTimeout(ctx, e.opts.Timeout)
-	defer cancel()
-	name := "ice " + address
-	uri, err := stun.ParseURI(address)
+func (e *examination) iceServer(ctx context.Context, target *iceTarget) {
+	name := target.check
+	uri, err := stun.ParseURI(target.url)
 	if err != nil {
 		e.add(name, Fail, "", "the address is not valid: "+err.Error(), "Write it in ice_servers as stun:host:port, or turn:host:port?transport=tcp (RFC 7064, RFC 7065).")
 		return
 	}
+	asking, cancel := context.WithTimeout(ctx, e.opts.Timeout)
+	defer cancel()
 	began := time.Now()
-	seen, err := askSTUN(ctx, uri, e.opts.TLS)
+	seen, err := askSTUN(asking, uri, e.opts.TLS)
 	if err != nil {
 		e.add(name, Fail, "", err.Error(), fmt.Sprintf(
 			"Start the server, correct ice_servers, or open %s to port %d; from a network like the clients', turnutils_stunclient or a browser's trickle ICE page tells the same.", uri.Proto, uri.Port))
 		return
 	}
-	e.ok(name, fmt.Sprintf("answered in %s, sees us as %s", short(time.Since(began)), seen))
+	figure := fmt.Sprintf("answered in %s, sees us as %s", short(time.Since(began)), seen)
+	if uri.Scheme != stun.SchemeTypeTURN && uri.Scheme != stun.SchemeTypeTURNS || len(target.keys) == 0 {
+		e.ok(name, figure)
+		return
+	}
+	e.relay(ctx, name, figure, uri, target.keys)
+}
+
+// relay tries each way to be let in at a TURN server: clients are told the first.
+func (e *examination) relay(ctx context.Context, name, figure string, uri *stun.URI, keys []key) {
+	for i, k := range keys {
+		asking, cancel := context.WithTimeout(ctx, e.opts.Timeout)
+		relayed, err := allocate(asking, uri, e.opts.TLS, k)
+		cancel()
+		switch {
+		case err != nil && i > 0:
+			problem, _ := refusal(err, k)
+			e.add(name, Warn, figure, problem, "Give it to the server before it is the first one here; or, if it is the one before, take it from the configuration.")
+			return
+		case err != nil:
+			problem, remedy := refusal(err, k)
+			e.add(name, Fail, figure, problem, remedy)
+			return
+		case i == 0:
+			figure += ", relays from " + relayed.String()
+			if unreachable(relayed, uri.Host) {
+				e.add(name, Fail, figure, "peers do not reach the address that it relays from",
+					"Tell the server its public address (external-ip of coturn, relay.external_ip of a relay).")
+				return
+			}
+		}
+	}
+	e.ok(name, figure)
 }
 
 // askSTUN sends a binding request (RFC 8489, section 3), which TURN servers answer as well.
