@@ -58,7 +58,7 @@ func (s *Server) keyOf(request *turn.RequestAttributes) []byte {
 	if message.Decode() != nil {
 		return nil
 	}
-	for _, secret := range s.opts.Secrets {
+	for _, secret := range *s.secrets.Load() {
 		// The realm is ours and not the client's: that of another one would be a password for another server.
 		key := turn.GenerateAuthKey(request.Username, s.opts.Realm, turncred.Password(secret, request.Username))
 		if stun.MessageIntegrity(key).Check(message) == nil {

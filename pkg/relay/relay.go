@@ -13,7 +13,9 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pion/turn/v5"
@@ -116,8 +118,6 @@ func (o Options) validate() error {
 		return errors.New("no address to listen on")
 	case len(o.TLS) > 0 && o.TLSConfig == nil:
 		return errors.New("TLS without a certificate")
-	case len(o.Secrets) == 0:
-		return errors.New("no secret")
 	case len(o.External) == 0:
 		return errors.New("no external address")
 	case o.MinPort > o.MaxPort:
@@ -140,12 +140,22 @@ func (o Options) validate() error {
 		}
 		families[address.Unmap().Is4()] = true
 	}
-	for i, secret := range o.Secrets {
+	if err := checkSecrets(o.Secrets); err != nil {
+		return err
+	}
+	return o.Quotas.validate()
+}
+
+func checkSecrets(secrets []string) error {
+	if len(secrets) == 0 {
+		return errors.New("no secret")
+	}
+	for i, secret := range secrets {
 		if len(secret) < turncred.MinSecret {
 			return fmt.Errorf("secret %d has fewer than %d bytes", i+1, turncred.MinSecret)
 		}
 	}
-	return o.Quotas.validate()
+	return nil
 }
 
 // Server is a STUN and TURN server. Its methods may be called from any goroutine.
@@ -155,6 +165,7 @@ type Server struct {
 	policy    *peers.Policy
 	metrics   *metrics
 	accounts  *accounts
+	secrets   atomic.Pointer[[]string] // never nil
 	evenPorts *rate.Limiter
 	fronts    []*front
 	ours      map[netip.Addr]bool // external addresses that this machine has itself
@@ -177,6 +188,7 @@ func Open(ctx context.Context, opts Options) (*Server, error) {
 		return nil, fmt.Errorf("relay: options: %w", err)
 	}
 	s := &Server{opts: opts, metrics: newMetrics(opts.Registerer), clients: newClients(), evenPorts: rate.NewLimiter(evenPortsPerSecond, evenPortsBurst)}
+	s.secrets.Store(&opts.Secrets)
 	s.accounts = newAccounts(opts.Quotas, s.metrics)
 	if err := s.open(ctx); err != nil {
 		_ = s.Close()
@@ -289,6 +301,16 @@ func (s *Server) Close() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// SetSecrets takes other secrets from the next request on. Allocations of those that are gone cannot be refreshed any more.
+func (s *Server) SetSecrets(secrets []string) error {
+	if err := checkSecrets(secrets); err != nil {
+		return fmt.Errorf("relay: %w", err)
+	}
+	secrets = slices.Clone(secrets)
+	s.secrets.Store(&secrets)
+	return nil
 }
 
 // Addrs are the addresses that a transport (udp, tcp, tls) is served on, each once.

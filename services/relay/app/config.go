@@ -57,7 +57,8 @@ type RelayConfig struct {
 // CredentialsConfig is about whom a relay lets in.
 type CredentialsConfig struct {
 	Secrets     []auth.Secret `koanf:"secrets" max:"16" doc:"Secrets, of 16 bytes at least, that passwords are made with; any of them is good. To change one, add the new one here, give out credentials with it, and take the old one away when the last credentials that were made with it have expired."`
-	File        string        `koanf:"secrets_file" doc:"File with further secrets, one a line. Read at start."`
+	File        string        `koanf:"secrets_file" doc:"File with further secrets, one a line. A changed file is taken without a restart; one that is wrong is refused, and the secrets stay as they were."`
+	Reload      time.Duration `koanf:"reload_interval" default:"30s" min:"100ms" max:"24h" doc:"How often that file is looked at."`
 	MaxAhead    time.Duration `koanf:"max_ahead" default:"24h" min:"1m" max:"8760h" doc:"How far in the future the expiry of credentials may lie. Whoever has learned a secret cannot make any for longer."`
 	AfterExpiry time.Duration `koanf:"after_expiry" default:"12h" min:"0s" max:"8760h" doc:"For how long after its credentials' expiry an allocation that was made before may be refreshed, so that no call is cut. New ones are not made."`
 }

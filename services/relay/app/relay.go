@@ -54,6 +54,7 @@ type Relay struct {
 	operations  net.Listener
 	opsHTTP     *http.Server
 	herald      *herald // nil if nobody is told
+	keyring     *keyring
 
 	draining atomic.Bool
 }
@@ -101,6 +102,7 @@ func (r *Relay) open(ctx context.Context, opts Options) (err error) {
 	if r.server, err = relay.Open(ctx, options); err != nil {
 		return err
 	}
+	r.keyring = newKeyring(&c.Credentials, options.Secrets, r.server, r.logger, opts.Registry)
 	if c.Announce.Enabled {
 		if r.herald, err = newHerald(r, opts); err != nil {
 			return err
@@ -169,6 +171,7 @@ func (r *Relay) Run(ctx context.Context) error {
 		}
 		return nil
 	})
+	parts.Go(func() error { return r.keyring.run(failing) })
 	if r.certificate != nil {
 		parts.Go(func() error {
 			r.certificate.Run(failing)

@@ -71,13 +71,35 @@ func TestSecretsFile(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) string {
 		path := filepath.Join(dir, name)
-		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		require.NoError(t, os.WriteFile(path+".new", []byte(text), 0o600)) // never seen half written
+		require.NoError(t, os.Rename(path+".new", path))
 		return path
 	}
 	s := start(t, func(c *app.Config) {
 		c.Credentials.Secrets, c.Credentials.File = nil, write("good", "another secret, of others\n\n"+secret+"\n")
 	})
 	relayed, err := s.connect(t, "ann").Allocate()
+	require.NoError(t, err)
+	require.NoError(t, relayed.Close())
+
+	// Another one is taken while it runs, and one that is wrong is not.
+	path := write("changing", "a secret that nobody has\n")
+	s = start(t, func(c *app.Config) {
+		c.Credentials.Secrets, c.Credentials.File, c.Credentials.Reload = nil, path, 100*time.Millisecond
+	})
+	changes := func(result string) func() bool {
+		return func() bool {
+			_, metrics := s.get(t, "/metrics")
+			return metricOf(metrics, `signalbox_relay_secrets_reloads_total{result="`+result+`"}`) == 1
+		}
+	}
+	_, err = s.connect(t, "ann").Allocate()
+	require.Error(t, err)
+	write("changing", secret+"\n")
+	require.Eventually(t, changes("ok"), patience, time.Millisecond)
+	write("changing", "short\n")
+	require.Eventually(t, changes("error"), patience, time.Millisecond)
+	relayed, err = s.connect(t, "ann").Allocate()
 	require.NoError(t, err)
 	require.NoError(t, relayed.Close())
 
