@@ -436,6 +436,22 @@ func TestSecurityConnections(t *testing.T) {
 		ends(t, conn)
 		require.Eventually(t, limited(t, n, "idle"), patience, time.Millisecond)
 	})
+	t.Run("DoesNotRead", func(t *testing.T) { // what waits for it would wait for ever
+		n := startRelay(t, func(o *relay.Options) { o.Limits.WriteTimeout = 50 * time.Millisecond })
+		conn := dial(t, n, "tcp")
+		require.NoError(t, conn.(*net.TCPConn).SetReadBuffer(4096))
+		r := &raw{t: t, conn: conn, d: credentials("mallory")}
+		relayed := r.mustAllocate()
+		other := peer(t, "127.0.0.1:0")
+		require.Zero(t, codeOf(r.ask(stun.MethodCreatePermission, toward(other.LocalAddr().(*net.UDPAddr).AddrPort()))))
+		require.Eventually(t, func() bool {
+			for range 500 {
+				mustWrite(t, other, strings.Repeat("x", 1400), net.UDPAddrFromAddrPort(relayed))
+			}
+			return limited(t, n, "write")()
+		}, patience, time.Millisecond)
+		n.reaches(t, 0, "signalbox_relay_allocations", map[string]string{"transport": "tcp"})
+	})
 	t.Run("NotTLS", func(t *testing.T) {
 		n := startRelay(t, nil)
 		conn := dial(t, n, "tls")
