@@ -90,10 +90,12 @@ func directory() Row {
 			}},
 		{Title: "Age of published keys", Kind: Lines, Unit: "s", Warn: 3600, Bad: 4 * 3600, Description: "The oldest set of keys (jwks) that counts, by gateway. It falls with each fetch, every quarter of an hour as a rule; past max_age tokens are refused.",
 			Queries: one("max by (instance) (signalbox_jwks_age_seconds"+on()+")", "{{instance}}")},
-		{Title: "Fetches of published keys", Kind: Lines, Unit: "ops", Description: "After an error those before stay for a while.", Queries: one(rate("signalbox_jwks_refresh_total", "result"), "{{result}}")},
-		{Title: "Answers of apps' backends", Kind: Lines, Unit: "ops", Description: "Hooks by what they were asked about. failed is no answer or a wrong one; paused and busy were not asked: these clients are told to come again.",
+		{Title: "Fetches of published keys", Kind: Lines, Unit: "ops", Width: 6, Description: "After an error those before stay for a while.", Queries: one(rate("signalbox_jwks_refresh_total", "result"), "{{result}}")},
+		{Title: "Answers of apps' backends", Kind: Lines, Unit: "ops", Width: 6, Description: "Hooks by what they were asked about. failed is no answer or a wrong one; paused and busy were not asked: these clients are told to come again.",
 			Queries: one(rate("signalbox_auth_hook_total", "about, result")+" > 0", "{{about}}: {{result}}")},
-		{Title: "Time of apps' backends", Kind: Lines, Unit: "s", Warn: .5, Bad: 2, Description: "p99 until the answer, by what they were asked about: clients wait for it.",
+		{Title: "Time of apps' backends", Kind: Lines, Unit: "s", Width: 6, Warn: .5, Bad: 2, Description: "p99 until the answer, by what they were asked about: clients wait for it.",
 			Queries: one(quantile(.99, "signalbox_auth_hook_duration_seconds", "about"), "{{about}}")},
+		{Title: "Time until keys expire", Kind: Lines, Unit: "s", Width: 6, Warn: 14 * 86400, Bad: 86400, Falling: true, Description: "The next key of an app that does, by kind: signing (of tokens) or api (of the server API). Empty where none will.",
+			Queries: quiet("min by (kind) (signalbox_app_key_expiry_timestamp_seconds"+on()+" > 0) - time()", "{{kind}}")},
 	}}
 }
