@@ -56,7 +56,7 @@ var mayImport = map[string][]string{
 	"services/relay/app": { // of the gateway: its operations port, how it reloads certificates, and the sections of its configuration
 		"services/gateway/app", "pkg/auth", "pkg/config", "pkg/relay", "pkg/store", "pkg/telemetry", "pkg/telemetry/metric", "pkg/turncred",
 	},
-	"services/all-in-one": {"services/gateway/app", "services/relay/app", "pkg/auth", "pkg/telemetry", "pkg/turncred"},
+	"services/all-in-one": {"services/gateway/app", "services/relay/app", "pkg/auth", "pkg/telemetry"},
 
 	// Files to serve.
 	"sdk/js": nil,

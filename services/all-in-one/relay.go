@@ -8,17 +8,12 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"time"
 
 	"github.com/signalbox-rtc/signalbox/pkg/auth"
 	"github.com/signalbox-rtc/signalbox/pkg/telemetry"
-	"github.com/signalbox-rtc/signalbox/pkg/turncred"
 	"github.com/signalbox-rtc/signalbox/services/gateway/app"
 	relay "github.com/signalbox-rtc/signalbox/services/relay/app"
 )
-
-// relayCredentials is for how long a laptop's cluster is expected to run: everybody gets the same credentials at its start.
-const relayCredentials = 30 * 24 * time.Hour
 
 // inside is the relay inside this process.
 type inside struct {
@@ -40,7 +35,6 @@ func openRelay(ctx context.Context, opts *options) (*inside, error) {
 	config.Listen.Sockets = 1
 	config.Relay.ExternalIP = []string{at.String()}
 	config.Credentials.Secrets = []auth.Secret{auth.Secret(secret)}
-	config.Credentials.MaxAhead = relayCredentials + time.Hour
 	if at.IsLoopback() {
 		config.Peers.Allow = []string{"127.0.0.0/8", "::1"}
 	}
@@ -64,13 +58,12 @@ func addressOf(host string) (netip.Addr, bool) {
 	return at, err == nil && !at.IsUnspecified()
 }
 
-// servers are what the gateways tell their clients of it.
+// servers are what the gateways tell their clients of it, with credentials for each.
 func (r *inside) servers() []app.ICEServer {
 	if r.Relay == nil {
 		return nil
 	}
-	made := turncred.New(r.secret, app.DemoApp, "everybody", time.Now().Add(relayCredentials))
-	return []app.ICEServer{{URLs: r.URLs(), Username: made.Username, Credential: auth.Secret(made.Password)}}
+	return []app.ICEServer{{URLs: r.URLs(), Secret: auth.Secret(r.secret)}}
 }
 
 func (r *inside) run(ctx context.Context) error {

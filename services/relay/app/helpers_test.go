@@ -101,14 +101,19 @@ func address(t testing.TB, urls []string, begin, end string) string {
 // connect makes a stock client that comes over UDP.
 func (s *started) connect(t *testing.T, user string) *turn.Client {
 	t.Helper()
+	made := turncred.New(secret, "acme", user, time.Now().Add(time.Hour))
+	return s.connectWith(t, made.Username, made.Password)
+}
+
+func (s *started) connectWith(t *testing.T, username, password string) *turn.Client {
+	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 	require.NoError(t, err)
-	made := turncred.New(secret, "acme", user, time.Now().Add(time.Hour))
 	quiet := logging.NewDefaultLoggerFactory()
 	quiet.DefaultLogLevel = logging.LogLevelDisabled
 	server := address(t, s.URLs(), "turn:", "?transport=udp")
 	client, err := turn.NewClient(&turn.ClientConfig{
-		STUNServerAddr: server, TURNServerAddr: server, Conn: conn, Username: made.Username, Password: made.Password, RTO: time.Second, LoggerFactory: quiet,
+		STUNServerAddr: server, TURNServerAddr: server, Conn: conn, Username: username, Password: password, RTO: time.Second, LoggerFactory: quiet,
 	})
 	require.NoError(t, err)
 	require.NoError(t, client.Listen())

@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"os"
@@ -11,9 +12,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/signalbox-rtc/signalbox/internal/redistest"
+	"github.com/signalbox-rtc/signalbox/pkg/auth"
+	"github.com/signalbox-rtc/signalbox/pkg/client"
 	"github.com/signalbox-rtc/signalbox/pkg/relay"
 	"github.com/signalbox-rtc/signalbox/pkg/store"
 	"github.com/signalbox-rtc/signalbox/pkg/telemetry"
+	"github.com/signalbox-rtc/signalbox/pkg/wire"
+	gateway "github.com/signalbox-rtc/signalbox/services/gateway/app"
 	"github.com/signalbox-rtc/signalbox/services/relay/app"
 )
 
@@ -154,6 +159,48 @@ func TestIsAnnounced(t *testing.T) {
 	require.NoError(t, relayed.Close())
 	require.NoError(t, <-s.done)
 	require.Nil(t, known(), "it has taken its leave")
+}
+
+// All of it together: a gateway learns of the relay, tells its client, and what it tells is good.
+func TestGatewaysTellOfIt(t *testing.T) {
+	server := redistest.Single(t)
+	s := start(t, func(c *app.Config) {
+		c.Announce.Enabled, c.Redis.Addresses = true, []string{server.Addr()}
+	})
+	c := gateway.Default()
+	c.Demo.Enabled = true
+	c.Listen.Public, c.Listen.Operations, c.Listen.Cluster = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
+	c.Redis.Addresses = []string{server.Addr()}
+	c.ICE.Relays.Enabled, c.ICE.Relays.Secrets, c.ICE.Relays.Interval = true, []auth.Secret{secret}, 100*time.Millisecond
+	c.Shutdown.Delay, c.Shutdown.Window, c.Shutdown.Grace = 0, 0, 0
+	g, err := gateway.Open(t.Context(), gateway.Options{
+		Config: c, Logger: slog.New(slog.DiscardHandler), Registry: telemetry.NewRegistry(telemetry.ReadBuild()),
+	})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- g.Run(ctx) }()
+	defer func() {
+		cancel()
+		require.NoError(t, <-done)
+	}()
+	require.NoError(t, g.WaitReady(t.Context()))
+	var told wire.ICEServer
+	require.Eventually(t, func() bool { // the gateway asks Redis in a while
+		connected, err := client.Dial(t.Context(), client.Options{URL: "ws://" + g.PublicAddr().String() + "/v1/connect", App: gateway.DemoApp, Name: "Ada"})
+		require.NoError(t, err)
+		defer connected.Close()
+		servers := connected.Welcome().ICEServers
+		if len(servers) > 0 {
+			told = servers[0]
+		}
+		return len(servers) > 0
+	}, patience, 10*time.Millisecond)
+	require.Equal(t, s.URLs(), told.URLs)
+	relayed, err := s.connectWith(t, told.Username, told.Credential).Allocate()
+	require.NoError(t, err)
+	exchange(t, relayed)
+	require.NoError(t, relayed.Close())
 }
 
 // Redis need not be there, neither at the beginning nor later.
