@@ -31,6 +31,7 @@ func TestSessionIsRefreshed(t *testing.T) {
 		require.Equal(t, &wire.Refresh{Token: "token-2"}, request.Body)
 		p.answer(request, &wire.Refreshed{Expires: 2, Resume: "renewed"})
 		expiring() // there is no token, and nothing is asked for
+		synctest.Wait()
 		expiring()
 		request = p.read()
 		require.Equal(t, &wire.Refresh{Token: "token-4"}, request.Body)
