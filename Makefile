@@ -164,6 +164,11 @@ soak-socketio: deps ## 200 polling clients on a cluster without sticky sessions,
 test-browser: ## calls and chats of real browsers through two gateways
 	cd test/browser && npm run --silent test
 
+# Not in make test: it needs root, and changes the firewall of networks that it makes itself.
+.PHONY: test-nat
+test-nat: deps ## calls of two networks without a way to each other, by UDP, TCP and TLS alone (needs root, ip, nft, openssl, curl)
+	cd test/browser && npm run --silent nat
+
 .PHONY: sim
 sim: ## whole clusters on fake time, with faults that seeds decide (SEEDS=60 FIRST=1, or SEED=7 to play one again)
 	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
