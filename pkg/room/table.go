@@ -31,6 +31,8 @@ type seat struct {
 	joins int
 	// leaving is set while a leave is under way: a join after it starts a new seat.
 	leaving bool
+	// gone is the number of the event by which it has left, while the answer to the leave has not come yet: nothing after it is for the peer.
+	gone int64
 	// seated is set while events go to the peer as they come. Before the first join's reply they wait, because only
 	// the reply's snapshot tells which of them the peer knows already. They wait again when the seat is taken away
 	// while another join is under way, because only its reply tells which of the two came first.
@@ -164,10 +166,20 @@ func (s *Service) dispatch(sh *shard, l *local, event store.Event) {
 		for peer, st := range l.seats {
 			if peer != event.Except {
 				d.give(st)
+			} else {
+				st.leaves(&event)
 			}
 		}
 	}
 	s.count(&d)
+}
+
+// leaves notes that an event is the one by which the peer leaves that has asked for it. What comes after it, as who was called to the seat,
+// may come before the answer.
+func (st *seat) leaves(event *store.Event) {
+	if st.leaving && event.Type == string(wire.TypeLeftPeer) && event.Epoch == st.epoch && event.Seq > max(st.since, st.last) {
+		st.gone = event.Seq
+	}
 }
 
 // count notes what became of an event that found a room.
@@ -216,6 +228,10 @@ func (d *delivery) give(st *seat) {
 // due reports whether a seat is to get the event now, and notes it as seen.
 func (d *delivery) due(st *seat) bool {
 	if st.waits() {
+		return false
+	}
+	if st.gone > 0 {
+		d.seen++
 		return false
 	}
 	if !st.seated {

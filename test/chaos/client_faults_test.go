@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/signalbox-rtc/signalbox/internal/faultproxy"
@@ -202,7 +203,9 @@ func clientReload(t *testing.T, f *figures) {
 	page.abandon()
 	all, _ := c.watch.errors()
 	require.Zero(t, all[string(wire.CodeRoomFull)])
-	require.Equal(t, reloads-1, c.watch.count(string(wire.TypeLeftPeer)+" replaced"))
+	require.EventuallyWithT(t, func(now *assert.CollectT) { // the last of them is told behind the answer to the join
+		require.Equal(now, reloads-1, c.watch.count(string(wire.TypeLeftPeer)+" replaced"))
+	}, 10*time.Second, 10*time.Millisecond)
 	c.judge()
 }
 
