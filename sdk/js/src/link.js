@@ -20,6 +20,12 @@ import { Request } from './request.js';
  * @typedef {new (url: string, protocols?: string | string[]) => WebSocketLike} WebSocketConstructor
  */
 
+/**
+ * The part of the gateway's rate that is used when there is always something to send. With all of it the gateway, whose clock and network are
+ * others, would find the client just over its rate all the time, and close the connection as a flood.
+ */
+const PACE = 0.9;
+
 /** Limits until the gateway has told its own in the reply to hello. */
 const FIRST_LIMITS = { messageBytes: 65536, requestsPerSecond: 50, requestsBurst: 100, inFlight: 64 };
 
@@ -191,7 +197,8 @@ export class Link {
   /** Sends what the limits allow, and comes back for the rest. */
   #pump() {
     if (this.ended || this.#socket.readyState !== 1) return;
-    const { messageBytes, requestsPerSecond, requestsBurst, inFlight } = this.#limits;
+    const { messageBytes, requestsBurst, inFlight } = this.#limits;
+    const requestsPerSecond = this.#limits.requestsPerSecond * PACE;
     const now = performance.now();
     this.#tokens = Math.min(requestsBurst, this.#tokens + ((now - this.#tokensAt) * requestsPerSecond) / 1000);
     this.#tokensAt = now;
