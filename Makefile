@@ -166,7 +166,8 @@ test-browser: ## calls and chats of real browsers through two gateways
 
 # Not in make test: it needs root, and changes the firewall of networks that it makes itself.
 .PHONY: test-nat
-test-nat: deps ## calls of two networks without a way to each other, by UDP, TCP and TLS alone (needs root, ip, nft, openssl, curl)
+test-nat: ## calls across network namespaces, by UDP, TCP and TLS alone (needs root)
+	@scripts/deps.sh networks
 	cd test/browser && npm run --silent nat
 
 .PHONY: sim

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what `make test` needs and the machine lacks: Debian packages through apt-get, npm packages
-# from the lock files. Says what it will install before it does, and does nothing when nothing lacks.
+# from the lock files. With the word networks, what `make test-nat` needs, too. Says what it will install
+# before it does, and does nothing when nothing lacks.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -26,6 +27,13 @@ debian_packages() {
     has turnserver && has turnutils_uclient || packages+=(coturn)
     # The race detector needs cgo, and that a C compiler with its headers.
     has cc || packages+=(gcc libc6-dev)
+    # Without root that test is skipped, and says so.
+    if [ "${1:-}" = networks ] && [ "$(id -u)" -eq 0 ]; then
+        has ip || packages+=(iproute2)
+        has nft || packages+=(nftables)
+        has openssl || packages+=(openssl)
+        has curl || packages+=(curl)
+    fi
     [ ${#packages[@]} -gt 0 ] || return 0
 
     has apt-get || die "missing, and there is no apt-get here to install them: ${packages[*]} (or what holds them on this system)"
@@ -59,7 +67,7 @@ npm_packages() {
     cp "$dir/package-lock.json" "$stamp"
 }
 
-debian_packages
+debian_packages "$@"
 for dir in sdk/js web/third_party test/browser test/socketio; do
     npm_packages "$dir"
 done
