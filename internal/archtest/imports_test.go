@@ -22,13 +22,14 @@ var mayImport = map[string][]string{
 	"pkg/turncred":         nil,
 	"pkg/config":           {"pkg/auth", "pkg/telemetry"}, // beside the programs' own structs: all read theirs in one way
 	"pkg/relay":            {"pkg/relay/peers", "pkg/turncred", "pkg/telemetry/metric"},
-	"pkg/relay/peers":      nil,
+	"pkg/relay/peers":      {"pkg/address"},
 	"pkg/telemetry":        {"pkg/telemetry/metric"},
 	"pkg/telemetry/metric": nil, // beside telemetry, which brings more than those who count need
 	"pkg/store":            {"pkg/wire", "pkg/telemetry/metric"},
 	"pkg/room":             {"pkg/store", "pkg/wire", "pkg/telemetry/metric"},
 	"pkg/cluster":          {"pkg/store", "pkg/telemetry/metric"},
-	"pkg/webhook":          {"pkg/webhook/standard", "pkg/store", "pkg/telemetry/metric"},
+	"pkg/address":          nil,
+	"pkg/webhook":          {"pkg/webhook/standard", "pkg/address", "pkg/store", "pkg/telemetry/metric"},
 	"pkg/webhook/standard": nil, // beside webhook: apps' backends are asked with the same signatures
 	"pkg/ws":               {"pkg/wire", "pkg/telemetry/metric"},
 	"pkg/socketio":         {"pkg/wire", "pkg/telemetry/metric"},

@@ -7,76 +7,34 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+
+	"github.com/signalbox-rtc/signalbox/pkg/address"
 )
 
 // Reason is why a peer is denied: one of a small fixed set, for metrics.
 type Reason string
 
-// The reasons. An address is told by the first that fits.
+// The reasons: what [address.KindOf] says that an address is kept for, and these. An address is told by the first that fits.
 const (
-	Allowed     Reason = ""
-	Invalid     Reason = "invalid"     // no address
-	Listed      Reason = "listed"      // in the list of what is denied
-	Own         Reason = "own"         // the relay itself, but for the ports that it relays from
-	Unspecified Reason = "unspecified" // 0.0.0.0/8 and ::
-	Loopback    Reason = "loopback"    // 127.0.0.0/8 and ::1
-	LinkLocal   Reason = "link_local"  // 169.254.0.0/16, where clouds tell their secrets, and fe80::/10
-	Private     Reason = "private"     // RFC 1918, fc00::/7, fec0::/10, and a network's own NAT64
-	Shared      Reason = "shared"      // 100.64.0.0/10, of providers
-	Multicast   Reason = "multicast"   // 224.0.0.0/4 and ff00::/8
-	Broadcast   Reason = "broadcast"   // 255.255.255.255
-	Reserved    Reason = "reserved"    // what IANA's registries of special addresses keep for other uses
-	Port        Reason = "port"        // below what a NAT or a browser uses
+	Allowed     = Reason(address.Public)
+	Invalid     = Reason("invalid") // no address
+	Listed      = Reason("listed")  // in the list of what is denied
+	Own         = Reason("own")     // the relay itself, but for the ports that it relays from
+	Unspecified = Reason(address.Unspecified)
+	Loopback    = Reason(address.Loopback)
+	LinkLocal   = Reason(address.LinkLocal)
+	Private     = Reason(address.Private)
+	Shared      = Reason(address.Shared)
+	Multicast   = Reason(address.Multicast)
+	Broadcast   = Reason(address.Broadcast)
+	Reserved    = Reason(address.Reserved)
+	Port        = Reason("port") // below what a NAT or a browser uses
 )
 
 // Reasons are all of them, but for Allowed.
 var Reasons = []Reason{
 	Invalid, Listed, Own, Unspecified, Loopback, LinkLocal, Private, Shared, Multicast, Broadcast, Reserved, Port,
 }
-
-// special are the networks that no peer is in, the narrower before the wider.
-var special = []struct {
-	network netip.Prefix
-	reason  Reason
-}{
-	{netip.MustParsePrefix("0.0.0.0/8"), Unspecified},
-	{netip.MustParsePrefix("10.0.0.0/8"), Private},
-	{netip.MustParsePrefix("100.64.0.0/10"), Shared},
-	{netip.MustParsePrefix("127.0.0.0/8"), Loopback},
-	{netip.MustParsePrefix("169.254.0.0/16"), LinkLocal},
-	{netip.MustParsePrefix("172.16.0.0/12"), Private},
-	{netip.MustParsePrefix("192.0.0.0/24"), Reserved},
-	{netip.MustParsePrefix("192.0.2.0/24"), Reserved},
-	{netip.MustParsePrefix("192.88.99.0/24"), Reserved},
-	{netip.MustParsePrefix("192.168.0.0/16"), Private},
-	{netip.MustParsePrefix("198.18.0.0/15"), Reserved},
-	{netip.MustParsePrefix("198.51.100.0/24"), Reserved},
-	{netip.MustParsePrefix("203.0.113.0/24"), Reserved},
-	{netip.MustParsePrefix("224.0.0.0/4"), Multicast},
-	{netip.MustParsePrefix("255.255.255.255/32"), Broadcast},
-	{netip.MustParsePrefix("240.0.0.0/4"), Reserved},
-
-	{netip.MustParsePrefix("::/128"), Unspecified},
-	{netip.MustParsePrefix("::1/128"), Loopback},
-	{netip.MustParsePrefix("64:ff9b:1::/48"), Private}, // RFC 8215: what it leads to is the network's own business
-	{netip.MustParsePrefix("fe80::/10"), LinkLocal},
-	{netip.MustParsePrefix("fec0::/10"), Private},
-	{netip.MustParsePrefix("fc00::/7"), Private},
-	{netip.MustParsePrefix("ff00::/8"), Multicast},
-	{netip.MustParsePrefix("2001:db8::/32"), Reserved},
-	{netip.MustParsePrefix("3fff::/20"), Reserved},
-}
-
-// The networks of IPv6 that carry an IPv4 address.
-var (
-	compatible  = netip.MustParsePrefix("::/96")           // RFC 4291, section 2.5.5.1
-	nat64       = netip.MustParsePrefix("64:ff9b::/96")    // RFC 6052
-	sixToFour   = netip.MustParsePrefix("2002::/16")       // RFC 3056
-	teredo      = netip.MustParsePrefix("2001::/32")       // RFC 4380
-	assignments = netip.MustParsePrefix("2001::/23")       // RFC 2928, but for Teredo
-	translated  = netip.MustParsePrefix("::ffff:0:0:0/96") // RFC 2765
-	unicast     = netip.MustParsePrefix("2000::/3")        // all that is global unicast today
-)
 
 // Options are what a Policy is made of.
 type Options struct {
@@ -127,8 +85,8 @@ func New(options Options) (*Policy, error) {
 
 func bare(addresses []netip.Addr) []netip.Addr {
 	list := make([]netip.Addr, len(addresses))
-	for i, address := range addresses {
-		list[i] = address.Unmap().WithZone("")
+	for i := range addresses {
+		list[i] = address.Plain(addresses[i])
 	}
 	return list
 }
@@ -137,8 +95,8 @@ func bare(addresses []netip.Addr) []netip.Addr {
 func plain(networks []netip.Prefix) []netip.Prefix {
 	list := make([]netip.Prefix, len(networks))
 	for i, network := range networks {
-		if address := network.Addr(); address.Is4In6() && network.Bits() >= 96 {
-			network = netip.PrefixFrom(address.Unmap(), network.Bits()-96)
+		if first := network.Addr(); first.Is4In6() && network.Bits() >= 96 {
+			network = netip.PrefixFrom(first.Unmap(), network.Bits()-96)
 		}
 		list[i] = network.Masked()
 	}
@@ -146,21 +104,20 @@ func plain(networks []netip.Prefix) []netip.Prefix {
 }
 
 // Address decides about a peer whose port is not known yet, when a client asks for a permission.
-func (p *Policy) Address(address netip.Addr) Reason {
-	address = address.Unmap().WithZone("")
-	reason, _ := p.decide(address)
+func (p *Policy) Address(peer netip.Addr) Reason {
+	reason, _ := p.decide(address.Plain(peer))
 	return reason
 }
 
 // Peer decides about a peer when something is to be sent to it.
 func (p *Policy) Peer(peer netip.AddrPort) Reason {
-	address, port := peer.Addr().Unmap().WithZone(""), peer.Port()
-	reason, allowed := p.decide(address)
+	at, port := address.Plain(peer.Addr()), peer.Port()
+	reason, allowed := p.decide(at)
 	if reason != Allowed {
 		return reason
 	}
-	own := slices.Contains(p.options.Own, address)
-	if p.listens(address, port, own || slices.Contains(p.options.Local, address)) {
+	own := slices.Contains(p.options.Own, at)
+	if p.listens(at, port, own || slices.Contains(p.options.Local, at)) {
 		return Own
 	}
 	switch {
@@ -175,13 +132,13 @@ func (p *Policy) Peer(peer netip.AddrPort) Reason {
 }
 
 // listens reports whether the relay has a socket of its own there.
-func (p *Policy) listens(address netip.Addr, port uint16, own bool) bool {
+func (p *Policy) listens(at netip.Addr, port uint16, own bool) bool {
 	for _, socket := range p.options.Listening {
 		if socket.Port() != port {
 			continue
 		}
-		at := socket.Addr().Unmap().WithZone("")
-		if at == address || (!at.IsValid() || at.IsUnspecified()) && (own || address.IsLoopback()) {
+		listens := address.Plain(socket.Addr())
+		if listens == at || (!listens.IsValid() || listens.IsUnspecified()) && (own || at.IsLoopback()) {
 			return true
 		}
 	}
@@ -189,75 +146,40 @@ func (p *Policy) listens(address netip.Addr, port uint16, own bool) bool {
 }
 
 // decide gives why an address is denied, and whether it was allowed by name.
-func (p *Policy) decide(address netip.Addr) (reason Reason, byName bool) {
-	if !address.IsValid() {
+func (p *Policy) decide(at netip.Addr) (reason Reason, byName bool) {
+	if !at.IsValid() {
 		return Invalid, false
 	}
-	hidden := carried(address)
-	if within(p.options.Deny, address) || slices.ContainsFunc(hidden, func(a netip.Addr) bool { return within(p.options.Deny, a) }) {
+	hidden := address.Carried(at)
+	if within(p.options.Deny, at) || slices.ContainsFunc(hidden, func(a netip.Addr) bool { return within(p.options.Deny, a) }) {
 		return Listed, false
 	}
-	if within(p.options.Allow, address) {
+	if within(p.options.Allow, at) {
 		return Allowed, true
 	}
-	if slices.Contains(p.options.Own, address) {
+	if slices.Contains(p.options.Own, at) {
 		return Allowed, false // by its port
 	}
-	if reason := specialty(address); reason != Allowed {
-		return reason, false
+	if kind := address.KindOf(at); kind != address.Public {
+		return Reason(kind), false
 	}
-	if slices.Contains(p.options.Local, address) {
+	if slices.Contains(p.options.Local, at) {
 		return Own, false
 	}
-	for _, address := range hidden {
-		if within(p.options.Allow, address) {
+	for _, at := range hidden {
+		if within(p.options.Allow, at) {
 			continue
 		}
-		if reason := specialty(address); reason != Allowed {
-			return reason, false
+		if kind := address.KindOf(at); kind != address.Public {
+			return Reason(kind), false
 		}
-		if slices.Contains(p.options.Own, address) || slices.Contains(p.options.Local, address) {
+		if slices.Contains(p.options.Own, at) || slices.Contains(p.options.Local, at) {
 			return Own, false // nobody's allocation is told in this form
 		}
 	}
 	return Allowed, false
 }
 
-func within(networks []netip.Prefix, address netip.Addr) bool {
-	return slices.ContainsFunc(networks, func(network netip.Prefix) bool { return network.Contains(address) })
-}
-
-// specialty gives what an address is kept for.
-func specialty(address netip.Addr) Reason {
-	for i := range special {
-		if special[i].network.Contains(address) {
-			return special[i].reason
-		}
-	}
-	if address.Is4() || compatible.Contains(address) || nat64.Contains(address) || translated.Contains(address) {
-		return Allowed
-	}
-	if !unicast.Contains(address) || assignments.Contains(address) && !teredo.Contains(address) {
-		return Reserved
-	}
-	return Allowed
-}
-
-// carried gives the addresses of IPv4 that an address of IPv6 carries, to which somebody on the way may send instead.
-func carried(address netip.Addr) []netip.Addr {
-	if address.Is4() {
-		return nil
-	}
-	bytes := address.As16()
-	at := func(i int) netip.Addr { return netip.AddrFrom4([4]byte(bytes[i : i+4])) }
-	switch {
-	case compatible.Contains(address), nat64.Contains(address), translated.Contains(address):
-		return []netip.Addr{at(12)}
-	case sixToFour.Contains(address):
-		return []netip.Addr{at(2)}
-	case teredo.Contains(address):
-		client := [4]byte{bytes[12] ^ 0xff, bytes[13] ^ 0xff, bytes[14] ^ 0xff, bytes[15] ^ 0xff}
-		return []netip.Addr{at(4), netip.AddrFrom4(client)}
-	}
-	return nil
+func within(networks []netip.Prefix, at netip.Addr) bool {
+	return slices.ContainsFunc(networks, func(network netip.Prefix) bool { return network.Contains(at) })
 }
