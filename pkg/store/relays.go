@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -74,18 +73,15 @@ func (s *Store) WithdrawRelay(ctx context.Context, id string) error {
 // Relays lists the relays whose lease runs, in the order of their ids. One whose record cannot be read is left out, and logged. It waits
 // for Redis. Refusals: unavailable.
 func (s *Store) Relays(ctx context.Context) ([]Relay, error) {
-	reply, err := s.roster.relays.Run(ctx, s.client, []string{relaysKey, relayInfoKey}).StringSlice()
+	told, err := s.leases(ctx, relaysKey, relayInfoKey)
 	if err != nil {
 		return nil, s.failed(err)
 	}
-	if len(reply)%2 != 1 || reply[0] != "ok" {
-		return nil, errors.New("store: relays: the script's reply is not of its form")
-	}
-	relays := make([]Relay, 0, len(reply)/2)
-	for i := 1; i < len(reply); i += 2 {
+	relays := make([]Relay, 0, len(told))
+	for _, info := range told {
 		relay := Relay{}
-		err := json.Unmarshal([]byte(reply[i+1]), &relay)
-		relay.ID = reply[i]
+		err := json.Unmarshal(info.Info, &relay)
+		relay.ID = info.ID
 		if err == nil {
 			err = relay.check()
 		}

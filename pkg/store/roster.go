@@ -62,12 +62,21 @@ func (s *Store) Beat(ctx context.Context, node NodeInfo, lease time.Duration, fi
 
 // Roster lists the nodes whose lease runs. It waits for Redis.
 func (s *Store) Roster(ctx context.Context) ([]NodeInfo, error) {
-	reply, err := s.roster.list.Run(ctx, s.client, []string{rosterNodesKey, rosterInfoKey}).StringSlice()
+	nodes, err := s.leases(ctx, rosterNodesKey, rosterInfoKey)
 	if err != nil {
 		return nil, fmt.Errorf("store: roster: %w", err)
 	}
+	return nodes, nil
+}
+
+// leases lists those whose lease runs, with what they tell.
+func (s *Store) leases(ctx context.Context, leasesKey, infoKey string) ([]NodeInfo, error) {
+	reply, err := s.roster.list.Run(ctx, s.client, []string{leasesKey, infoKey}).StringSlice()
+	if err != nil {
+		return nil, err
+	}
 	if len(reply)%2 != 1 || reply[0] != "ok" {
-		return nil, errors.New("store: roster: the script's reply is not of its form")
+		return nil, errors.New("the script's reply is not of its form")
 	}
 	nodes := make([]NodeInfo, 0, len(reply)/2)
 	for i := 1; i < len(reply); i += 2 {
@@ -107,7 +116,7 @@ func (s *Store) ClusterKey(ctx context.Context) ([]byte, error) {
 type rosterScripts struct {
 	beat, list, condemn, find, usage   *redis.Script
 	announce, app, putBackApps, revoke *redis.Script // see bulletin.go
-	announceRelay, relays              *redis.Script // see relays.go
+	announceRelay                      *redis.Script // see relays.go
 }
 
 func newRosterScripts() (*rosterScripts, error) {
@@ -117,7 +126,7 @@ func newRosterScripts() (*rosterScripts, error) {
 		name string
 	}{{&s.beat, "beat"}, {&s.list, "roster"}, {&s.condemn, "condemn"}, {&s.find, "find"}, {&s.usage, "usage"},
 		{&s.announce, "announce"}, {&s.app, "app"}, {&s.putBackApps, "put_back_apps"}, {&s.revoke, "revoke"},
-		{&s.announceRelay, "announce_relay"}, {&s.relays, "relays"}} {
+		{&s.announceRelay, "announce_relay"}} {
 		var text strings.Builder
 		if err := include(&text, d.name); err != nil {
 			return nil, err

@@ -1,8 +1,8 @@
--- roster: lists the nodes whose lease runs, with what they tell about themselves.
+-- roster: lists the nodes, or the relays, whose lease runs, with what they tell about themselves.
 -- Safe to send again.
--- KEYS:  1 nodes, 2 nodeinfo
+-- KEYS:  1 nodes, 2 nodeinfo; or relays and relayinfo
 -- Returns {'ok', node, info, node, info, ...}
--- Caller: Store.Roster
+-- Callers: Store.Roster, Store.Relays
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local alive = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. string.format('%d', now), '+inf')
