@@ -2,7 +2,6 @@ package session
 
 import (
 	"hash/maphash"
-	"maps"
 	"sync"
 
 	"github.com/signalbox-rtc/signalbox/pkg/auth"
@@ -17,14 +16,12 @@ const presentShards = 64
 type present struct {
 	seed   maphash.Seed
 	shards [presentShards]presentShard
-
-	mu   sync.Mutex
-	apps map[string]int // sessions of each app that has any
 }
 
 type presentShard struct {
 	mu    sync.Mutex
 	first *core
+	apps  map[string]int // sessions here of each app that has any
 }
 
 // presence is a session's place among those that are present. It is written by the goroutine that has the requests, and guarded by the shard's mu.
@@ -33,7 +30,7 @@ type presence struct {
 	next, prev *core
 }
 
-func newPresent() *present { return &present{seed: maphash.MakeSeed(), apps: make(map[string]int)} }
+func newPresent() *present { return &present{seed: maphash.MakeSeed()} }
 
 func (p *present) shard(app, user string) *presentShard {
 	var hash maphash.Hash
@@ -44,27 +41,35 @@ func (p *present) shard(app, user string) *presentShard {
 	return &p.shards[hash.Sum64()%presentShards]
 }
 
-// count counts a session of an app in, or out with -1.
-func (p *present) count(app string, by int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.apps[app] += by; p.apps[app] == 0 {
-		delete(p.apps, app)
+// count counts a session of an app in, or out with -1. mu is held.
+func (sh *presentShard) count(app string, by int) {
+	if sh.apps == nil {
+		sh.apps = make(map[string]int)
+	}
+	if sh.apps[app] += by; sh.apps[app] == 0 {
+		delete(sh.apps, app)
 	}
 }
 
 // Apps gives how many sessions there are of each app, of all transports, that have said hello.
 func (s *Server) Apps() map[string]int {
-	s.present.mu.Lock()
-	defer s.present.mu.Unlock()
-	return maps.Clone(s.present.apps)
+	sum := make(map[string]int)
+	for i := range s.present.shards {
+		sh := &s.present.shards[i]
+		sh.mu.Lock()
+		for app, sessions := range sh.apps {
+			sum[app] += sessions
+		}
+		sh.mu.Unlock()
+	}
+	return sum
 }
 
 func (p *present) add(c *core, identity *auth.Identity) {
-	p.count(identity.App, 1)
 	sh := p.shard(identity.App, identity.User)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
+	sh.count(identity.App, 1)
 	c.presence = presence{of: identity, next: sh.first}
 	if sh.first != nil {
 		sh.first.presence.prev = c
@@ -76,10 +81,10 @@ func (p *present) remove(c *core) {
 	if c.presence.of == nil {
 		return
 	}
-	p.count(c.presence.of.App, -1)
 	sh := p.shard(c.presence.of.App, c.presence.of.User)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
+	sh.count(c.presence.of.App, -1)
 	if c.presence.prev != nil {
 		c.presence.prev.presence.next = c.presence.next
 	} else {
