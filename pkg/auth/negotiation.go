@@ -110,11 +110,12 @@ func (n *Negotiation) clone() Negotiation {
 	return copied
 }
 
-// Negotiation gives what an app lets pass of descriptions and candidates; the zero value, which is off, for one that there is not.
-// Its lists are not to be changed.
-func (d *Directory) Negotiation(app string) Negotiation {
-	if a, ok := d.current.Load().apps[app]; ok {
-		return a.source.Negotiation
+// Negotiation gives what an app lets pass of descriptions and candidates, false for an app that there is not. It is the same pointer until
+// the app may have changed, and only to be read.
+func (d *Directory) Negotiation(app string) (*Negotiation, bool) {
+	a, ok := d.current.Load().apps[app]
+	if !ok {
+		return nil, false
 	}
-	return Negotiation{}
+	return &a.source.Negotiation, true
 }

@@ -102,7 +102,7 @@ func newGatewayOf(tb testing.TB, number string, opts session.Options, redis stor
 			{Rooms: "strict", Policy: auth.Policy{Topics: []string{"chat"}, MaxMessageBytes: 10}},
 			{Rooms: "hidden", Policy: auth.Policy{RelayOnly: auth.On}},
 		}},
-		{ID: "relayed", Anonymous: true, Negotiation: auth.Negotiation{
+		{ID: "relayed", Keys: []auth.Key{key}, Anonymous: true, Negotiation: auth.Negotiation{
 			Mode: auth.NegotiationEnforce, Types: []string{"relay"}, HidePrivate: auth.On, CandidatesPerMinute: 4}},
 		{ID: "own", Anonymous: true, ICE: auth.ICE{Servers: []auth.ICEServerSettings{{URLs: []string{"turn:own.example"}, Secret: turnSecret}}, Inherit: auth.Off}},
 		{ID: "fleeting", Anonymous: true, Policy: auth.Policy{Grace: -1}},

@@ -2,11 +2,13 @@ package session
 
 import (
 	"encoding/json"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 
+	"github.com/signalbox-rtc/signalbox/pkg/auth"
 	"github.com/signalbox-rtc/signalbox/pkg/negotiation"
 	"github.com/signalbox-rtc/signalbox/pkg/telemetry/metric"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
@@ -18,10 +20,41 @@ type candidates struct {
 	limiter *rate.Limiter      // of candidates by themselves; nil until there is one
 }
 
-// takeRules takes the app's rules as they are now.
+// takeRules takes the app's rules as they are now. As long as they are the same, what was counted goes on.
 func (c *core) takeRules(app string) {
-	config := c.server.opts.Auth.Negotiation(app)
-	c.candidates = candidates{rules: negotiation.New(&config)}
+	if rules := c.server.ruled.of(c.server.opts.Auth, app); rules != c.candidates.rules {
+		c.candidates = candidates{rules: rules}
+	}
+}
+
+// ruled are the rules of apps that have any, each made once for all of the app's sessions.
+type ruled struct {
+	mu    sync.Mutex
+	byApp map[string]appRules
+}
+
+type appRules struct {
+	source *auth.Negotiation // of which they were made
+	rules  *negotiation.Rules
+}
+
+// of gives an app's rules as they are now, nil where nothing is looked at.
+func (r *ruled) of(directory *auth.Directory, app string) *negotiation.Rules {
+	source, ok := directory.Negotiation(app)
+	if !ok || !source.On() {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if made := r.byApp[app]; made.source == source {
+		return made.rules
+	}
+	if r.byApp == nil {
+		r.byApp = make(map[string]appRules)
+	}
+	rules := negotiation.New(source)
+	r.byApp[app] = appRules{source: source, rules: rules}
+	return rules
 }
 
 // mayTrickle counts a candidate by itself.

@@ -7,9 +7,28 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/signalbox-rtc/signalbox/pkg/auth"
 	"github.com/signalbox-rtc/signalbox/pkg/session"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
+
+// Sessions of an app share its rules, and who brings a new token does not begin to count anew.
+func TestRulesOfAnAppAreMadeOnce(t *testing.T) {
+	inBubble(t, session.Options{}, func(t *testing.T, g *gateway) {
+		token := func() string { return g.token(func(c *auth.Claims) { c.App = "relayed" }) }
+		a := g.connect()
+		a.ok(`{"id":1,"type":"hello","token":"`+token()+`"}`, new(wire.Welcome))
+		a.ok(`{"id":2,"type":"join","room":"team-r"}`, new(wire.Snapshot))
+		candidate := func(id int) string {
+			return fmt.Sprintf(`{"id":%d,"type":"publish","room":"team-r","data":{"candidate":"candidate:1 1 udp 5 10.1.2.3 5 typ host"}}`, id)
+		}
+		for i := range 4 {
+			a.ok(candidate(3+i), new(wire.Done))
+		}
+		a.ok(`{"id":10,"type":"refresh","token":"`+token()+`"}`, new(wire.Refreshed))
+		a.refused(candidate(11), wire.CodeRateLimited)
+	})
+}
 
 // Of what an app does not let pass the others hear nothing, whether it is for one of them or for all, and its sender is told.
 func TestNegotiationIsHeldToTheAppsRules(t *testing.T) {

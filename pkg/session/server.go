@@ -182,6 +182,7 @@ type Server struct {
 	metrics *metrics
 	roster  *roster
 	present *present
+	ruled   ruled
 	writers *writers
 }
 
