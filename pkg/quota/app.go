@@ -3,7 +3,6 @@ package quota
 import (
 	"hash/fnv"
 	"io"
-	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -121,13 +120,9 @@ func (a *App) allow(k kind, most float64) {
 	if k < counts {
 		return
 	}
-	burst := int(math.Ceil(most))
-	if k == bytes && most > 0 {
-		burst = max(burst, a.keeper.opts.MessageBytes)
-	}
 	now := time.Now()
 	a.rates[k].SetLimitAt(now, rate.Limit(most))
-	a.rates[k].SetBurstAt(now, burst)
+	a.rates[k].SetBurstAt(now, burstOf(k, most, a.keeper.opts.MessageBytes))
 }
 
 // inUse is what the node uses of a count. mu is held.
@@ -158,14 +153,19 @@ func (a *App) prepare(s share, hold bool) {
 	a.made[0] = 0
 	for k := range kinds {
 		asked := float64(a.asked[k].Swap(0)) / a.keeper.opts.Period.Seconds()
-		a.demand[k] = max(asked, (a.demand[k]+asked)/2) // it rises at once, and falls by half
-		if a.demand[k] < quiet {
-			a.demand[k] = 0
-		}
+		a.demand[k] = demandOf(a.demand[k], asked)
 	}
 	for k := range kinds {
 		a.claim(k, s, hold)
 	}
+}
+
+// demandOf is the demand of a period in which so much was asked for, a second: it rises at once, and falls by half.
+func demandOf(before, asked float64) float64 {
+	if demand := max(asked, (before+asked)/2); demand >= quiet {
+		return demand
+	}
+	return 0
 }
 
 // claim decides what the node claims of a kind next. More than it may use already it claims only as far as the others seem to leave room:

@@ -104,9 +104,7 @@ func (h *holder) demands(which, nodes int, demand float64) bool {
 	return h.shared.others.demand[which] > 0 || demand >= h.limit(which)/float64(2*nodes)
 }
 
-func (h *holder) limit(which int) float64 {
-	return float64([rateCount]int{h.quotas.MessagesPerSecond, h.quotas.BytesPerSecond, h.quotas.JoinsPerSecond}[which])
-}
+func (h *holder) limit(which int) float64 { return perSecond(&h.quotas.RateQuotas)[which] }
 
 // share sets what the node gives of each rate: all of it, or its part by demand. mu is held.
 func (h *holder) share(nodes, messageBytes int) {
@@ -122,12 +120,8 @@ func (h *holder) share(nodes, messageBytes int) {
 		if limiter.Limit() == rate.Limit(most) {
 			continue
 		}
-		burst := max(1, int(math.Ceil(most)))
-		if i == byteRate {
-			burst = max(burst, messageBytes)
-		}
 		limiter.SetLimitAt(now, rate.Limit(most))
-		limiter.SetBurstAt(now, burst)
+		limiter.SetBurstAt(now, burstOf(rateKinds[i], most, messageBytes))
 	}
 }
 
@@ -159,11 +153,7 @@ func (h *holder) prepare(nodes int, period time.Duration) bool {
 	telling := h.stands(nodes)
 	for i, asked := range h.asked {
 		h.asked[i] = 0
-		now := float64(asked) / period.Seconds()
-		demand := max(now, (s.own.demand[i]+now)/2)
-		if demand < quiet {
-			demand = 0
-		}
+		demand := demandOf(s.own.demand[i], float64(asked)/period.Seconds())
 		s.own.demand[i] = demand
 		telling = telling || h.demands(i, nodes, demand)
 	}

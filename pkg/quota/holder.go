@@ -2,6 +2,7 @@ package quota
 
 import (
 	"crypto/sha256"
+	"math"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -34,17 +35,26 @@ type limiters [rateCount]*rate.Limiter
 
 func newLimiters(q auth.RateQuotas, messageBytes int) limiters {
 	var all limiters
-	for i, perSecond := range [rateCount]int{q.MessagesPerSecond, q.BytesPerSecond, q.JoinsPerSecond} {
-		if perSecond == 0 {
-			continue
+	for i, most := range perSecond(&q) {
+		if most > 0 {
+			all[i] = rate.NewLimiter(rate.Limit(most), burstOf(rateKinds[i], most, messageBytes))
 		}
-		burst := perSecond
-		if i == byteRate {
-			burst = max(burst, messageBytes)
-		}
-		all[i] = rate.NewLimiter(rate.Limit(perSecond), burst)
 	}
 	return all
+}
+
+// perSecond are the limits of the rates; 0 is none.
+func perSecond(q *auth.RateQuotas) [rateCount]float64 {
+	return [rateCount]float64{float64(q.MessagesPerSecond), float64(q.BytesPerSecond), float64(q.JoinsPerSecond)}
+}
+
+// burstOf is how much of a rate can be taken at once: that of a second, and of bytes a message in any case.
+func burstOf(k kind, most float64, messageBytes int) int {
+	burst := int(math.Ceil(most))
+	if k == bytes && most > 0 {
+		burst = max(burst, messageBytes)
+	}
+	return burst
 }
 
 // take takes n tokens, or tells after how long there would be as many. As many as the bucket holds are enough for whatever is larger.
