@@ -24,6 +24,7 @@ var mayImport = map[string][]string{
 	"pkg/relay":            {"pkg/relay/peers", "pkg/turncred", "pkg/telemetry/metric"},
 	"pkg/relay/peers":      {"pkg/address"},
 	"pkg/telemetry":        {"pkg/telemetry/metric"},
+	"pkg/process":          {"pkg/telemetry"},
 	"pkg/telemetry/metric": nil, // beside telemetry, which brings more than those who count need
 	"pkg/store":            {"pkg/wire", "pkg/telemetry/metric"},
 	"pkg/room":             {"pkg/store", "pkg/wire", "pkg/telemetry/metric"},
@@ -42,7 +43,7 @@ var mayImport = map[string][]string{
 	"pkg/client":           {"pkg/wire"},
 
 	// Wiring: app packages put the parts together, main packages only start them.
-	"services/gateway":       {"services/gateway/app", "services/gateway/probe", "pkg/telemetry"},
+	"services/gateway":       {"services/gateway/app", "services/gateway/probe", "pkg/process", "pkg/telemetry"},
 	"services/gateway/probe": {"services/gateway/app", "pkg/auth", "pkg/client", "pkg/wire"},
 	"services/gateway/app": {
 		"pkg/wire", "pkg/auth", "pkg/config", "pkg/ice", "pkg/turncred", "pkg/telemetry", "pkg/telemetry/metric", "pkg/store", "pkg/room", "pkg/cluster", "pkg/webhook",
@@ -53,7 +54,7 @@ var mayImport = map[string][]string{
 	"services/signalctl/doctor": { // it looks at Redis without a gateway in between
 		"services/gateway/app", "services/gateway/probe", "pkg/auth", "pkg/client", "pkg/cluster", "pkg/store", "pkg/turncred", "pkg/wire",
 	},
-	"services/relay": {"services/relay/app", "services/gateway/app", "pkg/config", "pkg/telemetry"},
+	"services/relay": {"services/relay/app", "services/gateway/app", "pkg/config", "pkg/process", "pkg/telemetry"},
 	"services/relay/app": { // of the gateway: its operations port, how it reloads certificates, and the sections of its configuration
 		"services/gateway/app", "pkg/auth", "pkg/config", "pkg/relay", "pkg/store", "pkg/telemetry", "pkg/telemetry/metric", "pkg/turncred",
 	},

@@ -7,20 +7,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/signalbox-rtc/signalbox/pkg/process"
 	"github.com/signalbox-rtc/signalbox/pkg/telemetry"
 	"github.com/signalbox-rtc/signalbox/services/gateway/app"
 	"github.com/signalbox-rtc/signalbox/services/gateway/probe"
 )
-
-// exitAtOnce is the exit code after a second signal, as shells give it to what was interrupted.
-const exitAtOnce = 130
 
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == probe.Command {
@@ -50,41 +47,23 @@ func runProbe(args []string) int {
 // run serves until the first SIGTERM or SIGINT. Nothing takes that back, and a second signal ends the process at once.
 func run(config *app.Config) error {
 	spareCollections()
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
-	defer signal.Stop(signals)
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-
-	level := new(slog.LevelVar)
-	level.Set(config.Log.SlogLevel())
-	log := telemetry.NewBuffer(os.Stderr, config.Log.Buffer)
-	logging, stopLogging := context.WithCancel(context.Background())
-	go log.Run(logging) // until run returns
-	defer func() {
-		stopLogging()
-		log.Flush()
-	}()
-	logger := telemetry.NewLogger(log, level, config.Log.Format)
+	ctx, stop := process.UntilSignal()
+	defer stop()
+	log := process.StartLog(os.Stderr, config.Log.SlogLevel(), config.Log.Format, config.Log.Buffer)
+	defer log.Close()
 	for _, warning := range config.Warnings() {
-		logger.Warn(warning)
+		log.Warn(warning)
 	}
-	go func() { // as long as the process: it ends it
-		<-signals
-		cancel()
-		<-signals
-		os.Exit(exitAtOnce)
-	}()
 	memory := newReturner()
 	if os.Getenv("GOGC") != "off" { // giving back takes collections
 		go memory.run(ctx)
 	}
-	newRegistry := func() *prometheus.Registry { return newRegistry(log, memory) }
+	newRegistry := func() *prometheus.Registry { return newRegistry(log.Buffer, memory) }
 	gateway, err := app.OpenPatiently(ctx, app.Options{
-		Config: config, Logger: logger, Level: app.NewLogLevel(level, logger), Registry: newRegistry(), Hangup: hangup,
+		Config: config, Logger: log.Logger, Level: app.NewLogLevel(log.Level, log.Logger), Registry: newRegistry(), Hangup: hangup,
 	}, newRegistry)
 	if err != nil && ctx.Err() != nil {
 		return nil // told to end before Redis was there
