@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/signalbox-rtc/signalbox/pkg/room"
 	"github.com/signalbox-rtc/signalbox/pkg/store"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
@@ -118,7 +117,6 @@ func (a *API) keepInRoom(ctx context.Context, in *postToRoomInput) (*postedOutpu
 	if in.Body.To != "" || in.Body.Topic != wire.TopicChat && in.Body.Topic != wire.TopicWhiteboard {
 		return nil, newProblem(CodeInvalid, "what is kept is for everybody, under the topic chat or whiteboard")
 	}
-	policy, _ := a.opts.Apps.PolicyFor(in.App, in.Room)
-	placed, err := a.opts.Rooms.Keep(ctx, in.room(), &room.Policy{Chat: policy.History}, in.Body.Topic, in.Body.Data)
+	placed, err := a.opts.Rooms.Keep(ctx, in.room(), a.policyOf(in.App, in.Room), in.Body.Topic, in.Body.Data)
 	return posted(in.Room, placed, err)
 }

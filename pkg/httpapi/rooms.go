@@ -219,15 +219,20 @@ func (a *API) createRoom(ctx context.Context, in *createRoomInput) (*createRoomO
 
 // policy gives what a new room's policy makes of it.
 func (a *API) policy(in *createRoomInput) *room.Policy {
-	p, _ := a.opts.Apps.PolicyFor(in.App, in.Body.Room)
-	policy := &room.Policy{
-		Keep: time.Duration(in.Body.Keep) * time.Second, Succession: p.Succession == auth.SuccessionNext, Moderated: p.Moderated == auth.On,
-		Waiting: p.Waiting,
-	}
-	if policy.Keep == 0 {
-		policy.Keep = max(time.Duration(p.Keep), 0)
+	policy := a.policyOf(in.App, in.Body.Room)
+	if in.Body.Keep > 0 {
+		policy.Keep = time.Duration(in.Body.Keep) * time.Second
 	}
 	return policy
+}
+
+// policyOf gives what an app lets a room be, as far as it matters here.
+func (a *API) policyOf(app, name string) *room.Policy {
+	p, _ := a.opts.Apps.PolicyFor(app, name)
+	return &room.Policy{
+		Keep: max(time.Duration(p.Keep), 0), Succession: p.Succession == auth.SuccessionNext, Moderated: p.Moderated == auth.On,
+		Waiting: p.Waiting, Chat: p.History,
+	}
 }
 
 // seats gives how many seats a new room of the name has if nothing is said, and how many it can have.
