@@ -14,6 +14,7 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
@@ -234,6 +235,14 @@ func (p *peer) await(tb testing.TB, kind wire.Type) *wire.Event {
 		return false
 	}, "%s is told %s: %v", p.id, kind, p.record)
 	return found
+}
+
+// awaitBody waits until the latest event of its type has this body: an earlier one of another body may be all there is for a while.
+func (p *peer) awaitBody(tb testing.TB, want wire.EventBody) {
+	tb.Helper()
+	eventually(tb, func() bool {
+		return assert.ObjectsAreEqual(want, p.await(tb, want.Type()).Body)
+	}, "%s is told %+v: %v", p.id, want, p.record)
 }
 
 // startJoin asks for a seat; the channel gives the outcome, which is in the record, too.

@@ -36,7 +36,7 @@ func TestOperator(t *testing.T) {
 	}
 	_, err = op.Move(t.Context(), r, "ada", "elsewhere")
 	require.NoError(t, err)
-	require.Equal(t, &wire.Controlling{Action: wire.ActionMove, To: "ada", Target: "elsewhere"}, ada.await(t, wire.TypeControl).Body)
+	ada.awaitBody(t, &wire.Controlling{Action: wire.ActionMove, To: "ada", Target: "elsewhere"})
 	muted, err := op.Mute(t.Context(), r, "bob", store.MediaAudio, true)
 	require.NoError(t, err)
 	require.Equal(t, 1, muted.Affected)
@@ -61,14 +61,14 @@ func TestOperator(t *testing.T) {
 
 	kicked, err := op.Kick(t.Context(), r, "bob", "no \"spam\"")
 	require.NoError(t, err)
-	require.Equal(t, &wire.Closed{Reason: wire.ReasonKicked, Text: "no \"spam\""}, bob.await(t, wire.TypeClosed).Body)
+	bob.awaitBody(t, &wire.Closed{Reason: wire.ReasonKicked, Text: "no \"spam\""})
 	left := ada.await(t, wire.TypeLeftPeer)
 	require.Equal(t, kicked.Seq, left.Seq)
 	require.Equal(t, &wire.LeftPeer{Peer: "bob", Reason: wire.ReasonKicked, Text: "no \"spam\""}, left.Body)
 	closed, err := op.Close(t.Context(), r, "")
 	require.NoError(t, err)
 	require.Equal(t, 1, closed.Affected)
-	require.Equal(t, &wire.Closed{Reason: wire.ReasonClosed}, ada.await(t, wire.TypeClosed).Body)
+	ada.awaitBody(t, &wire.Closed{Reason: wire.ReasonClosed})
 	_, err = op.Close(t.Context(), r, "")
 	require.ErrorIs(t, err, store.ErrNoRoom)
 	here.emptied(t)
@@ -87,7 +87,7 @@ func TestClose(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 2, reply.Affected)
 	for _, p := range []*peer{moderator, guest} {
-		require.Equal(t, &wire.Closed{Reason: wire.ReasonClosed, By: "moderator", Text: "See you tomorrow"}, p.await(t, wire.TypeClosed).Body)
+		p.awaitBody(t, &wire.Closed{Reason: wire.ReasonClosed, By: "moderator", Text: "See you tomorrow"})
 	}
 	n.emptied(t)
 	require.NotEqual(t, int64(0), guest.mustJoin(t, "r").Seq, "a new room of that name")
