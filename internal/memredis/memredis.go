@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 
@@ -21,8 +22,15 @@ func Bubble(t *testing.T, test func(*testing.T)) {
 	t.Helper()
 	runtime.GC()
 	runtime.GC()
-	synctest.Test(t, test)
+	synctest.Test(t, func(t *testing.T) {
+		t.Cleanup(func() { time.Sleep(linger) })
+		test(t)
+	})
 }
+
+// linger is how long a bubble lives on after all that the test began is closed: go-redis dials in goroutines that closing
+// a client does not wait for, and fake time has to pass for them to end.
+const linger = time.Minute
 
 // Serve starts an empty Redis at [Addr] of a network, whose keys expire by the clock, and ends it with the test. Nothing
 // of it touches the machine's network.
