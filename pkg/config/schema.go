@@ -185,13 +185,13 @@ func (f *Field) Allowed() string {
 }
 
 // Parse turns text, as every source has it, into a value of the field's type. Lists are separated by
-// commas. The error is the end of a sentence that starts with the value.
+// commas, or by line breaks, as files with one entry a line have them. The error is the end of a sentence that starts with the value.
 func (f *Field) Parse(text string) (reflect.Value, error) {
 	if !f.isList() {
 		return parseScalar(f.Type, text)
 	}
 	list := reflect.MakeSlice(f.Type, 0, 1)
-	for part := range strings.SplitSeq(text, ",") {
+	for part := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == ',' || r == '\n' }) {
 		if part = strings.TrimSpace(part); part == "" {
 			continue
 		}

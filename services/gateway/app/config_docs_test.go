@@ -33,7 +33,7 @@ Every key has one name. It can be set in four places; the last one that has it w
 
 - A duration is a number with its unit: ` + "`500ms`, `1.5s`, `2m`" + `. Sizes are whole numbers of bytes. A time is as RFC 3339 has it:
   ` + "`2030-01-31T12:00:00Z`" + `.
-- In a variable or flag, a list is separated by commas. Lists of sections (` + "`apps`, `ice_servers`, `api.keys`" + `) go into the file alone.
+- In a variable or flag, a list is separated by commas or line breaks. Lists of sections (` + "`apps`, `ice_servers`, `api.keys`" + `) go into the file alone.
 - An empty variable, and a key of the file with nothing behind it, count as not set.
 - Unknown keys, variables that start with ` + "`SIGNALBOX_`" + ` and flags are errors that name the nearest known one; so are
   values of the wrong type or out of range. All errors are told at once, with file and line. The variables that

@@ -19,6 +19,15 @@ const secret = "a secret of 16 bytes or more"
 
 func TestSchema(t *testing.T) { configdoc.CheckSchema(t, reflect.TypeFor[app.Config]()) }
 
+// A file with a secret a line is good as a variable, too: gateways and relays have it from one Secret.
+func TestSecretsInAVariable(t *testing.T) {
+	for _, text := range []string{"the first of two secrets,the second of two secrets", "the first of two secrets\nthe second of two secrets\n"} {
+		c, err := app.Load(nil, []string{"SIGNALBOX_CREDENTIALS_SECRETS=" + text}, nil)
+		require.NoError(t, err)
+		require.Equal(t, []auth.Secret{"the first of two secrets", "the second of two secrets"}, c.Credentials.Secrets)
+	}
+}
+
 func TestLoad(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "relay.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(`
