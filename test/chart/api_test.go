@@ -117,7 +117,7 @@ func egressFindings(r *rendered) []string {
 	guard := webhook.Guard{Allowed: configurationOf(r).Webhooks.AllowNetworks}
 	for _, o := range r.objects {
 		np, ok := o.typed.(*networking.NetworkPolicy)
-		if !ok || !slices.Contains(np.Spec.PolicyTypes, networking.PolicyTypeEgress) {
+		if !ok || o.isRelay() || !slices.Contains(np.Spec.PolicyTypes, networking.PolicyTypeEgress) {
 			continue
 		}
 		i := slices.IndexFunc(np.Spec.Egress, func(rule networking.NetworkPolicyEgressRule) bool {

@@ -80,7 +80,7 @@ func TestChartIsWhatItSays(t *testing.T) {
 		listed = append(listed, image.Image)
 	}
 	var used []string
-	(&rendered{objects: decoded(t, release{values: values(t, "devRedis: {enabled: true}")})}).containers(func(_ *object, c *core.Container) {
+	(&rendered{objects: decoded(t, release{values: values(t, "devRedis: {enabled: true}\n"+someRelay)})}).containers(func(_ *object, c *core.Container) {
 		used = append(used, c.Image)
 	})
 	slices.Sort(used)

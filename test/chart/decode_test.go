@@ -59,6 +59,7 @@ var kinds = map[string]func() meta.Object{
 	"v1/Pod":                                  func() meta.Object { return new(core.Pod) },
 	"v1/Service":                              func() meta.Object { return new(core.Service) },
 	"v1/ServiceAccount":                       func() meta.Object { return new(core.ServiceAccount) },
+	"apps/v1/DaemonSet":                       func() meta.Object { return new(apps.DaemonSet) },
 	"apps/v1/Deployment":                      func() meta.Object { return new(apps.Deployment) },
 	"autoscaling/v2/HorizontalPodAutoscaler":  func() meta.Object { return new(autoscaling.HorizontalPodAutoscaler) },
 	"networking.k8s.io/v1/Ingress":            func() meta.Object { return new(networking.Ingress) },
@@ -77,7 +78,7 @@ type object struct {
 	kind      string // with its API version
 	typed     meta.Object
 	text      string
-	pod       *core.PodSpec // of a Pod, or of a Deployment's template; nil without
+	pod       *core.PodSpec // of a Pod, or of a workload's template; nil without
 	podLabels labels.Set
 	metaOfPod meta.ObjectMeta
 }
@@ -105,6 +106,8 @@ func (o *object) selectors() []labels.Selector {
 		for _, spread := range typed.Spec.Template.Spec.TopologySpreadConstraints {
 			add(spread.LabelSelector)
 		}
+	case *apps.DaemonSet:
+		add(typed.Spec.Selector)
 	case *policy.PodDisruptionBudget:
 		add(typed.Spec.Selector)
 	case *networking.NetworkPolicy:
@@ -172,6 +175,8 @@ func decodeOne(text string) (*object, error) {
 	switch typed := o.typed.(type) {
 	case *core.Pod:
 		o.pod, o.podLabels, o.metaOfPod = &typed.Spec, typed.Labels, typed.ObjectMeta
+	case *apps.DaemonSet:
+		o.pod, o.podLabels, o.metaOfPod = &typed.Spec.Template.Spec, typed.Spec.Template.Labels, typed.Spec.Template.ObjectMeta
 	case *apps.Deployment:
 		o.pod, o.podLabels, o.metaOfPod = &typed.Spec.Template.Spec, typed.Spec.Template.Labels, typed.Spec.Template.ObjectMeta
 	}

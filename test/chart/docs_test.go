@@ -18,6 +18,7 @@ import (
 
 	"github.com/signalbox-rtc/signalbox/pkg/auth"
 	"github.com/signalbox-rtc/signalbox/services/gateway/app"
+	relay "github.com/signalbox-rtc/signalbox/services/relay/app"
 )
 
 // entry is one value of values.yaml.
@@ -172,22 +173,32 @@ var ownedKeys = map[string]bool{
 	"shutdown.timeout": true, "shutdown.delay": true, "shutdown.window": true, "shutdown.grace": true,
 }
 
-// configSchema makes the schema of a section of the gateway's configuration: of what may stand in a ConfigMap. Secrets are
-// left out, and so refused.
-func configSchema(t reflect.Type, prefix string) map[string]any {
+// ownedRelayKeys are those of the relay's.
+var ownedRelayKeys = map[string]bool{
+	"listen.udp": true, "listen.tcp": true, "listen.tls": true, "listen.operations": true, "tls.cert_file": true, "tls.key_file": true,
+	"relay.region": true, "relay.external_ip": true, "relay.stun_server": true, "relay.ports_from": true, "relay.ports_to": true, "relay.urls": true,
+	"credentials.secrets_file": true, "announce.enabled": true, "shutdown.drain": true,
+	"redis.mode": true, "redis.addresses": true, "redis.username": true, "redis.database": true, "redis.master_name": true,
+	"redis.sentinel_username": true, "redis.tls.enabled": true, "redis.tls.ca_file": true, "redis.tls.cert_file": true,
+	"redis.tls.key_file": true, "redis.tls.server_name": true,
+}
+
+// configSchema makes the schema of a section of a program's configuration: of what may stand in a ConfigMap. Secrets are
+// left out, and so refused, as are the keys that other values set.
+func configSchema(t reflect.Type, prefix string, owned map[string]bool) map[string]any {
 	properties := make(map[string]any)
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name := f.Tag.Get("koanf")
 		key := prefix + name
-		if name == "" || ownedKeys[key] || f.Type == reflect.TypeFor[auth.Secret]() || f.Type == reflect.TypeFor[[]auth.Secret]() {
+		if name == "" || owned[key] || f.Type == reflect.TypeFor[auth.Secret]() || f.Type == reflect.TypeFor[[]auth.Secret]() {
 			continue
 		}
 		if name == ",squash" {
-			maps.Copy(properties, configSchema(f.Type, prefix)["properties"].(map[string]any))
+			maps.Copy(properties, configSchema(f.Type, prefix, owned)["properties"].(map[string]any))
 			continue
 		}
-		s := typeSchema(f.Type, key, f.Tag)
+		s := typeSchema(f.Type, key, f.Tag, owned)
 		if s == nil {
 			continue
 		}
@@ -202,7 +213,7 @@ func configSchema(t reflect.Type, prefix string) map[string]any {
 	return map[string]any{"type": "object", "additionalProperties": false, "properties": properties}
 }
 
-func typeSchema(t reflect.Type, key string, tag reflect.StructTag) map[string]any {
+func typeSchema(t reflect.Type, key string, tag reflect.StructTag, owned map[string]bool) map[string]any {
 	if t == reflect.TypeFor[time.Duration]() || t == reflect.TypeFor[auth.Duration]() {
 		return map[string]any{"type": "string", "pattern": `^-?([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`}
 	}
@@ -216,11 +227,11 @@ func typeSchema(t reflect.Type, key string, tag reflect.StructTag) map[string]an
 	}
 	switch t.Kind() {
 	case reflect.Struct:
-		return configSchema(t, key+".")
+		return configSchema(t, key+".", owned)
 	case reflect.Slice:
 		s["type"] = "array"
 		limit("Items", "min", "max")
-		s["items"] = typeSchema(t.Elem(), key+"[]", "")
+		s["items"] = typeSchema(t.Elem(), key+"[]", "", owned)
 	case reflect.Bool:
 		s["type"] = "boolean"
 	case reflect.Int:
@@ -240,9 +251,10 @@ func TestSchema(t *testing.T) {
 	require.NoError(t, err)
 	var schema map[string]any
 	require.NoError(t, yaml.UnmarshalStrict(text, &schema))
-	schema["$comment"] = "Made of test/chart/schema.yaml, values.yaml and the gateway's configuration by make chart-docs."
+	schema["$comment"] = "Made of test/chart/schema.yaml, values.yaml and the configurations of gateway and relay by make chart-docs."
 	properties := schema["properties"].(map[string]any)
-	properties["config"] = configSchema(reflect.TypeFor[app.Config](), "")
+	properties["config"] = configSchema(reflect.TypeFor[app.Config](), "", ownedKeys)
+	properties["relay"].(map[string]any)["properties"].(map[string]any)["config"] = configSchema(reflect.TypeFor[relay.Config](), "", ownedRelayKeys)
 
 	described := make(map[string]bool)
 	for _, e := range entries(t) {
@@ -290,7 +302,7 @@ func schemaKeys(properties map[string]any, prefix string) (keys []string) {
 		}
 		keys = append(keys, key)
 		inner, ok := s.(map[string]any)["properties"].(map[string]any)
-		if ok && key != "config" && !freeMaps[key] {
+		if ok && !strings.HasSuffix("."+key, ".config") && !freeMaps[key] {
 			keys = append(keys, schemaKeys(inner, key+".")...)
 		}
 	}
@@ -298,7 +310,9 @@ func schemaKeys(properties map[string]any, prefix string) (keys []string) {
 }
 
 // freeMaps may be given less than the schema knows, and values.yaml shows them as one value.
-var freeMaps = map[string]bool{"affinity": true, "updateStrategy": true, "httpRoute.timeouts": true, "keda.fallback": true}
+var freeMaps = map[string]bool{
+	"affinity": true, "updateStrategy": true, "httpRoute.timeouts": true, "keda.fallback": true, "relay.affinity": true, "relay.updateStrategy": true,
+}
 
 // The README shows what whoever installs the chart as it says is told.
 func TestReadmeShowsTheNotes(t *testing.T) {

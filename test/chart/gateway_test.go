@@ -31,15 +31,18 @@ const patience = time.Minute
 var folder string
 
 // binary builds the gateway once.
-var binary = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(folder, "gateway")
-	build := exec.Command("go", "build", "-o", path, "./services/gateway")
+var binary = sync.OnceValues(func() (string, error) { return build("gateway") })
+
+// build builds a service.
+func build(service string) (string, error) {
+	path := filepath.Join(folder, service)
+	build := exec.Command("go", "build", "-o", path, "./services/"+service)
 	build.Dir = root
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w\n%s", err, out)
 	}
 	return path, nil
-})
+}
 
 func TestMain(m *testing.M) {
 	var err error
@@ -52,6 +55,11 @@ func TestMain(m *testing.M) {
 }
 
 func gatewayCommand(tb testing.TB, env []string, args ...string) *exec.Cmd {
+	tb.Helper()
+	return command(tb, binary, env, args...)
+}
+
+func command(tb testing.TB, binary func() (string, error), env []string, args ...string) *exec.Cmd {
 	tb.Helper()
 	path, err := binary()
 	require.NoError(tb, err)
@@ -78,15 +86,17 @@ func walk(t reflect.Type, prefix string, do func(key string, f reflect.StructFie
 }
 
 // gatewayVariables are all that the gateway knows.
-var gatewayVariables = sync.OnceValue(func() map[string]bool {
+var gatewayVariables = sync.OnceValue(func() map[string]bool { return variablesOf(reflect.TypeFor[app.Config]()) })
+
+func variablesOf(config reflect.Type) map[string]bool {
 	known := map[string]bool{"SIGNALBOX_CONFIG": true}
-	walk(reflect.TypeFor[app.Config](), "", func(key string, _ reflect.StructField) {
+	walk(config, "", func(key string, _ reflect.StructField) {
 		if !strings.Contains(key, "[]") {
 			known["SIGNALBOX_"+strings.ToUpper(strings.ReplaceAll(key, ".", "_"))] = true
 		}
 	})
 	return known
-})
+}
 
 // The list that the policy works with is the gateway's own: it refuses what is not on it.
 func TestGatewayVariables(t *testing.T) {
@@ -110,7 +120,7 @@ apps:
 var secretValues = map[string]string{
 	"url": "rediss://signalbox:hush@redis.example.com:6380/2", "password": "hush", "redis-password": "hush", "sentinel-password": "hush-too",
 	"cluster-key": "0123456789abcdef0123456789abcdef-cluster", "key": "0123456789abcdef0123456789abcdef-cluster",
-	"signalbox.yaml": appsFile, "apps.yaml": appsFile, "api.yaml": keysFile, "keys.yaml": keysFile,
+	"secrets": turnSecrets, "turn.txt": turnSecrets, "signalbox.yaml": appsFile, "apps.yaml": appsFile, "api.yaml": keysFile, "keys.yaml": keysFile,
 }
 
 // mounted is a pod's file system below /etc/signalbox, in a folder.
@@ -145,16 +155,31 @@ func mount(tb testing.TB, objects []*object, spec *core.PodSpec, c *core.Contain
 		}
 	}
 	for _, env := range c.Env {
-		value := m.here(env.Value)
+		value := m.expanded(m.here(env.Value))
 		if from := env.ValueFrom; from != nil && from.SecretKeyRef != nil {
 			value = secretValues[from.SecretKeyRef.Key]
 			require.NotEmpty(tb, value, from.SecretKeyRef.Key)
 		} else if from != nil && from.FieldRef != nil {
-			value = "pod-0"
+			value = fieldValues[from.FieldRef.FieldPath]
+			require.NotEmpty(tb, value, from.FieldRef.FieldPath)
 		}
 		m.env = append(m.env, env.Name+"="+value)
 	}
 	return m
+}
+
+// fieldValues are what pods learn of themselves.
+var fieldValues = map[string]string{
+	"metadata.name": "pod-0", "spec.nodeName": "node-1", "status.hostIP": "198.51.100.7", "status.hostIPs": "198.51.100.7,2001:db8::7",
+}
+
+// expanded puts variables that are there already in place of $(NAME), as the kubelet does.
+func (m *mounted) expanded(text string) string {
+	for _, entry := range m.env {
+		name, value, _ := strings.Cut(entry, "=")
+		text = strings.ReplaceAll(text, "$("+name+")", value)
+	}
+	return text
 }
 
 // here moves paths of the pod into the folder.
@@ -203,6 +228,10 @@ func TestGatewayLoadsTheConfiguration(t *testing.T) {
 					require.Equal(t, 2*time.Minute, c2.Shutdown.Window)
 					require.Len(t, c2.API.Keys, 2)
 					require.True(t, c2.API.TLS.Enabled())
+				case "relay":
+					require.True(t, c2.ICE.Relays.Enabled)
+					require.Equal(t, []auth.Secret{"the-first-secret-of-the-relays", "the-one-before-it"}, c2.ICE.Relays.Secrets)
+					require.Equal(t, 30*time.Minute, c2.ICE.TTL)
 				case "server-api":
 					require.Equal(t, ":8081", c2.API.Address)
 					require.Equal(t, "/etc/signalbox/api-client-ca/ca.crt", c2.API.TLS.ClientCAFile)

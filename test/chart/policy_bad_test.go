@@ -38,6 +38,40 @@ type parts struct {
 	network    *networking.NetworkPolicy
 	podMonitor *monitoring.PodMonitor
 	svcMonitor *monitoring.ServiceMonitor
+	relay      *relayParts // nil without
+}
+
+// relayParts are those of the relays.
+type relayParts struct {
+	workload   *object
+	container  *core.Container
+	config     *core.ConfigMap
+	network    *networking.NetworkPolicy
+	budget     *policy.PodDisruptionBudget
+	deployment *apps.Deployment
+}
+
+func relayPartsOf(r *rendered) *relayParts {
+	workload := r.relayOf()
+	if workload == nil {
+		return nil
+	}
+	p := &relayParts{workload: workload, container: &workload.pod.Containers[0], deployment: deployment(r.objects, "relay")}
+	p.config = get(r.objects, func(m *core.ConfigMap) bool { return m.Data["relay.yaml"] != "" })
+	for _, o := range r.objects {
+		switch typed := o.typed.(type) {
+		case *networking.NetworkPolicy:
+			p.network = typed // the last one is theirs
+		case *policy.PodDisruptionBudget:
+			p.budget = typed
+		}
+	}
+	return p
+}
+
+// replaceConfig changes the relays' configuration.
+func (p *relayParts) replaceConfig(old, text string) {
+	p.config.Data["relay.yaml"] = strings.Replace(p.config.Data["relay.yaml"], old, text, 1)
 }
 
 func partsOf(r *rendered) *parts {
@@ -57,6 +91,7 @@ func partsOf(r *rendered) *parts {
 	p.network = get[*networking.NetworkPolicy](r.objects, nil)
 	p.podMonitor = get[*monitoring.PodMonitor](r.objects, nil)
 	p.svcMonitor = get[*monitoring.ServiceMonitor](r.objects, nil)
+	p.relay = relayPartsOf(r)
 	return p
 }
 
@@ -236,6 +271,38 @@ func TestPoliciesFindWhatTheyShould(t *testing.T) {
 		{"Egress", "a network of one's own that gateways would not go to", "everything", func(p *parts) { p.network.Spec.Egress[4].To[0].IPBlock.CIDR = "10.0.0.0/8" }, "out to 10.39.255.255: true"},
 		{"Egress", "of IPv6", "cluster", func(p *parts) { p.network.Spec.Egress[3].To[1].IPBlock.CIDR = "::/0" }, "out to ::"},
 		{"Egress", "a network that the configuration allows", "server-api", func(p *parts) { p.network.Spec.Egress[3].To = p.network.Spec.Egress[3].To[:2] }, "out to 10.30.0.0: false"},
+
+		{"PodSecurity", "a relay's capability", "relay", func(p *parts) { p.relay.container.SecurityContext.Capabilities.Drop = nil }, "DaemonSet signaling/calls-signalbox-relay"},
+		{"Environment", "a misspelt variable of the relay", "relay", func(p *parts) { p.relay.container.Env[0].Name = "SIGNALBOX_CONFG" }, "which the relay does not know"},
+		{"Relay", "another secret", "relay", func(p *parts) { p.relay.workload.pod.Volumes[1].Secret.SecretName = "other" }, "do not share a secret"},
+		{"Relay", "another key of the secret", "relay-service", func(p *parts) { p.relay.workload.pod.Volumes[1].Secret.Items[0].Key = "other" }, "do not share a secret"},
+		{"Relay", "a secret for nothing", "cluster", func(p *parts) {
+			p.container.Env = append(p.container.Env, core.EnvVar{Name: "SIGNALBOX_ICE_RELAYS_SECRETS"})
+		}, "that are not there"},
+		{"Relay", "gateways that do not tell of it", "relay", func(p *parts) { p.replaceConfig("enabled: true", "enabled: false") }, "do not tell of"},
+		{"Relay", "a relay that tells nobody", "relay", func(p *parts) { p.relay.replaceConfig("enabled: true", "enabled: false") }, "does not tell"},
+		{"Relay", "killed too early", "relay", func(p *parts) { *p.relay.workload.pod.TerminationGracePeriodSeconds = 600 }, "is killed before"},
+		{"Relay", "a longer drain", "relay", func(p *parts) { p.relay.replaceConfig("drain: 3600s", "drain: 2h") }, "is killed before"},
+		{"Relay", "no names of the cluster", "relay", func(p *parts) { p.relay.workload.pod.DNSPolicy = "" }, "by their names"},
+		{"Relay", "metrics on every address", "relay", func(p *parts) { p.relay.container.Env[3].Value = ":9091" }, "every address of the node"},
+		{"Relay", "a roll-out without time", "relay-service", func(p *parts) { *p.relay.deployment.Spec.ProgressDeadlineSeconds = 600 }, "while calls go on"},
+		{"Relay", "a roll-out that waits for ports", "everything", func(p *parts) {
+			*p.relay.deployment.Spec.Strategy.RollingUpdate.MaxSurge = intstr.FromInt32(1)
+		}, "that the pods before have"},
+		{"Relay", "a budget that broken relays hold", "relay", func(p *parts) { p.relay.budget.Spec.UnhealthyPodEvictionPolicy = nil }, "from being emptied"},
+		{"Relay", "a relay port that is closed", "relay-service", func(p *parts) { *p.relay.network.Spec.Ingress[1].Ports[0].EndPort-- }, "keeps peers from"},
+		{"Relay", "a port that clients do not reach", "relay-service", func(p *parts) { p.relay.network.Spec.Ingress = p.relay.network.Spec.Ingress[1:] }, "nobody to port turn-udp"},
+		{"Relay", "metrics for everybody", "relay-service", func(p *parts) { p.relay.network.Spec.Ingress[2].From = nil }, "operations to everybody"},
+		{"Relay", "a way into the cluster", "relay-service", func(p *parts) {
+			to := p.relay.network.Spec.Egress[2].To[0].IPBlock
+			to.Except = slices.DeleteFunc(to.Except, func(network string) bool { return network == "10.0.0.0/8" })
+		}, "out to 10.49.255.255: true"},
+		{"Relay", "the cloud's metadata", "relay-service", func(p *parts) {
+			to := p.relay.network.Spec.Egress[2].To[0].IPBlock
+			to.Except = slices.DeleteFunc(to.Except, func(network string) bool { return network == "169.254.0.0/16" })
+		}, "out to 169.254.0.1: true"},
+		{"Relay", "peers that the configuration allows", "relay-service", func(p *parts) { p.relay.network.Spec.Egress = p.relay.network.Spec.Egress[:3] }, "out to 10.50.0.0: false"},
+		{"Relay", "out to everywhere", "relay-service", func(p *parts) { p.relay.network.Spec.Egress[2].To = nil }, "out to everywhere"},
 	} {
 		t.Run(tc.policy+"/"+tc.name, func(t *testing.T) {
 			p := partsOf(variant(t, tc.variant, kubeVersions[1]))

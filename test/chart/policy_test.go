@@ -12,7 +12,6 @@ import (
 
 	monitoring "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	"github.com/stretchr/testify/require"
-	apps "k8s.io/api/apps/v1"
 	autoscaling "k8s.io/api/autoscaling/v2"
 	core "k8s.io/api/core/v1"
 	networking "k8s.io/api/networking/v1"
@@ -51,6 +50,7 @@ var policies = map[string]func(*rendered) []string{
 	"Network":          networkFindings,
 	"ServerAPI":        serverAPIFindings,
 	"Egress":           egressFindings,
+	"Relay":            relayFindings,
 }
 
 // given are what each variant's user has made before: all that its pods ask for, and nothing else.
@@ -69,9 +69,18 @@ var given = map[string]map[string][]string{
 		"redis-auth": {"password"}, "signalbox-cluster": {"cluster-key"}, "signalbox-api": {"api.yaml"}, "backends-ca": {"ca.crt"},
 		"signalbox-api-tls": {"tls.crt", "tls.key"}, "signalbox-apps": {"signalbox.yaml"},
 	},
+	"relay": {
+		"redis-auth": {"password"}, "signalbox-apps": {"signalbox.yaml"}, "signalbox-cluster": {"cluster-key"},
+		"turn": {"secrets"}, "turn-tls": {"tls.crt", "tls.key"},
+	},
+	"relay-service": {
+		"redis-auth": {"password"}, "redis-ca": {"ca.crt"}, "redis-client": {"tls.crt", "tls.key"},
+		"signalbox-apps": {"signalbox.yaml"}, "signalbox-cluster": {"cluster-key"}, "turn": {"turn.txt"}, "turn-tls": {"tls.crt", "tls.key"},
+	},
 	"everything": {
 		"registry": {".dockerconfigjson"}, "redis-auth": {"password"}, "redis-ca": {"bundle.pem"}, "signalbox-apps": {"signalbox.yaml"},
 		"signalbox-cluster": {"key"}, "signal-tls": {"tls.crt", "tls.key"}, "signalbox-api": {"keys.yaml"},
+		"turn": {"secrets"},
 	},
 }
 
@@ -132,6 +141,9 @@ func podSecurityFindings(r *rendered) (found []string) {
 	}
 	restricted := api.LevelVersion{Level: api.LevelRestricted, Version: api.LatestVersion()}
 	r.pods(func(o *object, spec *core.PodSpec) {
+		if o.isRelay() {
+			spec = withoutHostNetwork(spec)
+		}
 		for _, result := range evaluator.EvaluatePod(restricted, &o.metaOfPod, spec) {
 			if !result.Allowed {
 				f.add("%s: %s: %s", o.identity(), result.ForbiddenReason, result.ForbiddenDetail)
@@ -205,11 +217,10 @@ var operationsPaths = []string{"/livez", "/readyz", "/metrics"}
 func probeFindings(r *rendered) []string {
 	var f findings
 	for _, o := range r.objects {
-		d, ok := o.typed.(*apps.Deployment)
-		if !ok {
+		if _, isPod := o.typed.(*core.Pod); isPod || o.pod == nil {
 			continue
 		}
-		c := &d.Spec.Template.Spec.Containers[0]
+		c := &o.pod.Containers[0]
 		if c.LivenessProbe == nil || c.ReadinessProbe == nil {
 			f.add("%s has no liveness or no readiness probe", o.identity())
 			continue
@@ -231,7 +242,7 @@ func probeFindings(r *rendered) []string {
 		if live, ready := c.LivenessProbe.HTTPGet, c.ReadinessProbe.HTTPGet; live != nil && ready != nil && live.Path == ready.Path {
 			f.add("%s is restarted for what should only take it out of the Service", o.identity())
 		}
-		if c.Name == "gateway" && c.StartupProbe == nil {
+		if (c.Name == "gateway" || c.Name == "relay") && c.StartupProbe == nil {
 			f.add("%s has no startup probe", o.identity())
 		}
 	}
@@ -314,7 +325,7 @@ func portFindings(r *rendered) []string {
 		case *core.Service:
 			for _, port := range typed.Spec.Ports {
 				for _, workload := range r.selected(labels.SelectorFromSet(typed.Spec.Selector)) {
-					if !hasPort(&workload.pod.Containers[0], port.TargetPort) {
+					if !hasPort(&workload.pod.Containers[0], port.TargetPort) && !r.isRelayPort(workload, port) {
 						f.add("%s leads to port %s, which %s does not have", o.identity(), port.TargetPort.String(), workload.identity())
 					}
 				}
@@ -335,8 +346,10 @@ func portFindings(r *rendered) []string {
 			}
 		case *monitoring.PodMonitor:
 			for _, endpoint := range typed.Spec.PodMetricsEndpoints {
-				if endpoint.Port == nil || !hasPort(gatewayContainer(r.objects), intstr.FromString(*endpoint.Port)) {
-					f.add("%s reads a port that the gateways do not have", o.identity())
+				for _, workload := range r.selected(labels.SelectorFromSet(typed.Spec.Selector.MatchLabels)) {
+					if endpoint.Port == nil || !hasPort(&workload.pod.Containers[0], intstr.FromString(*endpoint.Port)) {
+						f.add("%s reads a port that %s does not have", o.identity(), workload.identity())
+					}
 				}
 				if !slices.Contains(operationsPaths, endpoint.Path) {
 					f.add("%s reads %s, which the gateway does not answer", o.identity(), endpoint.Path)
@@ -386,9 +399,10 @@ var runtimeVariables = []string{"GOMEMLIMIT", "GODEBUG", "GOGC", "GOMAXPROCS", "
 
 func environmentFindings(r *rendered) []string {
 	var f findings
-	known := gatewayVariables()
+	variables := map[string]map[string]bool{"gateway": gatewayVariables(), "relay": relayVariables()}
 	r.containers(func(o *object, c *core.Container) {
-		if c.Name != "gateway" {
+		known := variables[c.Name]
+		if known == nil {
 			return
 		}
 		seen := make(map[string]bool)
@@ -398,7 +412,7 @@ func environmentFindings(r *rendered) []string {
 			}
 			seen[env.Name] = true
 			if !known[env.Name] && !slices.Contains(runtimeVariables, env.Name) {
-				f.add("%s has the variable %s, which the gateway does not know", o.identity(), env.Name)
+				f.add("%s has the variable %s, which the %s does not know", o.identity(), env.Name, c.Name)
 			}
 		}
 	})
@@ -544,7 +558,8 @@ func (f *findings) secretKeys(where string, tree any) {
 	case map[string]any:
 		for key, value := range tree {
 			_, isText := value.(string)
-			if isText && value != "" && (secretName.MatchString(key) || key == "url" || key == "key") {
+			// The name of a file with secrets is none.
+			if isText && value != "" && !strings.HasSuffix(key, "_file") && (secretName.MatchString(key) || key == "url" || key == "key") {
 				f.add("%s has the secret %s", where, key)
 			}
 			f.secretKeys(where, value)
@@ -644,7 +659,7 @@ func scalingFindings(r *rendered) []string {
 	}
 	for _, o := range r.objects {
 		budget, ok := o.typed.(*policy.PodDisruptionBudget)
-		if !ok {
+		if !ok || o.isRelay() {
 			continue
 		}
 		if budget.Spec.UnhealthyPodEvictionPolicy == nil || *budget.Spec.UnhealthyPodEvictionPolicy != policy.AlwaysAllow {
@@ -729,7 +744,7 @@ func networkFindings(r *rendered) []string {
 	linkLocal := netip.MustParsePrefix("169.254.0.0/16")
 	for _, o := range r.objects {
 		np, ok := o.typed.(*networking.NetworkPolicy)
-		if !ok {
+		if !ok || o.isRelay() {
 			continue
 		}
 		open := make(map[string]bool)

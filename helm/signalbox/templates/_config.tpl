@@ -72,13 +72,11 @@
 {{- if and $api.enabled .Values.networkPolicy.enabled (not .Values.networkPolicy.apiFrom) -}}
 {{- fail "networkPolicy.apiFrom is empty, and nobody would reach the server API: name the pods or namespaces that use it, or leave api.enabled off and use kubectl port-forward" -}}
 {{- end -}}
+{{- if .Values.relay.enabled -}}{{- include "signalbox.relay.validate" . -}}{{- end -}}
 {{- end -}}
 
-{{/*
-The gateway's configuration: that of the values, and what the chart knows better. Secrets are not in it; they come as
-variables and as a file of their own.
-*/}}
-{{- define "signalbox.config" -}}
+{{/* Section redis of the configuration, for whatever speaks with Redis. What is secret in it comes as variables. */}}
+{{- define "signalbox.redis" -}}
 {{- $r := .Values.redis -}}
 {{- $redis := dict "mode" $r.mode -}}
 {{- if .Values.devRedis.enabled -}}
@@ -104,12 +102,57 @@ variables and as a file of their own.
 {{- end -}}
 {{- $_ := set $redis "tls" $tls -}}
 {{- end -}}
+{{- toYaml $redis -}}
+{{- end -}}
+
+{{/* Variables with what is secret about Redis. */}}
+{{- define "signalbox.redisEnv" -}}
+{{- with .Values.redis -}}
+{{- if .existingSecret -}}
+{{- range $variable, $key := dict "URL" .existingSecretKeys.url "PASSWORD" .existingSecretKeys.password "SENTINEL_PASSWORD" .existingSecretKeys.sentinelPassword }}
+{{- if and $key (not (and $.Values.redis.existingSecretKeys.url (ne $variable "URL"))) }}
+- name: SIGNALBOX_REDIS_{{ $variable }}
+  valueFrom: {secretKeyRef: {name: {{ $.Values.redis.existingSecret | quote }}, key: {{ $key | quote }}}}
+{{- end }}
+{{- end }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Files for TLS to Redis. */}}
+{{- define "signalbox.redisVolumes" -}}
+{{- with .Values.redis.tls.caSecret }}
+- name: redis-ca
+  secret:
+    secretName: {{ . | quote }}
+    items: [{key: {{ $.Values.redis.tls.caSecretKey | quote }}, path: {{ $.Values.redis.tls.caSecretKey | quote }}}]
+{{- end }}
+{{- with .Values.redis.tls.clientSecret }}
+- name: redis-client
+  secret: {secretName: {{ . | quote }}}
+{{- end }}
+{{- end -}}
+
+{{- define "signalbox.redisVolumeMounts" -}}
+{{- if .Values.redis.tls.caSecret }}
+- {name: redis-ca, mountPath: /etc/signalbox/redis-ca, readOnly: true}
+{{- end }}
+{{- if .Values.redis.tls.clientSecret }}
+- {name: redis-client, mountPath: /etc/signalbox/redis-client, readOnly: true}
+{{- end }}
+{{- end -}}
+
+{{/*
+The gateway's configuration: that of the values, and what the chart knows better. Secrets are not in it; they come as
+variables and as a file of their own.
+*/}}
+{{- define "signalbox.config" -}}
 {{- $own := dict
   "listen" (dict
     "public" (printf ":%s" (include "signalbox.port.public" .))
     "operations" (printf ":%s" (include "signalbox.port.operations" .))
     "cluster" (printf ":%s" (include "signalbox.port.cluster" .)))
-  "redis" $redis
+  "redis" (fromYaml (include "signalbox.redis" .))
   "shutdown" (dict
     "timeout" (printf "%ss" (include "signalbox.drain.timeout" .))
     "delay" (printf "%ss" (include "signalbox.drain.delay" .))
@@ -128,6 +171,7 @@ variables and as a file of their own.
 {{- $_ := set $api "tls" $tls -}}
 {{- end -}}
 {{- if $api -}}{{- $_ := set $own "api" $api -}}{{- end -}}
+{{- if .Values.relay.enabled -}}{{- $_ := set $own "ice" (dict "relays" (dict "enabled" true)) -}}{{- end -}}
 {{- toYaml (mergeOverwrite (deepCopy .Values.config) $own) -}}
 {{- end -}}
 

@@ -41,16 +41,16 @@ Kubernetes knows preStop.sleep from 1.30 on. On 1.29 the gateway waits itself: i
 {{- if kindIs "invalid" .Values.minReadySeconds -}}{{ int .Values.drain.windowSeconds }}{{- else -}}{{ int .Values.minReadySeconds }}{{- end -}}
 {{- end -}}
 
-{{/* GOMEMLIMIT in bytes: nine tenths of the memory limit. Empty without one. */}}
+{{/* GOMEMLIMIT in bytes: nine tenths of the memory limit. Empty without one. Called with (list resources name). */}}
 {{- define "signalbox.memoryLimit" -}}
-{{- $limit := dig "limits" "memory" "" (default dict .Values.resources) -}}
+{{- $limit := dig "limits" "memory" "" (default dict (index . 0)) -}}
 {{- /* A large number would be printed with an exponent. */ -}}
 {{- $limit = kindIs "string" $limit | ternary $limit (int64 $limit) | toString -}}
 {{- if $limit -}}
 {{- $units := dict "" 1 "k" 1000 "M" 1000000 "G" 1000000000 "T" 1000000000000 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
 {{- $unit := regexFind "[A-Za-z]*$" $limit -}}
 {{- if not (and (regexMatch "^[0-9]+(\\.[0-9]+)?[A-Za-z]*$" $limit) (hasKey $units $unit)) -}}
-{{- fail (printf "resources.limits.memory is %q: write it as a number with k, M, G, T, Ki, Mi, Gi, Ti or no unit, from which GOMEMLIMIT is worked out" $limit) -}}
+{{- fail (printf "%s.limits.memory is %q: write it as a number with k, M, G, T, Ki, Mi, Gi, Ti or no unit, from which GOMEMLIMIT is worked out" (index . 1) $limit) -}}
 {{- end -}}
 {{- mulf (trimSuffix $unit $limit | float64) (get $units $unit) 0.9 | floor | int64 -}}
 {{- end -}}

@@ -55,11 +55,16 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- end -}}
 
 {{- define "signalbox.image" -}}
-{{- $image := .Values.image -}}
+{{- include "signalbox.imageOf" (list . .Values.image) -}}
+{{- end -}}
+
+{{/* An image. Called with (list . image). */}}
+{{- define "signalbox.imageOf" -}}
+{{- $image := index . 1 -}}
 {{- if $image.digest -}}
 {{ $image.repository }}@{{ $image.digest }}
 {{- else -}}
-{{ $image.repository }}:{{ default .Chart.AppVersion $image.tag }}
+{{ $image.repository }}:{{ default (index . 0).Chart.AppVersion $image.tag }}
 {{- end -}}
 {{- end -}}
 
