@@ -2,6 +2,7 @@ package room_test
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -69,12 +70,18 @@ func TestReports(t *testing.T) {
 		n := w.node(t, "n", nodeOptions{})
 		ada := newHookedPeer(t, n, "ada")
 		report := &wire.Report{Room: "r", Peer: "bob", Outcome: "failed", Reason: "ice"}
-		ada.Report(1, report) // without a seat
+		var counted atomic.Int32
+		count := func() { counted.Add(1) }
+		ada.Report(1, report, count) // without a seat
 		ada.mustJoin(t, "r")
 		ada.mustJoin(t, "other") // of which nothing is told
-		ada.Report(2, &wire.Report{Room: "other", Outcome: "failed"})
-		ada.Report(3, report)
-		ada.mustPublish(t, "r", 1) // after it
+		ada.Report(2, &wire.Report{Room: "other", Outcome: "failed"}, count)
+		ada.Report(3, report, count)
+		ada.Report(3, report, count) // as after a resume
+		ada.Report(2, &wire.Report{Room: "other", Outcome: "failed"}, count)
+		ada.mustPublish(t, "r", 1)     // after it
+		ada.mustPublish(t, "other", 1) // after them
+		require.EqualValues(t, 3, counted.Load())
 		ids := hookIDs(t, n, "r")
 		require.Len(t, ids, 3)
 		require.Equal(t, "ada-3-call.outcome", ids[2])

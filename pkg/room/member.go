@@ -394,10 +394,13 @@ type Outcome struct {
 	Restarts     int    `json:"restarts,omitempty"`
 }
 
-// Report has webhooks tell what the client says of its call, if they tell of the room. id is the request's number: sent again, the
-// report is told by the same id. It is not waited for, and what becomes of it does not concern the client.
-func (m *Member) Report(id int64, report *wire.Report) {
-	if m.find(report.Room) == nil || !m.hooks(report.Room) {
+// Report notes what the client says of its call, and has webhooks tell it, if they tell of the room. id is the request's number: sent again
+// after a resume, on whatever gateway, the report is neither told nor counted twice. The client does not wait for it, and what becomes of it
+// does not concern it. count is called unless it came before, or comes again as another connection has the seat by now; of who has no seat
+// that is not known.
+func (m *Member) Report(id int64, report *wire.Report, count func()) {
+	if m.find(report.Room) == nil {
+		count()
 		return
 	}
 	data, err := json.Marshal(Outcome{
@@ -408,8 +411,12 @@ func (m *Member) Report(id int64, report *wire.Report) {
 	if err != nil {
 		return
 	}
-	m.service.opts.Store.Report(store.Report{Seat: m.asking(m.room(report.Room)), ID: fmt.Sprintf("%s-%d", m.id, id), Data: data},
-		func(error) {})
+	of := store.Report{Seat: m.asking(m.room(report.Room)), Request: id, ID: fmt.Sprintf("%s-%d", m.id, id), Data: data}
+	m.service.opts.Store.Report(of, func(again bool, err error) {
+		if !again && !errors.Is(err, store.ErrFenced) {
+			count()
+		}
+	})
 }
 
 // Look reads a room: its head count, which every grant allows, or with members the whole, which takes a seat.

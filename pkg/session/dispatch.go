@@ -284,7 +284,6 @@ func (c *core) handlePeers(p pending, request *wire.Peers) {
 }
 
 func (c *core) handleReport(id int64, report *wire.Report) {
-	c.server.metrics.reported(c.app, report)
-	c.member.Report(id, report)
+	c.member.Report(id, report, func() { c.server.metrics.reported(c.app, report) })
 	c.sink.Reply(id, &wire.Nothing{})
 }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/stretchr/testify/require"
 
 	"github.com/signalbox-rtc/signalbox/internal/memnet"
@@ -210,10 +212,12 @@ func (g *gateway) metric(name string, labels ...string) float64 {
 		}
 	metrics:
 		for _, metric := range family.GetMetric() {
-			if len(metric.GetLabel()) != len(labels) {
+			// An empty region is none, as to Prometheus.
+			have := slices.DeleteFunc(metric.GetLabel(), func(l *dto.LabelPair) bool { return l.GetName() == "region" && l.GetValue() == "" })
+			if len(have) != len(labels) {
 				continue
 			}
-			for i, label := range metric.GetLabel() {
+			for i, label := range have {
 				if label.GetValue() != labels[i] {
 					continue metrics
 				}

@@ -38,7 +38,10 @@ type metrics struct {
 	apps        *appsMetrics
 }
 
-func newMetrics(reg prometheus.Registerer, transports, apps []string) *metrics {
+// newMetrics makes the metrics of a server. What calls came to has the region, as a label that is the same in all of a gateway's series: it
+// makes no more of them.
+func newMetrics(reg prometheus.Registerer, region string, transports, apps []string) *metrics {
+	regional := prometheus.WrapRegistererWith(prometheus.Labels{"region": region}, reg)
 	m := &metrics{
 		connections: metric.Gauges("signalbox_connections", "Open connections by transport, those before their hello included.", "transport"),
 		sessions:    metric.Gauge("signalbox_sessions", "Sessions that have said hello and have not ended."),
@@ -60,13 +63,13 @@ func newMetrics(reg prometheus.Registerer, transports, apps []string) *metrics {
 			"Requests that were delayed because their session was over its rate."),
 		inFlight: metric.Counter("signalbox_requests_in_flight_limited_total",
 			"Times a session's reading waited because too many of its requests waited for Redis."),
-		reports:    metric.Counters("signalbox_ice_reports_total", "ICE outcomes that clients reported.", "outcome", "local", "remote", "protocol"),
+		reports:    metric.Counters("signalbox_ice_reports_total", "ICE outcomes that clients reported, by the gateway's region.", "outcome", "local", "remote", "protocol"),
 		reportTime: metric.Histogram("signalbox_ice_connect_seconds", "Time to the first connection, as reported by clients.", connectTimes),
 		negotiated: newNegotiated(reg),
 		iceWaiting: metric.Gauge("signalbox_ice_changes_waiting",
 			"Clients, about, that wait to be told that their ICE servers have changed: so many a second are as ice.changes_per_second says."),
 		callFaults: metric.Counters("signalbox_call_failures_total",
-			"Connections to peers that failed, by the reason that clients reported: ice, dtls, negotiation, or other for what else they say.", "reason"),
+			"Connections to peers that failed, by the gateway's region and the reason that clients reported: ice, dtls, negotiation, or other for what else they say.", "reason"),
 		panics: metric.Counter("signalbox_panics_total", "Faults of ours that ended one session."),
 	}
 	received := metric.Counters("signalbox_messages_received_total", "Requests read from clients by type; invalid for those that could not be read.", "type")
@@ -74,7 +77,7 @@ func newMetrics(reg prometheus.Registerer, transports, apps []string) *metrics {
 		"Time from reading a request to its answer, of requests that Redis is asked about, by result: ok, refused (the client's doing) or failed (ours).",
 		metric.Latency, "type", "result")
 	m.requests = newRequestMetrics(received, answered)
-	m.apps = newAppsMetrics(reg, apps)
+	m.apps = newAppsMetrics(reg, regional, apps)
 	told := metric.Counters("signalbox_ice_told_total",
 		"Times that clients were told ICE servers, by why: hello (resumes included), expiring (their credentials were about to), refresh (of the session), changed (the servers were others) or asked.", "reason")
 	m.ice = make(map[string]prometheus.Counter)
@@ -113,7 +116,8 @@ func newMetrics(reg prometheus.Registerer, transports, apps []string) *metrics {
 	m.closed.WithLabelValues("normal", "client")
 	m.closed.WithLabelValues("lost", "network")
 	reg.MustRegister(m.connections, m.sessions, m.closed, m.durations, received, answered, m.refused, sent, m.frameBytes, m.batches,
-		m.dropped, m.hellos, m.refreshes, m.throttled, m.inFlight, m.reports, m.reportTime, m.callFaults, m.panics, told, m.iceWaiting)
+		m.dropped, m.hellos, m.refreshes, m.throttled, m.inFlight, m.reportTime, m.panics, told, m.iceWaiting)
+	regional.MustRegister(m.reports, m.callFaults)
 	return m
 }
 
@@ -207,19 +211,20 @@ type appMetrics struct {
 	restarts prometheus.Counter
 }
 
-func newAppsMetrics(reg prometheus.Registerer, apps []string) *appsMetrics {
+func newAppsMetrics(reg, regional prometheus.Registerer, apps []string) *appsMetrics {
 	sessions := metric.Gauges("signalbox_app_sessions",
 		"Sessions by app. Apps past metrics.apps, in the order of the configuration, are other.", "app")
 	joins := metric.Counters("signalbox_app_joins_total",
 		"Joins by app and result: ok, refused (the client's doing) or failed (ours). Apps as in signalbox_app_sessions.", "app", "result")
 	calls := metric.Counters("signalbox_call_outcomes_total",
-		"What became of connections to peers, as clients report it: connected, reconnected (it had been before), failed or disconnected. Apps as in signalbox_app_sessions.",
+		"What became of connections to peers, as clients report it, by app and the gateway's region: connected, reconnected (it had been before), failed or disconnected. Apps as in signalbox_app_sessions.",
 		"app", "outcome")
 	connects := metric.Histograms("signalbox_call_connect_seconds",
-		"Time to the first connection to a peer, as clients report it. Apps as in signalbox_app_sessions.", connectTimes, "app")
+		"Time to the first connection to a peer, as clients report it, by app and the gateway's region. Apps as in signalbox_app_sessions.", connectTimes, "app")
 	restarts := metric.Counters("signalbox_call_restarts_total",
-		"ICE restarts of connections to peers, as clients report them. Apps as in signalbox_app_sessions.", "app")
-	reg.MustRegister(sessions, joins, calls, connects, restarts)
+		"ICE restarts of connections to peers, as clients report them, by app and the gateway's region. Apps as in signalbox_app_sessions.", "app")
+	reg.MustRegister(sessions, joins)
+	regional.MustRegister(calls, connects, restarts)
 	of := func(app string) *appMetrics {
 		m := &appMetrics{
 			sessions: sessions.WithLabelValues(app), connects: connects.WithLabelValues(app), restarts: restarts.WithLabelValues(app),

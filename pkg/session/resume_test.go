@@ -150,6 +150,30 @@ func TestResumeOnAnotherGateway(t *testing.T) {
 	}
 }
 
+// A report whose answer was lost is sent again, to whatever gateway, and counts once.
+func TestReportsCountOnce(t *testing.T) {
+	twoGateways(t, keptFor, func(t *testing.T, one, two *gateway, _ *miniredis.Miniredis) {
+		c, begun := one.begin()
+		var snapshot wire.Snapshot
+		c.ok(joinOf("r"), &snapshot)
+		report := `{"id":50,"type":"report","room":"r","outcome":"failed","reason":"ice","restarts":1}`
+		c.ok(report, new(wire.Nothing))
+		synctest.Wait()
+		again, _ := two.resume(begun.Resume, 2, at(&snapshot))
+		again.ok(strings.Replace(report, `"id":50`, `"id":91`, 1), new(wire.Nothing)) // another one
+		synctest.Wait()
+		third, _ := one.resume(begun.Resume, 3, at(&snapshot))
+		third.ok(strings.Replace(report, `"id":50`, `"id":91`, 1), new(wire.Nothing))
+		third.ok(strings.Replace(report, `"id":50`, `"id":92`, 1), new(wire.Nothing))
+		synctest.Wait()
+		for g, want := range map[*gateway]int{one: 2, two: 1} {
+			require.EqualValues(t, want, g.metric("signalbox_call_outcomes_total", session.OtherApps, "failed"))
+			require.EqualValues(t, want, g.metric("signalbox_call_failures_total", "ice"))
+			require.EqualValues(t, want, g.metric("signalbox_call_restarts_total", session.OtherApps))
+		}
+	})
+}
+
 // The client's own count tells which connection is the last. What comes late is refused, and may begin anew: as somebody else.
 func TestAttempts(t *testing.T) {
 	twoGateways(t, keptFor, func(t *testing.T, one, two *gateway, _ *miniredis.Miniredis) {

@@ -80,6 +80,8 @@ type Options struct {
 	Hooks func(app, room string) bool
 	// Node is the gateway's name, as told to clients.
 	Node string
+	// Region is where the gateway stands, as metrics of calls have it; "" if that is all the same.
+	Region string
 	// ICE makes the ICE servers that clients are told; nil for none. ICEChangesPerSecond is how many are told in a second that theirs have
 	// changed; 1000 if 0.
 	ICE                 *ice.Issuer
@@ -191,7 +193,7 @@ func NewServer(opts Options) (*Server, error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
-	return &Server{opts: opts, metrics: newMetrics(opts.Registerer, opts.Transports, opts.Apps), roster: newRoster(), present: newPresent(), writers: newWriters()}, nil
+	return &Server{opts: opts, metrics: newMetrics(opts.Registerer, opts.Region, opts.Transports, opts.Apps), roster: newRoster(), present: newPresent(), writers: newWriters()}, nil
 }
 
 // Serve runs one session on a connection, and calls ended when both have ended. It may return long before, when the session

@@ -2,18 +2,44 @@ package session_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/stretchr/testify/require"
 
 	"github.com/signalbox-rtc/signalbox/pkg/auth"
 	"github.com/signalbox-rtc/signalbox/pkg/session"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
+
+// What calls came to has the gateway's region, and nothing else has.
+func TestRegion(t *testing.T) {
+	g := onRedis(t, session.Options{Region: "eu-west"})
+	c, _ := g.enter()
+	c.ok(`{"id":2,"type":"report","outcome":"failed","reason":"dtls","restarts":1}`, new(wire.Nothing))
+	families, err := g.registry.Gather()
+	require.NoError(t, err)
+	var regional []string
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			i := slices.IndexFunc(m.GetLabel(), func(l *dto.LabelPair) bool { return l.GetName() == "region" })
+			if i >= 0 {
+				require.Equal(t, "eu-west", m.GetLabel()[i].GetValue())
+				regional = append(regional, family.GetName())
+			}
+		}
+	}
+	require.Equal(t, []string{
+		"signalbox_call_connect_seconds", "signalbox_call_failures_total", "signalbox_call_outcomes_total", "signalbox_call_restarts_total",
+		"signalbox_ice_reports_total",
+	}, slices.Compact(regional))
+	require.EqualValues(t, 1, g.metric("signalbox_call_outcomes_total", session.OtherApps, "failed", "eu-west"))
+}
 
 // Two sessions meet in a room on a real Redis, and every request has its reply.
 func TestSessionsInARoom(t *testing.T) {

@@ -230,8 +230,50 @@ func testOutboxTrimmed(t *testing.T, d deployment) {
 }
 
 func (n *node) report(seat store.Seat, id, data string) error {
-	_, err := wait(func(done func(struct{}, error)) {
-		n.store.Report(store.Report{Seat: seat, ID: id, Data: []byte(data)}, func(err error) { done(struct{}{}, err) })
-	})
+	_, err := n.numberedReport(seat, 0, id, data)
 	return err
+}
+
+func (n *node) numberedReport(seat store.Seat, request int64, id, data string) (again bool, err error) {
+	return wait(func(done func(bool, error)) {
+		n.store.Report(store.Report{Seat: seat, Request: request, ID: id, Data: []byte(data)}, done)
+	})
+}
+
+// A report that comes again, on whatever node, also after requests that came later, is told once.
+func testReportsOnce(t *testing.T, d deployment) {
+	a, b := twoNodes(t, d)
+	for _, seat := range []store.Seat{a.seat(lobby, "alice"), b.seat(lobby, "bob")} {
+		n := a
+		if seat.Peer == "bob" {
+			n = b
+		}
+		_, err := n.join(seat, hooked)
+		require.NoError(t, err)
+	}
+	for _, step := range []struct {
+		request int64
+		again   bool
+	}{{7, false}, {7, true}, {8, false}, {7, true}, {8, true}} {
+		again, err := a.numberedReport(a.seat(lobby, "alice"), step.request, fmt.Sprint("alice-", step.request), `{}`)
+		require.NoError(t, err)
+		require.Equal(t, step.again, again, step.request)
+	}
+	m := message(a.seat(lobby, "alice"), "", "x")
+	m.Request = 9
+	sent := mustSend(t, a, m)
+	again, err := a.numberedReport(a.seat(lobby, "alice"), 8, "alice-8", `{}`)
+	require.NoError(t, err)
+	require.True(t, again, "after a request that came later")
+	again, err = a.numberedReport(a.seat(lobby, "alice"), 10, "alice-10", `{}`)
+	require.NoError(t, err)
+	require.False(t, again)
+	require.Equal(t, sent, mustSend(t, a, m), "a message that came before a report is found in the log")
+	var told []string
+	for _, e := range d.hooked(t, a.store, lobby) {
+		if e.Kind == store.HookCallOutcome {
+			told = append(told, e.ID)
+		}
+	}
+	require.Equal(t, []string{"alice-7-call.outcome", "alice-8-call.outcome", "alice-10-call.outcome"}, told)
 }

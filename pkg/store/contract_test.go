@@ -57,6 +57,7 @@ var contract = []struct {
 	{"join takes the seat of a session that did not go on", testJoinBefore},
 	{"webhooks are told what happens, in pairs", testHooks},
 	{"webhooks are told nothing where they are off", testHooksOff},
+	{"a report that comes again is told once", testReportsOnce},
 	{"webhooks are told of the operator's rooms", testHooksOfOperator},
 	{"webhooks are told of restored seats by their ids", testHooksRestored},
 	{"an outbox that nobody empties is trimmed", testOutboxTrimmed},

@@ -81,23 +81,26 @@ func validEntered(entered, peer string) bool {
 // Report is what a client tells of its call.
 type Report struct {
 	Seat
+	// Request is the number of the client's request: with one it takes effect once; 0 for none.
+	Request int64
 	// ID makes the event's: it is the same when the report is sent again.
 	ID string
 	// Data is a JSON object.
 	Data []byte
 }
 
-// Report has webhooks tell what a client says of its call, if they tell of its room. Refusals: not_member, ErrFenced.
-func (s *Store) Report(r Report, done func(error)) {
+// Report notes what a client says of its call, and has webhooks tell it, if they tell of its room. done learns whether it came before: then
+// nothing is told. Refusals: not_member, ErrFenced.
+func (s *Store) Report(r Report, done func(again bool, err error)) {
 	err := r.Seat.check()
 	if err == nil && !validID(r.ID) {
 		err = wire.Errorf(wire.CodeBadRequest, "not an id")
 	}
 	if err != nil {
-		done(err)
+		done(false, err)
 		return
 	}
-	c := s.newCall(s.scripts.report, r.Seat, 0, func(_ []any, err error) { done(err) })
+	c := s.newCall(s.scripts.report, r.Seat, r.Request, func(reply []any, err error) { done(integer(reply, 1) == 1, err) })
 	c.add(r.ID)
 	c.addBytes(r.Data)
 	s.router.submit(c)

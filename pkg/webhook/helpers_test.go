@@ -100,7 +100,7 @@ func leave(t *testing.T, s *store.Store, room store.Room, peer string) {
 func report(t *testing.T, s *store.Store, room store.Room, peer, id string) {
 	t.Helper()
 	call(t, func(done func(struct{}, error)) {
-		s.Report(store.Report{Seat: seatOf(room, peer), ID: id, Data: []byte(`{"outcome":"failed"}`)}, func(err error) { done(struct{}{}, err) })
+		s.Report(store.Report{Seat: seatOf(room, peer), ID: id, Data: []byte(`{"outcome":"failed"}`)}, func(_ bool, err error) { done(struct{}{}, err) })
 	})
 }
 

@@ -255,7 +255,7 @@ withEveryClient('room events', {}, (stage) => {
 
     const count = async (name, label) => (await Promise.all(stage.cluster.gateways.map(({ metrics }) => metrics())))
       .reduce((sum, metric) => sum + metric(name, label), 0);
-    const way = 'local="relay",outcome="connected",protocol="tls",remote="srflx"';
+    const way = 'local="relay",outcome="connected",protocol="tls",region="",remote="srflx"';
     const before = [await count('signalbox_ice_reports_total', way), await count('signalbox_call_failures_total', '"dtls"')];
     const pc = Object.assign(new EventTarget(), {
       getStats: async () => new Map(Object.entries({

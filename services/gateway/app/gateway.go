@@ -273,7 +273,7 @@ func (g *Gateway) openRooms(registry *prometheus.Registry) (err error) {
 	if g.sessions, err = session.NewServer(session.Options{
 		Quotas: g.quotas,
 		Tokens: tokens, Grace: c.Rooms.Grace, SameUser: auth.SameUser(c.Rooms.SameUser),
-		Rooms: g.rooms, Auth: g.directory, Origin: g.directory.AppOriginAllowed, Hooks: g.webhooks.wanted, Node: g.name,
+		Rooms: g.rooms, Auth: g.directory, Origin: g.directory.AppOriginAllowed, Hooks: g.webhooks.wanted, Node: g.name, Region: c.Node.Region,
 		ICE: g.ice, ICEChangesPerSecond: c.ICE.ChangesPerSecond, ExpiryNotice: c.Session.ExpiryNotice,
 		Heartbeat: c.Session.Heartbeat, HelloTimeout: c.Session.HelloTimeout,
 		QueueMessages: c.Session.QueueMessages, QueueBytes: c.Session.QueueBytes, InFlight: c.Session.InFlight,
