@@ -81,6 +81,7 @@ var mayImport = map[string][]string{
 	"internal/memuse":     nil,
 	"internal/oracle":     {"pkg/wire"},
 	"internal/testnames":  nil,
+	"internal/wiredoc":    {"pkg/wire"},
 
 	// Tests of the whole.
 	"test/chaos":         nil,

@@ -70,7 +70,7 @@ type RoomChanged struct {
 // action move, To is the receiver, and asked to leave for the room Target.
 type Controlling struct{ Action, Kind, To, By, Target string }
 
-// Closed tells that the receiver's own seat was taken from it. Text is what who did it says about it, for people.
+// Closed tells that the receiver's own seat was taken from it: Reason is kicked, closed, replaced, expired or denied. Text is what who did it says about it, for people.
 type Closed struct{ Reason, By, Text string }
 
 // Resync replaces all that a client knew of a room.

@@ -40,6 +40,7 @@ type History struct {
 // KeptMessage is one message of a [History]. User and Name are the sender's, who may have left; From, User and Name are empty for
 // the app itself.
 type KeptMessage struct {
+	// Seq is the message's own number.
 	Seq  int64
 	From string
 	User string

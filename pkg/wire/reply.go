@@ -19,7 +19,8 @@ type Welcome struct {
 	User    string
 	Name    string
 	// Node is the name of the gateway that serves the session.
-	Node    string
+	Node string
+	// Version is the protocol's.
 	Version int
 	// Resume is the token with which the session can be resumed, for Grace milliseconds after its connection is lost;
 	// "" and 0 where it cannot.
@@ -55,11 +56,15 @@ type ResumedRoom struct {
 
 // SessionLimits tells a client what it may send.
 type SessionLimits struct {
-	MessageBytes      int
+	// MessageBytes is how long a message may be.
+	MessageBytes int
+	// RequestsPerSecond is how many requests are taken on average, and RequestsBurst how many at once.
 	RequestsPerSecond int
 	RequestsBurst     int
-	Rooms             int
-	StateBytes        int
+	// Rooms is in how many rooms the session may be.
+	Rooms int
+	// StateBytes is how long the JSON of a state may be.
+	StateBytes int
 	// InFlight is how many requests may wait for their reply; further ones are read later.
 	InFlight int
 }

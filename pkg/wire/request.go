@@ -73,7 +73,7 @@ type Hello struct {
 	Client string
 }
 
-// Position is how far a client has seen a room: the seq of its last event, in one life of the room. It can be read from
+// Position is how far a client has seen a room: Seq is that of its last event, in one life of the room. It can be read from
 // a reply that is a [Snapshot], too.
 type Position struct {
 	Epoch string

@@ -151,7 +151,7 @@ var replySamples = []replySample{
 	{"reply-peers", 10, &wire.HeadCount{Room: "lobby", Count: 2, Capacity: 12}},
 	{"reply-peers-list", 10, &wire.Snapshot{
 		Room: "lobby", Self: "k3vq", Epoch: "9f2c", Seq: 12, Version: 4, Capacity: 12, Count: 1, Locked: true, Presenter: "k3vq",
-		Properties: object("title", `"Stand-up"`), Spotlight: json.RawMessage(`{"interval":10000}`), Created: 1790000000000,
+		Properties: object("title", `"Stand-up"`), Spotlight: json.RawMessage(`{"start":1790000000000,"interval":10000,"order":["a81x"]}`), Created: 1790000000000,
 		Peers: []wire.Peer{{ID: "k3vq", Order: 4, User: "bob", Name: "Bob"}},
 	}},
 	{"reply-report", 11, &wire.Nothing{}},
@@ -200,7 +200,7 @@ var eventSamples = []eventSample{
 	{"event-undone", wire.Event{Room: "lobby", Seq: 8, Body: &wire.Undone{Topic: "whiteboard", Of: 7, By: "a81x"}}},
 	{"event-cleared", wire.Event{Room: "lobby", Seq: 8, Body: &wire.Cleared{Topic: "whiteboard", By: "a81x"}}},
 	{"event-room", wire.Event{Room: "lobby", Seq: 8, Body: &wire.RoomChanged{Version: 4, By: "k3vq", RoomChange: wire.RoomChange{
-		Capacity: new(4), Locked: new(true), Presenter: new("a81x"), Properties: object("title", `"Stand-up"`), Spotlight: json.RawMessage(`{"interval":10000}`),
+		Capacity: new(4), Locked: new(true), Presenter: new("a81x"), Properties: object("title", `"Stand-up"`), Spotlight: json.RawMessage(`{"start":1790000000000,"interval":10000,"order":["a81x"]}`),
 	}}}},
 	{"event-room-presenter-left", wire.Event{Room: "lobby", Seq: 9, Body: &wire.RoomChanged{Version: 5, RoomChange: wire.RoomChange{Presenter: new("")}}}},
 	{"event-control", wire.Event{Room: "lobby", Seq: 10, Body: &wire.Controlling{Action: wire.ActionMute, Kind: wire.KindAudio, To: "a81x", By: "k3vq"}}},
