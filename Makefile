@@ -86,7 +86,7 @@ test: ## everything that has to pass
 		tail -n 1 "$$took"; \
 	done; \
 	echo; cat "$$took"; \
-	echo "make test: all passed (dependencies, checks, Go, chart, bills of material, simulated, JavaScript, socket.io and browser tests)"
+	echo "make test: all passed (dependencies, checks, Go, chart, bills of material, site, simulated, JavaScript, socket.io and browser tests)"
 
 .PHONY: check
 check: ## formatting, vet, modules, import table, links in the docs (no servers, no browser)
@@ -145,12 +145,17 @@ test-socketio: deps ## stock socket.io clients of four generations, on pkg/socke
 	go build -o "$$dir/gateway" ./services/gateway; \
 	cd test/socketio && SIGNALBOX_GATEWAY="$$dir/gateway" npm run --silent test
 
+.PHONY: site
+site: ## the documentation as a static site in bin/site, with its links checked (needs only Node.js)
+	@[ -d site/node_modules ] || npm ci --prefix site --no-audit --no-fund
+	cd site && npm run --silent test
+
 # Browsers wait for calls to connect, and for time-outs, most of the time: what is beside them takes the cores meanwhile.
 .PHONY: test-beside
-test-beside: ## test-browser, and test-chart, test-sbom, sim, test-js and test-socketio beside it, one after the other
+test-beside: ## test-browser, and test-chart, test-sbom, sim, test-js, site and test-socketio beside it, one after the other
 	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; failed=0; \
 	$(MAKE) --no-print-directory test-browser >"$$log" 2>&1 & browsers=$$!; \
-	for stage in test-chart test-sbom sim test-js test-socketio; do \
+	for stage in test-chart test-sbom sim test-js site test-socketio; do \
 		$(MAKE) --no-print-directory "$$stage" || { failed=1; break; }; \
 	done; \
 	wait $$browsers || failed=1; \

@@ -68,6 +68,6 @@ npm_packages() {
 }
 
 debian_packages "$@"
-for dir in sdk/js web/third_party test/browser test/socketio; do
+for dir in sdk/js web/third_party test/browser test/socketio site; do
     npm_packages "$dir"
 done

@@ -1,0 +1,36 @@
+// What the site's navigation has: every page of the docs once. A test says which one is missing.
+
+/** @typedef {{ text: string, pages: string[] }} Group Pages are files of the repository; one that ends with a star are all of a folder. */
+
+/** @type {Group[]} */
+export const GROUPS = [
+  {
+    text: 'Start',
+    pages: ['README.md', 'docs/architecture.md', 'CHANGELOG.md', 'CONTRIBUTING.md'],
+  },
+  {
+    text: 'Guides',
+    pages: [
+      'sdk/js/README.md', 'docs/classic.md', 'docs/platform-walkthrough.md', 'docs/webhooks.md', 'docs/ice.md', 'docs/negotiation.md',
+      'docs/quotas.md', 'helm/signalbox/README.md', 'deploy/k8s/README.md',
+    ],
+  },
+  {
+    text: 'Reference',
+    pages: [
+      'docs/protocol.md', 'docs/protocol-reference.md', 'docs/api.md', 'docs/configuration.md', 'docs/signalctl.md', 'docs/socketio.md',
+      'docs/relay.md', 'docs/metrics.md',
+    ],
+  },
+  {
+    text: 'Operations',
+    pages: ['docs/operations.md', 'docs/first-five-minutes.md', 'docs/dashboards.md', 'docs/capacity.md', 'docs/runbooks/*'],
+  },
+  {
+    text: 'Proof',
+    pages: [
+      'docs/guarantees.md', 'docs/simulation.md', 'docs/benchmarks.md', 'docs/comparison.md', 'docs/instrumentation.md',
+      'loadtest/README.md', 'docs/adr/*',
+    ],
+  },
+];
