@@ -86,6 +86,7 @@ var mayImport = map[string][]string{
 	// Tests of the whole.
 	"test/chaos":         nil,
 	"test/observability": nil,
+	"test/samples":       nil,
 	"test/sim":           nil,
 	"test/watch":         nil,
 }
