@@ -1,7 +1,7 @@
 // The stock socket.io clients: loaded as any page loads them, and connected to the gateway that serves this page.
 
 import { given } from './page.js';
-import { SignalboxError } from './sdk.js';
+import { SignalboxError, withSignalbox } from './sdk.js';
 
 /** The clients by generation. Each file makes a global `io`. */
 const CLIENTS = {
@@ -36,8 +36,6 @@ export class StockClient extends EventTarget {
   #transport = '';
   /** What waits for an answer: functions that refuse. */
   #asked = new Set();
-  /** @type {RTCIceServer[]} */
-  #iceServers = [];
   /** What the gateway said last, to tell why it ends the connection. */
   #told = null;
 
@@ -74,11 +72,6 @@ export class StockClient extends EventTarget {
     return this.#transport;
   }
 
-  /** The ICE servers that the gateway told last. */
-  get iceServers() {
-    return this.#iceServers;
-  }
-
   /**
    * Connects, for as long as it takes.
    *
@@ -93,6 +86,8 @@ export class StockClient extends EventTarget {
       const socket = io(location.origin + this.#namespace, this.#options);
       /** The stock client's socket. */
       this.socket = socket;
+      /** Takes seats again, keeps connections' ICE servers fresh and tells how calls went. */
+      this.helper = withSignalbox(socket);
       socket.on('connect', () => {
         this.removeEventListener('state', ended);
         this.#watchTransport();
@@ -103,10 +98,6 @@ export class StockClient extends EventTarget {
       socket.on('connect_error', (error) => this.#failed(error));
       // An event of ours, and in version 2 also what the client itself has to say.
       socket.on('error', (error) => this.#hear(error));
-      // What concerns no room: the gateway's ICE servers come right behind the connection, if it has any.
-      socket.on('control', (room, event) => {
-        if (room === null && event.type === 'ice') this.#iceServers = event.iceServers;
-      });
       signal.addEventListener('abort', () => this.#end(signal.reason));
     });
   }

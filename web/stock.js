@@ -5,7 +5,7 @@
 // joined_unbind on its `bye`; leaved on `leaved` and `full`.
 
 import { $, choose, chosen, complain, given, nameOf, remember, say, showSignaling, words } from './page.js';
-import { PeerConnection } from './sdk.js';
+import { PeerConnection, SignalboxError } from './sdk.js';
 import {
   busy, clearStage, mediaReady, open, own, ownState, readForm, SEATS, show, showConnection, showFull, showRoom, showStage, showTrack,
 } from './stage.js';
@@ -16,10 +16,6 @@ import { StockClient } from './stock-client.js';
  * the Signalbox client, so that no call begins with two offers at once.
  */
 const FIRST_OFFER = 1_000;
-
-/** How often a seat that one's lost connection still holds is asked for, and after how long, in milliseconds. */
-const ATTEMPTS = 10;
-const PAUSE = 2_000;
 
 /** State keys that moderators write, by the kind of media. */
 const MUTED = { audio: 'mutedAudio', video: 'mutedVideo' };
@@ -76,11 +72,9 @@ async function enter(client, room, name) {
     /** The other side, once it is there: {peer, connection, …}. */
     other: null,
     /** Ends with the answer to join: nothing that the other side sends is looked at before. */
-    seated: null,
+    seated: promised(),
     /** What the server said before it took the seat. */
     closing: null,
-    /** Counts connections, so that the last one alone asks for a seat. */
-    turns: 0,
   };
   const { socket } = client;
   const on = (event, handle) => socket.on(event, (...args) => {
@@ -90,7 +84,10 @@ async function enter(client, room, name) {
     session.self.id = id;
     setState('joined');
   });
-  on('full', () => setState('leaved'));
+  on('full', () => {
+    setState('leaved');
+    if (!joining) say('Your seat is not free again yet. Waiting for it…', 'busy');
+  });
   on('otherjoin', (room, id) => {
     meet(id, false);
     greet();
@@ -104,9 +101,16 @@ async function enter(client, room, name) {
   });
   client.addEventListener('state', ({ detail }) => {
     if (session?.client !== client) return;
-    if (detail.state === 'connected') sitDownAgain();
-    else if (detail.state === 'reconnecting') setState('init');
-    else if (detail.state === 'closed' && !joining) end({ reason: detail.error?.code === 'closed' ? 'left' : 'lost', error: detail.error });
+    if (detail.state === 'reconnecting') {
+      setState('init');
+      if (!joining) session.seated = promised();
+    } else if (detail.state === 'connected') {
+      if (socket.recovered) goOn();
+      else part();
+    } else if (detail.state === 'closed') {
+      if (joining) session.seated.reject(detail.error);
+      else end({ reason: detail.error?.code === 'closed' ? 'left' : 'lost', error: detail.error });
+    }
   });
   client.addEventListener('transport', showClient);
 
@@ -118,39 +122,41 @@ async function enter(client, room, name) {
   update();
 }
 
-/** Takes a seat. Who was there before is told in the answer; whoever comes later has its `otherjoin`. */
+/** Takes a seat, and after a lost connection another one: to the other side one is somebody new then. */
 async function sitDown() {
-  const { client, room } = session;
-  const asked = client.ask('join', room);
-  session.seated = asked.catch(() => {});
-  const { others } = await asked;
-  for (const id of others) meet(id, true);
-  // Signalbox clients are told what one shows, as far as it is not everything.
-  const { mic, camera, hand } = own.wanted;
-  if (!mic || !camera || hand) tellState();
+  const here = session;
+  here.client.helper.join(here.room, (answer) => {
+    if (session !== here) return;
+    if (!answer.ok) {
+      const error = SignalboxError.fromReply(answer.error);
+      if (joining) here.seated.reject(error);
+      else end({ reason: 'lost', error });
+      return;
+    }
+    // Whoever comes later has its otherjoin.
+    for (const id of answer.others) meet(id, true);
+    here.seated.resolve();
+    // Signalbox clients are told what one shows, as far as it is not everything.
+    const { mic, camera, hand } = own.wanted;
+    if (!mic || !camera || hand) tellState();
+    update();
+  });
+  await here.seated.promise;
 }
 
-/** After a lost connection: to the other side one is somebody new. */
-async function sitDownAgain() {
-  const here = session;
-  const turn = ++here.turns;
-  part();
-  for (let attempt = 1; session === here && turn === here.turns; attempt += 1) {
-    try {
-      await sitDown();
-      update();
-      return;
-    } catch (error) {
-      // With the next connection, if this one is lost as well.
-      if (session !== here || error.code === 'disconnected') return;
-      if (error.code !== 'room_full' || attempt >= ATTEMPTS) {
-        end({ reason: 'lost', error });
-        return;
-      }
-    }
-    say('Your seat is not free again yet. Waiting for it…', 'busy');
-    await new Promise((resolve) => setTimeout(resolve, PAUSE));
-  }
+/** After a lost connection that the gateway has made good: the same seat, the same other side. */
+function goOn() {
+  setState(session.other ? 'joined_conn' : 'joined');
+  session.seated.resolve();
+  update();
+}
+
+/** A promise, and how to settle it. */
+function promised() {
+  const made = {};
+  made.promise = new Promise((resolve, reject) => Object.assign(made, { resolve, reject }));
+  made.promise.catch(() => {}); // whoever waits is told
+  return made;
 }
 
 /**
@@ -166,10 +172,11 @@ function meet(id, polite) {
   const connection = new PeerConnection({
     polite,
     send: ({ description, candidate }) => send(description ? { description: description.toJSON() } : { candidate }),
-    report: (outcome) => client.ask('control', room, { type: 'report', peer: id, ...outcome }).catch(() => {}),
+    report: () => {}, // the helper does
     beforeAnswer: () => sendTracks(other),
-    configuration: { iceServers: client.iceServers },
+    configuration: client.helper.configuration(room),
   });
+  client.helper.watch(connection.pc, room, id);
   const other = { peer: { id, name: '', state: {}, away: false }, connection, sends: false };
   session.other = other;
   connection.addEventListener('track', ({ detail }) => showTrack(detail));
@@ -202,7 +209,7 @@ function part() {
 
 /** What the other side sends: a description, a candidate, or who it is. */
 async function receive(data) {
-  await session.seated;
+  await session.seated.promise;
   const other = session?.other;
   if (!other || typeof data !== 'object' || data === null) return;
   if (data.description || data.candidate) {

@@ -260,7 +260,7 @@ test('a page of another origin loads the client from the gateway, by a script el
   const { url } = cluster.gateways[0];
   const site = createServer((request, response) => {
     response.setHeader('Content-Type', request.url === '/' ? 'text/html' : 'image/png');
-    response.end(`<!doctype html><title>Site</title><script src="${url}/socket.io/socket.io.js"></script>`);
+    response.end(`<!doctype html><title>Site</title><script src="${url}/socket.io/socket.io.js"></script><script src="${url}/socket.io/signalbox.js"></script>`);
   });
   site.listen(0, '127.0.0.1');
   await once(site, 'listening');
@@ -268,6 +268,8 @@ test('a page of another origin loads the client from the gateway, by a script el
     const page = await all.open('Ada', `http://127.0.0.1:${site.address().port}/`);
     const loaded = await page.evaluate(async (url) => [typeof window.io, typeof (await import(`${url}/socket.io/socket.io.esm.min.js`)).io], url);
     assert.deepEqual(loaded, ['function', 'function']);
+    const helper = await page.evaluate(async (url) => [typeof window.withSignalbox, typeof (await import(`${url}/socket.io/signalbox.esm.js`)).withSignalbox], url);
+    assert.deepEqual(helper, ['function', 'function']);
     all.assertNoTrouble();
   } finally {
     site.closeAllConnections();

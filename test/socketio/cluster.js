@@ -45,8 +45,9 @@ export function token(user, can, seconds = 600) {
  * Starts a cluster. The gateway is built first unless SIGNALBOX_GATEWAY names a binary.
  *
  * @param {string[]} flags of the gateways
+ * @param {string} more of their configuration, in YAML
  */
-export async function startCluster(flags = []) {
+export async function startCluster(flags = [], more = '') {
   const dir = await mkdtemp(join(tmpdir(), 'signalbox-socketio-'));
   const children = [];
   const proxies = [];
@@ -62,12 +63,13 @@ export async function startCluster(flags = []) {
     if (!process.env.SIGNALBOX_GATEWAY) {
       await promisify(execFile)('go', ['build', '-o', binary, './services/gateway'], { cwd: ROOT });
     }
-    const config = join(dir, 'gateway.yaml');
+    const [config, added] = ['gateway.yaml', 'more.yaml'].map((name) => join(dir, name));
     await writeFile(config, CONFIG);
+    await writeFile(added, more);
 
     const gateways = await Promise.all(['gateway-1', 'gateway-2'].map(async (name) => {
       const gateway = start(binary, [
-        '--config', config, '--node.name', name, '--redis.url', redis.url,
+        '--config', `${config},${added}`, '--node.name', name, '--redis.url', redis.url,
         ...['public', 'operations', 'cluster'].map((listener) => `--listen.${listener}=127.0.0.1:0`), ...flags,
       ]);
       children.push(gateway.child);

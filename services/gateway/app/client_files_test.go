@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	sdkjs "github.com/signalbox-rtc/signalbox/sdk/js"
 	"github.com/signalbox-rtc/signalbox/web"
 )
 
@@ -17,7 +18,7 @@ func TestClientFiles(t *testing.T) {
 		t.Run(endpoint, func(t *testing.T) {
 			handlers, err := clientFiles(endpoint)
 			require.NoError(t, err)
-			require.Len(t, handlers, 3)
+			require.Len(t, handlers, 5)
 			mux := http.NewServeMux()
 			mux.HandleFunc("/", nothingHere)
 			mux.HandleFunc(endpoint, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
@@ -28,7 +29,17 @@ func TestClientFiles(t *testing.T) {
 			if endpoint == "/signals/v2/" {
 				base = endpoint
 			}
+			contents := map[string][]byte{}
+			contents[helperModule], contents[helperScript], err = sdkjs.SocketIOHelper()
+			require.NoError(t, err)
 			for _, name := range clientFileNames {
+				contents[name], err = fs.ReadFile(web.Files, web.SocketIOClient+"/"+name)
+				require.NoError(t, err)
+				require.Contains(t, string(contents[name]), "Socket.IO v4.")
+			}
+			require.Contains(t, string(contents[helperModule]), "\nexport function withSignalbox(socket)")
+			require.NotContains(t, string(contents[helperScript]), "\nexport ")
+			for name, content := range contents {
 				request := func(method, tag string) *http.Response {
 					r := httptest.NewRequest(method, base+name+"?t=0", http.NoBody)
 					r.Header.Set("Origin", "https://pages.example")
@@ -39,9 +50,6 @@ func TestClientFiles(t *testing.T) {
 					mux.ServeHTTP(w, r)
 					return w.Result()
 				}
-				content, err := fs.ReadFile(web.Files, web.SocketIOClient+"/"+name)
-				require.NoError(t, err)
-				require.Contains(t, string(content), "Socket.IO v4.")
 
 				response := request(http.MethodGet, "")
 				require.Equal(t, http.StatusOK, response.StatusCode, name)
