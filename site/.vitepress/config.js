@@ -79,10 +79,11 @@ export default defineConfig({
     outline: [2, 3],
     search: { provider: 'local' },
     nav: [
-      { text: 'Start', link: '/' },
+      { text: 'Start', link: '/docs/quick-start' },
       { text: 'Protocol', link: '/docs/protocol' },
       { text: 'Operations', link: '/docs/operations' },
-      { text: 'Comparison', link: '/docs/comparison' },
+      { text: 'Security', link: '/docs/security' },
+      { text: 'Comparison', link: '/docs/alternatives' },
     ],
     socialLinks: [{ icon: 'github', link: repository }],
     editLink: { pattern: `${repository}/blob/main/:path`, text: 'This page in the repository' },

@@ -6,7 +6,7 @@
 export const GROUPS = [
   {
     text: 'Start',
-    pages: ['README.md', 'docs/architecture.md', 'CHANGELOG.md', 'CONTRIBUTING.md'],
+    pages: ['README.md', 'docs/quick-start.md', 'docs/concepts.md', 'docs/architecture.md', 'CHANGELOG.md', 'CONTRIBUTING.md'],
   },
   {
     text: 'Guides',
@@ -26,10 +26,11 @@ export const GROUPS = [
     text: 'Operations',
     pages: ['docs/operations.md', 'docs/first-five-minutes.md', 'docs/dashboards.md', 'docs/capacity.md', 'docs/runbooks/*'],
   },
+  { text: 'Security', pages: ['docs/security.md'] },
   {
     text: 'Proof',
     pages: [
-      'docs/guarantees.md', 'docs/simulation.md', 'docs/benchmarks.md', 'docs/comparison.md', 'docs/instrumentation.md',
+      'docs/guarantees.md', 'docs/simulation.md', 'docs/benchmarks.md', 'docs/comparison.md', 'docs/alternatives.md', 'docs/instrumentation.md',
       'loadtest/README.md', 'docs/adr/*',
     ],
   },
