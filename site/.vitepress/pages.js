@@ -18,7 +18,7 @@ export const GROUPS = [
   {
     text: 'Reference',
     pages: [
-      'docs/protocol.md', 'docs/protocol-reference.md', 'docs/api.md', 'docs/configuration.md', 'docs/signalctl.md', 'docs/socketio.md',
+      'docs/protocol.md', 'docs/protocol-reference.md', 'docs/api.md', 'docs/api-reference.md', 'docs/configuration.md', 'docs/signalctl.md', 'docs/socketio.md',
       'docs/relay.md', 'docs/metrics.md',
     ],
   },
