@@ -187,8 +187,9 @@ func (r *reference) operation(method, path string, o *apiOperation, common map[s
 // inlined writes the fields of a body that belongs to one operation, and a link to one that does not.
 func (r *reference) inlined(s *apiSchema) {
 	name := strings.TrimPrefix(s.Ref, "#/components/schemas/")
-	if name == "" && s.Type == "object" && len(s.Properties) == 0 {
-		r.WriteString("the settings of an [app](#app-object).\n")
+	if len(s.Properties) > 0 {
+		r.WriteString("an object.\n\n")
+		r.fields(s)
 		return
 	}
 	if !strings.HasSuffix(name, "Body") {
