@@ -3,8 +3,13 @@ package httpapi_test
 import (
 	"flag"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"maps"
 	"os"
+	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -87,11 +92,12 @@ type reference struct {
 	strings.Builder
 	document *openapi
 	objects  map[string]bool
+	comments map[string]string // of settings, by type and name
 }
 
 func referenceOf(t *testing.T, document *openapi) string {
 	t.Helper()
-	r := &reference{document: document, objects: make(map[string]bool)}
+	r := &reference{document: document, objects: make(map[string]bool), comments: settingComments(t)}
 	r.WriteString(referenceHead)
 	common := r.commonProblems()
 	r.WriteString("\nAny of them may be answered with a [problem](api.md#problems) of these:\n\n| status | codes |\n|---|---|\n")
@@ -189,7 +195,7 @@ func (r *reference) inlined(s *apiSchema) {
 	name := strings.TrimPrefix(s.Ref, "#/components/schemas/")
 	if len(s.Properties) > 0 {
 		r.WriteString("an object.\n\n")
-		r.fields(s)
+		r.fields("App", s)
 		return
 	}
 	if !strings.HasSuffix(name, "Body") {
@@ -197,17 +203,21 @@ func (r *reference) inlined(s *apiSchema) {
 		return
 	}
 	r.WriteString("an object.\n\n")
-	r.fields(r.document.Components.Schemas[name])
+	r.fields(name, r.document.Components.Schemas[name])
 }
 
-func (r *reference) fields(s *apiSchema) {
+func (r *reference) fields(object string, s *apiSchema) {
 	r.WriteString("| field | type | required | meaning |\n|---|---|---|---|\n")
 	for _, name := range slices.Sorted(maps.Keys(s.Properties)) {
 		property, required := s.Properties[name], ""
 		if slices.Contains(s.Required, name) {
 			required = "yes"
 		}
-		fmt.Fprintf(r, "| `%s` | %s | %s | %s |\n", name, r.typ(property), required, cell(property.Description))
+		meaning := property.Description
+		if meaning == "" {
+			meaning = r.comments[object+"."+name]
+		}
+		fmt.Fprintf(r, "| `%s` | %s | %s | %s |\n", name, r.typ(property), required, cell(meaning))
 	}
 }
 
@@ -260,6 +270,42 @@ func bounds(least, most *float64) string {
 	return ""
 }
 
+var (
+	goSubject = regexp.MustCompile(`^[A-Z][A-Za-z]* (?:is|are) `)
+	goLink    = regexp.MustCompile(`\[([A-Za-z.]+)\]`)
+)
+
+// settingComments gives what the comments of pkg/auth say of the settings of apps, by their names in JSON.
+func settingComments(t *testing.T) map[string]string {
+	t.Helper()
+	comments := make(map[string]string)
+	files, err := filepath.Glob("../auth/*.go")
+	require.NoError(t, err)
+	for _, path := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments)
+		require.NoError(t, err)
+		ast.Inspect(file, func(node ast.Node) bool {
+			spec, ok := node.(*ast.TypeSpec)
+			if !ok {
+				return true
+			}
+			if structure, ok := spec.Type.(*ast.StructType); ok {
+				for _, field := range structure.Fields.List {
+					if field.Tag == nil {
+						continue
+					}
+					name, _, _ := strings.Cut(reflect.StructTag(strings.Trim(field.Tag.Value, "`")).Get("json"), ",")
+					text := goLink.ReplaceAllString(strings.Join(strings.Fields(field.Doc.Text()), " "), "$1")
+					text = goSubject.ReplaceAllString(text, "")
+					comments[spec.Name.Name+"."+name] = strings.ToUpper(text[:min(1, len(text))]) + text[min(1, len(text)):]
+				}
+			}
+			return false
+		})
+	}
+	return comments
+}
+
 // allObjects writes the objects that were named, and those that these name.
 func (r *reference) allObjects() {
 	r.WriteString("\n## Objects\n\nWhat is not explained here is a setting of an app, as the [configuration](configuration.md#apps) has it.\n")
@@ -271,13 +317,13 @@ func (r *reference) allObjects() {
 				continue
 			}
 			written[name] = true
-			inner := &reference{document: r.document, objects: r.objects}
+			inner := &reference{document: r.document, objects: r.objects, comments: r.comments}
 			s := r.document.Components.Schemas[name]
 			fmt.Fprintf(inner, "\n### %s object\n\n", name)
 			if s.Description != "" {
 				fmt.Fprintf(inner, "%s\n\n", s.Description)
 			}
-			inner.fields(s)
+			inner.fields(name, s)
 			texts[name] = inner.String()
 		}
 	}
