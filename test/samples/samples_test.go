@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -144,6 +145,14 @@ var readers = map[string]func(path string, top map[string]any) error{
 	"the chart":     checkValues,
 	"the load tool": func(_ string, top map[string]any) error { return needs(top, "kind", "name", "duration") },
 	"Kubernetes":    func(_ string, top map[string]any) error { return needs(top, "apiVersion", "kind") },
+	"Kustomize": func(_ string, top map[string]any) error { // a part of its file
+		for key := range top {
+			if !slices.Contains([]string{"components", "configMapGenerator", "images", "namespace", "patches", "resources", "secretGenerator"}, key) {
+				return fmt.Errorf("%s is not known", key)
+			}
+		}
+		return nil
+	},
 	"the adapter of Prometheus": func(_ string, top map[string]any) error {
 		rules, _ := top["rules"].([]any)
 		if len(rules) == 0 {
