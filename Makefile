@@ -120,8 +120,8 @@ test-sbom: ## the list of what a program is made of, from a gateway that is buil
 	cd scripts/sbom && go test -count=1 -timeout $(TIMEOUT) .
 
 .PHONY: chart-docs
-chart-docs: ## the chart's README, its notes in README.md and values.schema.json again, from values.yaml and the gateway's configuration
-	cd test/chart && go test -count=1 -ldflags=-w -run '^(TestReadme|TestReadmeShowsTheNotes|TestSchema)$$' . -update
+chart-docs: ## the chart's README, its notes in docs/quick-start.md and values.schema.json again, from values.yaml and the gateway's configuration
+	cd test/chart && go test -count=1 -ldflags=-w -run '^(TestReadme|TestQuickStartShowsTheNotes|TestSchema)$$' . -update
 
 .PHONY: dashboards
 dashboards: ## the chart's dashboards again, from internal/dashboards
@@ -168,6 +168,10 @@ soak-socketio: deps ## 200 polling clients on a cluster without sticky sessions,
 .PHONY: test-browser
 test-browser: ## calls and chats of real browsers through two gateways
 	cd test/browser && npm run --silent test
+
+.PHONY: pictures
+pictures: deps ## the pictures of pages that the docs have, taken by the browser tests
+	cd test/browser && SIGNALBOX_PICTURES="$(CURDIR)/docs/pictures" node --test --test-reporter=spec --test-name-pattern='two pages on two gateways' call.test.js
 
 # Not in make test: it needs root, and changes the firewall of networks that it makes itself.
 .PHONY: test-nat

@@ -30,7 +30,7 @@ export const GROUPS = [
   {
     text: 'Proof',
     pages: [
-      'docs/guarantees.md', 'docs/simulation.md', 'docs/benchmarks.md', 'docs/comparison.md', 'docs/alternatives.md', 'docs/instrumentation.md',
+      'docs/claims.md', 'docs/guarantees.md', 'docs/simulation.md', 'docs/benchmarks.md', 'docs/comparison.md', 'docs/alternatives.md', 'docs/instrumentation.md',
       'loadtest/README.md', 'docs/adr/*',
     ],
   },

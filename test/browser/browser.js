@@ -186,3 +186,32 @@ export async function album() {
     },
   };
 }
+
+/**
+ * A picture of pages side by side, each in the frame of a browser with its address, as the docs have them.
+ *
+ * @param {import('playwright-core').Browser} browser
+ * @param {{page: import('playwright-core').Page, caption: string}[]} windows
+ * @param {string} [path] where it goes; nowhere if it is left out
+ */
+export async function sideBySide(browser, windows, path) {
+  const shots = [];
+  for (const { page, caption } of windows) {
+    const picture = await page.screenshot({ animations: 'disabled' });
+    shots.push(`<figure><figcaption><i></i><i></i><i></i>${caption}</figcaption><img src="data:image/png;base64,${picture.toString('base64')}"></figure>`);
+  }
+  const table = await browser.newPage({ viewport: { width: 1600, height: 900 } });
+  try {
+    await table.setContent(`<style>
+      body { display: inline-flex; gap: 24px; margin: 0; padding: 24px; background: #d9dee5; font: 14px sans-serif; color: #333 }
+      figure { margin: 0; overflow: hidden; border-radius: 10px; box-shadow: 0 6px 24px #0004; background: #f3f4f6 }
+      figcaption { display: flex; gap: 7px; align-items: center; padding: 9px 12px }
+      i { width: 11px; height: 11px; border-radius: 50%; background: #b9c0ca } i:nth-of-type(3) { margin-right: 8px }
+      img { display: block }
+    </style>${shots.join('')}`);
+    const picture = await table.locator('body').screenshot({ path });
+    assert.ok(picture.length > 20_000, 'the picture is blank');
+  } finally {
+    await table.close();
+  }
+}

@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
-import { holds, launch, people, plays, receives, sees } from './browser.js';
+import { holds, launch, people, plays, receives, sees, sideBySide } from './browser.js';
 import { startCluster, startRoad } from './cluster.js';
 
 /** What a browser says of a connection that the test cut. */
 const CUT = /WebSocket connection to .* failed|ERR_(EMPTY_RESPONSE|CONNECTION_|SOCKET_NOT_CONNECTED)/;
+
+/** Where the picture of two people in a call goes. */
+const PICTURE = process.env.SIGNALBOX_PICTURES && `${process.env.SIGNALBOX_PICTURES}/call.png`;
 
 let cluster;
 let browser;
@@ -64,6 +67,9 @@ test('two pages on two gateways see each other', async () => {
   assert.notEqual(await ada.textContent('#gateway'), await bob.textContent('#gateway'));
   await sees(ada, '#status', 'Bob is here.');
   await sees(bob, '#status', 'You are in a call with Ada.');
+  // The picture in the README, which make pictures keeps.
+  for (const page of [ada, bob]) await page.setViewportSize({ width: 640, height: 582 });
+  await sideBySide(browser, [{ page: ada, caption: `Ada, on ${one.name}` }, { page: bob, caption: `Bob, on ${two.name}` }], PICTURE);
   all.assertNoTrouble();
 });
 

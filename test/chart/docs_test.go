@@ -314,18 +314,18 @@ var freeMaps = map[string]bool{
 	"affinity": true, "updateStrategy": true, "httpRoute.timeouts": true, "keda.fallback": true, "relay.affinity": true, "relay.updateStrategy": true,
 }
 
-// The README shows what whoever installs the chart as it says is told.
-func TestReadmeShowsTheNotes(t *testing.T) {
+// The quick start shows what whoever installs the chart as it says is told.
+func TestQuickStartShowsTheNotes(t *testing.T) {
 	const begin, end = "<!-- notes: written by make chart-docs -->\n```text\n", "```\n"
 	notes := strings.TrimSpace(mustRender(t, release{values: variants(t)["single-redis"]})["NOTES.txt"]) + "\n"
-	path := filepath.Join(root, "README.md")
+	path := filepath.Join(root, "docs", "quick-start.md")
 	raw, err := os.ReadFile(path)
 	require.NoError(t, err)
 	before, rest, found := strings.Cut(string(raw), begin)
-	require.True(t, found, "README.md has no place for the notes")
+	require.True(t, found, "no place for the notes")
 	shown, after, found := strings.Cut(rest, end)
 	require.True(t, found)
-	require.Contains(t, before, "install calls helm/signalbox --namespace signaling \\\n        -f helm/signalbox/ci/single-redis-values.yaml --dry-run=client")
+	require.Contains(t, before, "install calls helm/signalbox --namespace signaling \\\n    -f helm/signalbox/ci/single-redis-values.yaml --dry-run=client")
 	if *update {
 		require.NoError(t, os.WriteFile(path, []byte(before+begin+notes+end+after), 0o644)) //nolint:gosec // a page for everybody
 		return
