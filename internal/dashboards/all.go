@@ -2,7 +2,7 @@ package dashboards
 
 // All gives the dashboards, the first one to look at first.
 func All() []Dashboard {
-	return []Dashboard{overview(), gateways(), rooms(), redis(), relay(), platform(), capacity()}
+	return []Dashboard{overview(), gateways(), rooms(), redis(), calls(), relays(), platform(), capacity()}
 }
 
 // The gateways' own objectives: docs/operations.md, and the rules of the chart.

@@ -165,7 +165,7 @@ func variables() []object {
 	return []object{
 		{"name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus", "current": object{}},
 		choice("namespace", "Namespace", "label_values(signalbox_build_info, namespace)"),
-		choice("node", "Gateway", `label_values(signalbox_build_info{namespace=~"$namespace"}, instance)`),
+		choice("node", "Gateway or relay", `label_values(signalbox_build_info{namespace=~"$namespace"}, instance)`),
 		choice("app", "App", `label_values(signalbox_app_sessions{namespace=~"$namespace"}, app)`),
 	}
 }

@@ -49,6 +49,9 @@ var metricName = regexp.MustCompile(`\bsignalbox_[a-z0-9_]+`)
 func TestPanels(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "metrics.md"))
 	require.NoError(t, err)
+	relays, err := os.ReadFile(filepath.Join("..", "..", "docs", "relay.md")) // metrics of relays
+	require.NoError(t, err)
+	page = append(page, relays...)
 	uids := make(map[string]bool)
 	for _, d := range dashboards.All() {
 		require.NotEmpty(t, d.Description, d.Name)

@@ -29,11 +29,15 @@ type shown struct {
 
 var metricRow = regexp.MustCompile("(?m)^\\| `(signalbox_\\w+)` \\| (\\w+) \\| ([^|]*) \\|")
 
-// exported are the metrics of a gateway: those of docs/metrics.md, which is made from one, and those of Go and of the process.
+// exported are the metrics of a gateway and a relay: those of docs/metrics.md and docs/relay.md, which are made from them, and those of Go and
+// of the process.
 func exported(t *testing.T) map[string]shown {
 	t.Helper()
 	page, err := os.ReadFile(filepath.Join(root, "docs", "metrics.md"))
 	require.NoError(t, err)
+	relays, err := os.ReadFile(filepath.Join(root, "docs", "relay.md"))
+	require.NoError(t, err)
+	page = append(page, relays...)
 	all := make(map[string]shown)
 	for _, row := range metricRow.FindAllStringSubmatch(string(page), -1) {
 		var labels []string

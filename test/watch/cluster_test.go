@@ -22,20 +22,23 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/signalbox-rtc/signalbox/internal/redistest"
+	"github.com/signalbox-rtc/signalbox/pkg/auth"
 	"github.com/signalbox-rtc/signalbox/pkg/client"
 	"github.com/signalbox-rtc/signalbox/pkg/telemetry"
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 	"github.com/signalbox-rtc/signalbox/services/gateway/app"
+	relay "github.com/signalbox-rtc/signalbox/services/relay/app"
 )
 
 // patience is how long a step may take on a machine that is busy with other things.
 const patience = 2 * time.Minute
 
 // startGateway runs a gateway in this process until the test ends.
-func startGateway(tb testing.TB, name, redis, receiver, backend string) *app.Gateway {
+func startGateway(tb testing.TB, name, region, redis, receiver, backend string) *app.Gateway {
 	tb.Helper()
 	config := app.Default()
-	config.Node.Name = name
+	config.Node.Name, config.Node.Region = name, region
+	config.ICE.Relays.Enabled, config.ICE.Relays.Secrets = true, []auth.Secret{relaySecret}
 	config.Demo.Enabled = true
 	config.Listen.Public, config.Listen.Operations, config.Listen.Cluster = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
 	config.Redis.Addresses = []string{redis}
@@ -72,13 +75,16 @@ func newReceiver(tb testing.TB) string {
 	return receiver.URL
 }
 
-// cluster is two gateways on one Redis, with people who do everything that is counted.
+// cluster is two gateways and a relay on one Redis, with people who do everything that is counted.
 type cluster struct {
 	gateways []*app.Gateway
+	relay    *relay.Relay
 	failures chan error
 	asked    atomic.Int64 // requests to the server API
 	calls    atomic.Int64 // of which some come to nothing
 	meetings atomic.Int64 // rooms that get a name of their own
+
+	allocations atomic.Int64 // at the relay, of which some are refused
 }
 
 // startCluster runs gateways and people until the test ends.
@@ -87,8 +93,10 @@ func startCluster(tb testing.TB) *cluster {
 	redis, receiver, backend := redistest.Single(tb).Addr(), newReceiver(tb), newBackend(tb)
 	c := &cluster{failures: make(chan error, 100)}
 	for i := range 2 {
-		c.gateways = append(c.gateways, startGateway(tb, fmt.Sprint("gateway-", i+1), redis, receiver, backend))
+		region := []string{"eu-west", "us-east"}[i]
+		c.gateways = append(c.gateways, startGateway(tb, fmt.Sprint("gateway-", i+1), region, redis, receiver, backend))
 	}
+	c.relay = startRelay(tb, redis)
 	ctx, cancel := context.WithCancel(context.Background())
 	var people sync.WaitGroup
 	for room := range 4 {
@@ -98,7 +106,7 @@ func startCluster(tb testing.TB) *cluster {
 	}
 	people.Go(func() { c.again(ctx, c.visit) })
 	people.Go(func() { c.again(ctx, c.poll) })
-	for _, do := range []func(context.Context) error{c.manage, c.follow, c.crowd, c.ask} {
+	for _, do := range []func(context.Context) error{c.manage, c.follow, c.crowd, c.ask, c.relayed} {
 		people.Go(func() { c.again(ctx, do) })
 	}
 	tb.Cleanup(func() {
@@ -151,13 +159,14 @@ func (c *cutter) cut() {
 // call is two people on two gateways who talk, of whom one loses the connection and comes back.
 func (c *cluster) call(ctx context.Context, room string) error {
 	line, back := new(cutter), make(chan struct{}, 1)
-	ada, err := client.Dial(ctx, client.Options{URL: c.url(0), App: "demo", Name: "Ada"})
+	calls := int(c.calls.Add(1))
+	ada, err := client.Dial(ctx, client.Options{URL: c.url(calls), App: "demo", Name: "Ada"})
 	if err != nil {
 		return err
 	}
 	defer ada.Close()
 	bob, err := client.Dial(ctx, client.Options{
-		URL: c.url(1), App: "demo", Name: "Bob", Reconnect: true, NetDialContext: line.dial,
+		URL: c.url(calls + 1), App: "demo", Name: "Bob", Reconnect: true, NetDialContext: line.dial,
 		Backoff: client.Backoff{}, OnResumed: func(*wire.Welcome) {
 			select {
 			case back <- struct{}{}:
@@ -188,10 +197,14 @@ func (c *cluster) call(ctx context.Context, room string) error {
 		{Outcome: "connected", Milliseconds: 900, Local: "relay", Remote: "host", Protocol: "udp"},
 		{Outcome: "connected", Milliseconds: 1200, Local: "srflx", Remote: "relay", Protocol: "tcp"},
 	}
-	switch c.calls.Add(1) % 10 {
+	switch calls % 10 {
 	case 1:
-		reports = append(reports, wire.Report{Outcome: "failed", Local: "host"})
-	case 3, 7:
+		reports = append(reports, wire.Report{Outcome: "failed", Local: "host", Reason: "ice", Restarts: 2})
+	case 2:
+		reports = append(reports, wire.Report{Outcome: "failed", Local: "relay", Reason: "dtls"})
+	case 5:
+		reports = append(reports, wire.Report{Outcome: "connected", Milliseconds: 700, Again: true, Restarts: 1, Local: "relay", Remote: "relay", Protocol: "udp"})
+	case 3, 8:
 		reports = append(reports, wire.Report{Outcome: "disconnected", Local: "srflx", Remote: "relay", Protocol: "tcp"})
 	}
 	for _, report := range reports {

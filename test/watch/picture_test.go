@@ -50,11 +50,11 @@ func TestPictures(t *testing.T) {
 
 <!-- Drawn from a cluster with something to do: make dashboards-docs -->
 
-The chart brings seven dashboards for Grafana (` + "`dashboards.enabled`" + `, [helm/signalbox/dashboards](../helm/signalbox/dashboards)). They
+The chart brings eight dashboards for Grafana (` + "`dashboards.enabled`" + `, [helm/signalbox/dashboards](../helm/signalbox/dashboards)). They
 have variables for the namespace, gateways and apps, and links to each other and to the [runbooks](runbooks/README.md). These pictures show the
 answers to their queries, not Grafana's own drawing: ninety seconds of two gateways on one machine, with four calls in which
 one side loses its connection and comes back, a visitor, a socket.io client on polling, an app with quotas whose backend uses the server
-API and takes webhooks, and one whose backend says who people are.
+API and takes webhooks, one whose backend says who people are, and a relay that somebody sends by.
 `)
 	for _, d := range dashboards.All() {
 		picture, err := draw(p, &d, start)

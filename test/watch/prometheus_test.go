@@ -29,8 +29,8 @@ type prometheus struct {
 
 const scrapeInterval = "1s"
 
-// startPrometheus has one read the gateways' metrics and evaluate rule files, until the test ends.
-func startPrometheus(tb testing.TB, targets []string, rules []string) *prometheus {
+// startPrometheus has one read the metrics of pods, of which those of relays are a job of their own, and evaluate rule files, until the test ends.
+func startPrometheus(tb testing.TB, targets map[string]string, rules []string) *prometheus {
 	tb.Helper()
 	path, err := exec.LookPath("prometheus")
 	require.NoError(tb, err, "make deps installs it")
@@ -42,9 +42,14 @@ func startPrometheus(tb testing.TB, targets []string, rules []string) *prometheu
 		require.NoError(tb, err)
 		fmt.Fprintf(&config, "  - %s\n", absolute)
 	}
-	config.WriteString("scrape_configs:\n  - job_name: signalbox\n    static_configs:\n")
-	for i, target := range targets {
-		fmt.Fprintf(&config, "      - {targets: ['%s'], labels: {namespace: calls, pod: gateway-%d}}\n", target, i+1)
+	config.WriteString("scrape_configs:\n")
+	for job, kind := range map[string]string{"signalbox": "gateway-", "signalbox-relay": "relay-"} {
+		fmt.Fprintf(&config, "  - job_name: %s\n    static_configs:\n", job)
+		for pod, target := range targets {
+			if strings.HasPrefix(pod, kind) {
+				fmt.Fprintf(&config, "      - {targets: ['%s'], labels: {namespace: calls, pod: %s}}\n", target, pod)
+			}
+		}
 	}
 	file := filepath.Join(dir, "prometheus.yml")
 	require.NoError(tb, os.WriteFile(file, []byte(config.String()), 0o600))

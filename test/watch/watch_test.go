@@ -27,9 +27,11 @@ func substitute(expr string) string {
 	).Replace(expr)
 }
 
-func operations(c *cluster) (addresses []string) {
+// operations are where metrics are read, by the names of pods.
+func operations(c *cluster) map[string]string {
+	addresses := map[string]string{"relay-1": c.relay.OperationsAddr().String()}
 	for _, g := range c.gateways {
-		addresses = append(addresses, g.OperationsAddr().String())
+		addresses[g.Name()] = g.OperationsAddr().String()
 	}
 	return addresses
 }
