@@ -44,23 +44,28 @@ func main() {
 	}
 }
 
+// devServers are where development servers serve pages unless they are told otherwise: Vite, its preview, and most others.
+const devServers = "http://localhost:5173,http://localhost:4173,http://localhost:3000"
+
 // options are what the command line says.
 type options struct {
 	redis    string
 	host     string
 	ports    []string
+	origins  []string
 	logLevel string
 	noRelay  bool
 }
 
 func parse(args []string, out io.Writer) (*options, error) {
 	opts := &options{}
-	var ports string
+	var ports, origins string
 	flags := flag.NewFlagSet("all-in-one", flag.ContinueOnError)
 	flags.SetOutput(out)
 	flags.StringVar(&opts.redis, "redis", "", "`URL` of a Redis to use, as in redis://localhost:6379; without it one inside this process")
 	flags.StringVar(&opts.host, "host", "localhost", "`host` to listen on; browsers give pages a camera only on localhost or with TLS")
 	flags.StringVar(&ports, "ports", "8080,8090", "`ports` of the gateways, separated by commas, one gateway each; 0 is any free one")
+	flags.StringVar(&origins, "origins", devServers, "web `origins` of pages of your own, separated by commas; those of usual development servers unless given, * is any")
 	flags.StringVar(&opts.logLevel, "log-level", "warn", "least weight of what is logged: debug, info, warn or error")
 	flags.BoolVar(&opts.noRelay, "no-relay", false, "leave the relay (STUN and TURN) out")
 	if err := flags.Parse(args); err != nil {
@@ -75,6 +80,13 @@ func parse(args []string, out io.Writer) (*options, error) {
 			return nil, fmt.Errorf("all-in-one: --ports: %q is not a port", port)
 		}
 		opts.ports = append(opts.ports, strconv.FormatUint(number, 10))
+	}
+	for origin := range strings.SplitSeq(origins, ",") {
+		origin = strings.TrimSpace(origin)
+		if err := auth.ValidateOrigin(origin); err != nil {
+			return nil, fmt.Errorf("all-in-one: --origins: %q: %w", origin, err)
+		}
+		opts.origins = append(opts.origins, origin)
 	}
 	return opts, nil
 }
@@ -137,6 +149,7 @@ func open(ctx context.Context, opts *options, url, name, port string, servers []
 	config.Node.Name = name
 	config.Demo.Enabled = true
 	config.Pages.Enabled = true
+	config.Origins.Allowed = opts.origins
 	config.ICEServers = servers
 	config.Log.Level, config.Log.Format = opts.logLevel, telemetry.FormatText
 	config.Listen.Public = net.JoinHostPort(opts.host, port)

@@ -25,14 +25,17 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestParse(t *testing.T) {
-	opts, err := parse([]string{"--ports", "1, 2,3", "--host", "127.0.0.1", "--redis", "redis://r:1"}, io.Discard)
+	opts, err := parse([]string{"--ports", "1, 2,3", "--host", "127.0.0.1", "--redis", "redis://r:1", "--origins", "http://a.example, *"}, io.Discard)
 	require.NoError(t, err)
-	require.Equal(t, &options{redis: "redis://r:1", host: "127.0.0.1", ports: []string{"1", "2", "3"}, logLevel: "warn"}, opts)
+	require.Equal(t, &options{
+		redis: "redis://r:1", host: "127.0.0.1", ports: []string{"1", "2", "3"}, origins: []string{"http://a.example", "*"}, logLevel: "warn",
+	}, opts)
 
 	for args, want := range map[string]string{
 		"--ports 80,x":    `"x" is not a port`,
 		"--ports 65536":   `"65536" is not a port`,
 		"--ports ":        `"" is not a port`,
+		"--origins x/y":   `--origins: "x/y": an origin is`,
 		"--prots 1":       "flag provided but not defined: -prots",
 		"--host h what's": `"what's" is not a flag`,
 	} {
@@ -59,7 +62,7 @@ func TestRun(t *testing.T) {
 			defer end()
 			ended := make(chan error, 1)
 			go func() {
-				ended <- run(ctx, &options{redis: url, host: "127.0.0.1", ports: []string{"0", "0"}, logLevel: "error"}, out)
+				ended <- run(ctx, &options{redis: url, host: "127.0.0.1", ports: []string{"0", "0"}, origins: []string{"http://localhost:5173"}, logLevel: "error"}, out)
 			}()
 			select {
 			case <-out.greeted:
@@ -78,6 +81,7 @@ func TestRun(t *testing.T) {
 				require.NoError(t, reply.Body.Close())
 				require.Equal(t, http.StatusOK, reply.StatusCode)
 			}
+			requireOrigins(t, pages[0])
 			http.DefaultClient.CloseIdleConnections()
 			meet(t, pages)
 			relayThrough(t, pages[1])
@@ -89,6 +93,20 @@ func TestRun(t *testing.T) {
 				require.Error(t, err, "its port is still open")
 			}
 		})
+	}
+}
+
+// requireOrigins looks at which pages may connect: those of a development server, and not those of another site.
+func requireOrigins(t *testing.T, page string) {
+	t.Helper()
+	for origin, want := range map[string]int{"http://localhost:5173": http.StatusOK, "http://localhost:5174": http.StatusForbidden} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, strings.TrimSuffix(page, "call.html")+"socket.io/?EIO=4&transport=polling", http.NoBody)
+		require.NoError(t, err)
+		r.Header.Set("Origin", origin)
+		reply, err := http.DefaultClient.Do(r)
+		require.NoError(t, err)
+		require.NoError(t, reply.Body.Close())
+		require.Equal(t, want, reply.StatusCode, origin)
 	}
 }
 

@@ -13,9 +13,10 @@ import { end, ROOT, start, startRedis } from '../process.js';
 /**
  * Starts redis-server and all-in-one, which is built first unless SIGNALBOX_ALL_IN_ONE names a binary.
  *
+ * @param {string[]} [flags] of all-in-one
  * @returns {Promise<{gateways: {name: string, url: string}[], stop: () => Promise<void>}>}
  */
-export async function startCluster() {
+export async function startCluster(flags = []) {
   const dir = await mkdtemp(join(tmpdir(), 'signalbox-browser-'));
   const processes = [];
   const stop = async () => {
@@ -30,7 +31,7 @@ export async function startCluster() {
     if (!process.env.SIGNALBOX_ALL_IN_ONE) {
       await promisify(execFile)('go', ['build', '-o', binary, './services/all-in-one'], { cwd: ROOT });
     }
-    const cluster = start(binary, ['--redis', redis.url, '--host', '127.0.0.1', '--ports', '0,0']);
+    const cluster = start(binary, ['--redis', redis.url, '--host', '127.0.0.1', '--ports', '0,0', ...flags]);
     processes.push(cluster.child);
     const gateways = [];
     while (gateways.length < 2) {
