@@ -19,16 +19,18 @@ declare global {
 
 const CONFIG = {
   extends: '../tsconfig.json',
-  compilerOptions: { paths: { '@signalbox/client': ['../src/index.js'] }, noUnusedLocals: false },
-  include: ['*.js', 'ambient.d.ts', '../src'],
+  compilerOptions: {
+    paths: { '@signalbox/client': ['../src/index.js'], '@signalbox/client/*': ['../src/*.js'] }, noUnusedLocals: false, jsx: 'react-jsx',
+  },
+  include: ['*.js', '*.jsx', 'ambient.d.ts', '../src'],
 };
 
 /** @param {string} markdown */
 function samplesOf(markdown) {
-  const blocks = [...markdown.matchAll(/^```(js|html)\n(.*?)^```$/gms)].map(([whole, language, text]) => {
+  const blocks = [...markdown.matchAll(/^```(jsx?|html)\n(.*?)^```$/gms)].map(([whole, language, text]) => {
     const line = markdown.slice(0, markdown.indexOf(whole)).split('\n').length;
-    const script = language === 'js' ? text : (/<script type="module">\n(.*?)<\/script>/s.exec(text)?.[1] ?? '');
-    return { line, script };
+    const script = language !== 'html' ? text : (/<script type="module">\n(.*?)<\/script>/s.exec(text)?.[1] ?? '');
+    return { line, script, ending: language === 'jsx' ? 'jsx' : 'js' };
   });
   return blocks.filter(({ script }) => script !== '');
 }
@@ -39,7 +41,7 @@ await rm(dir, { recursive: true, force: true });
 await mkdir(dir);
 await writeFile(new URL('ambient.d.ts', dir), AMBIENT);
 await writeFile(new URL('tsconfig.json', dir), JSON.stringify(CONFIG));
-for (const { line, script } of samples) await writeFile(new URL(`README.md-line-${line}.js`, dir), `${script}\nexport {};\n`);
+for (const { line, script, ending } of samples) await writeFile(new URL(`README.md-line-${line}.${ending}`, dir), `${script}\nexport {};\n`);
 const { status } = spawnSync('npx', ['tsc', '-p', fileURLToPath(dir)], { stdio: 'inherit', cwd: fileURLToPath(root) });
 if (status === 0) await rm(dir, { recursive: true });
 process.exitCode = status ?? 1;
