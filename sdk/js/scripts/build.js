@@ -1,0 +1,33 @@
+// Builds what the package has: the bundles in dist/, of which a page needs one, and the declarations in types/.
+
+import { execFileSync } from 'node:child_process';
+import { rm } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+/** @type {import('esbuild').BuildOptions} */
+const COMMON = {
+  absWorkingDir: root,
+  bundle: true,
+  minify: true,
+  sourcemap: true,
+  target: 'es2022',
+  mangleProps: /^_/, // what modules share, and applications do not see
+};
+
+/** The client is a bundle of its own, of which an application has one. @type {import('esbuild').Plugin} */
+const BESIDE = {
+  name: 'the client, beside it',
+  setup(steps) {
+    steps.onResolve({ filter: /^\.\/index\.js$/ }, () => ({ path: './signalbox.js', external: true }));
+  },
+};
+
+for (const dir of ['dist', 'types']) await rm(new URL(`../${dir}/`, import.meta.url), { recursive: true, force: true });
+await build({ ...COMMON, entryPoints: ['src/index.js'], format: 'esm', outfile: 'dist/signalbox.js' });
+await build({ ...COMMON, entryPoints: ['src/index.js'], format: 'iife', globalName: 'signalbox', outfile: 'dist/signalbox.global.js' });
+await build({ ...COMMON, entryPoints: ['src/socketio.js'], format: 'esm', outfile: 'dist/socketio.js' });
+await build({ ...COMMON, entryPoints: ['src/react.js'], format: 'esm', outfile: 'dist/react.js', external: ['react'], plugins: [BESIDE] });
+execFileSync('node_modules/.bin/tsc', ['-p', 'tsconfig.build.json'], { cwd: root, stdio: 'inherit' });
