@@ -265,7 +265,7 @@ bench-compare: ## this tree and an earlier revision in turns; fails when it cost
 	LOADTEST_GATEWAY= bin/loadtest compare -peer base -base "$(BASE)" -rows "$(ROWS)" -rounds $(ROUNDS) $(ARGS)
 
 .PHONY: relay-docs
-relay-docs: ## measure the relay beside coturn, and write docs/relay.md (half a minute; leave the machine alone meanwhile)
+relay-docs: ## measure the relay beside coturn, and write docs/relay.md (a minute; leave the machine alone meanwhile)
 	@$(MAKE) --no-print-directory build SERVICES=relay
 	go test -count=1 -run '^TestBesideCoturn$$' -v ./pkg/relay -beside "$(CURDIR)/bin/relay"
 

@@ -182,8 +182,7 @@ func (a *accounts) sweep() {
 }
 
 // take counts bytes that are to be relayed. If they are too many it says for whom.
-func (l *lease) take(bytes int) string {
-	now := time.Now()
+func (l *lease) take(bytes int, now time.Time) string {
 	spent := func(bucket *rate.Limiter) bool { return bucket != nil && !bucket.AllowN(now, bytes) }
 	switch {
 	case spent(l.user.bucket):

@@ -25,11 +25,14 @@ import (
 	"github.com/signalbox-rtc/signalbox/pkg/relay"
 )
 
-var beside = flag.String("beside", "", "the relay's `binary`, to be measured beside coturn; the figures go into docs/relay.md")
+var (
+	beside       = flag.String("beside", "", "the relay's `binary`, to be measured beside coturn; the figures go into docs/relay.md")
+	besideRounds = flag.Int("rounds", besideOften, "how `often` that is done; the figures of another number are shown alone")
+)
 
 // What TestBesideCoturn does: short and bounded, as others may need the machine.
 const (
-	besideRounds  = 5
+	besideOften   = 5
 	besideTime    = 2 * time.Second // of each round and server
 	besideClients = 8
 	besideWindow  = 16   // packets under way of each client
@@ -43,7 +46,8 @@ type rival struct {
 	process *childproc.Process
 	clients atomic.Uint32
 
-	packets, cost, allocations []float64 // of each round: packets/s, µs of processor time each, allocations/s
+	// Of each round: packets/s, µs of processor time each, the same of packets that come one by one, and allocations/s.
+	packets, cost, costAlone, allocations []float64
 }
 
 // TestBesideCoturn measures the relay and coturn side by side, in turns, and writes what comes of it into the page, as ratios: what they do
@@ -53,30 +57,37 @@ func TestBesideCoturn(t *testing.T) {
 		t.Skip("make relay-docs measures")
 	}
 	rivals := []*rival{startRival(t, "relay"), startRival(t, "coturn")}
-	for range besideRounds {
+	for range *besideRounds {
 		for _, r := range rivals {
-			r.relayPackets(t)
+			rate, cost := r.relayPackets(t, besideWindow)
+			r.packets, r.cost = append(r.packets, rate), append(r.cost, cost)
+			_, alone := r.relayPackets(t, 1)
+			r.costAlone = append(r.costAlone, alone)
 			r.allocate(t)
 		}
 	}
 	ratio := func(of func(*rival) []float64) string {
 		var ratios []float64
-		for i := range besideRounds {
+		for i := range *besideRounds {
 			ratios = append(ratios, of(rivals[0])[i]/of(rivals[1])[i])
 		}
 		slices.Sort(ratios)
-		return fmt.Sprintf("%.2f | %.2f to %.2f", ratios[besideRounds/2], ratios[0], ratios[besideRounds-1])
+		return fmt.Sprintf("%.2f | %.2f to %.2f", ratios[len(ratios)/2], ratios[0], ratios[len(ratios)-1])
 	}
 	table := fmt.Sprintf(`
 | the relay's, with coturn's as 1 | median of %d rounds | least to most |
 |---|---|---|
 | packets a second, over UDP, by channels, of %d bytes, %d clients with %d under way each | %s |
-| processor time of the server for a packet | %s |
+| processor time of the server for a packet of these | %s |
+| the same with one under way of each client, so that there is hardly ever more than one to be read | %s |
 | allocations made and given up a second, by %d clients | %s |
 
-`, besideRounds, besideSize, besideClients, besideWindow, ratio(func(r *rival) []float64 { return r.packets }),
-		ratio(func(r *rival) []float64 { return r.cost }), besideClients, ratio(func(r *rival) []float64 { return r.allocations }))
+`, *besideRounds, besideSize, besideClients, besideWindow, ratio(func(r *rival) []float64 { return r.packets }),
+		ratio(func(r *rival) []float64 { return r.cost }), ratio(func(r *rival) []float64 { return r.costAlone }), besideClients, ratio(func(r *rival) []float64 { return r.allocations }))
 	t.Log(table)
+	if *besideRounds != besideOften {
+		return
+	}
 	page := filepath.Join("..", "..", "docs", "relay.md")
 	text, err := os.ReadFile(page)
 	require.NoError(t, err)
@@ -124,8 +135,8 @@ func (r *rival) client(t *testing.T, i int) *raw {
 	return &raw{t: t, conn: conn, d: credentials("user-" + strconv.Itoa(i))}
 }
 
-// relayPackets has each client send to an echo and back, for a while.
-func (r *rival) relayPackets(t *testing.T) {
+// relayPackets has each client send to an echo and back, for a while, and gives packets/s and the processor time of each in µs.
+func (r *rival) relayPackets(t *testing.T, window int) (rate, cost float64) {
 	var running sync.WaitGroup
 	var relayed atomic.Int64
 	var clients []*raw
@@ -151,21 +162,21 @@ func (r *rival) relayPackets(t *testing.T) {
 	before, begin := cpuOf(t, r.process.PID()), time.Now()
 	var sending sync.WaitGroup
 	for _, c := range clients {
-		sending.Go(func() { relayed.Add(pump(c.conn, begin.Add(besideTime))) })
+		sending.Go(func() { relayed.Add(pump(c.conn, window, begin.Add(besideTime))) })
 	}
 	sending.Wait()
 	passed, spent := time.Since(begin), cpuOf(t, r.process.PID())-before
 	count := float64(relayed.Load())
-	r.packets = append(r.packets, count/passed.Seconds())
-	r.cost = append(r.cost, float64(spent.Microseconds())/count)
+	rate, cost = count/passed.Seconds(), float64(spent.Microseconds())/count
 	for _, c := range clients {
 		require.Zero(t, codeOf(c.ask(stun.MethodRefresh, stun.RawAttribute{Type: stun.AttrLifetime, Value: []byte{0, 0, 0, 0}})))
 	}
-	t.Logf("%s: %.0f packets/s, %.1f µs each", r.name, count/passed.Seconds(), r.cost[len(r.cost)-1])
+	t.Logf("%s: %.0f packets/s, %.1f µs each, with %d under way", r.name, rate, cost, window)
+	return rate, cost
 }
 
 // pump keeps packets under way, and gives how many were relayed, both ways. What is lost is sent again.
-func pump(conn net.Conn, until time.Time) (relayed int64) {
+func pump(conn net.Conn, window int, until time.Time) (relayed int64) {
 	packet := binary.BigEndian.AppendUint16([]byte{0x40, 0}, besideSize)
 	packet = append(packet, make([]byte, besideSize)...)
 	send := func(n int) {
@@ -173,14 +184,14 @@ func pump(conn net.Conn, until time.Time) (relayed int64) {
 			_, _ = conn.Write(packet)
 		}
 	}
-	send(besideWindow)
+	send(window)
 	buffer := make([]byte, 2000)
 	for time.Now().Before(until) {
 		_ = conn.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
 		_, err := conn.Read(buffer)
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			send(besideWindow)
+			send(window)
 		case err != nil:
 			return relayed
 		default:

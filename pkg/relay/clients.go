@@ -121,8 +121,8 @@ func (s *Server) events() turn.EventHandler {
 		OnPermissionDeleted: func(client, our net.Addr, _, _, _ string, _ net.Addr, peer net.IP) {
 			with(client, our, func(socket *socket) { socket.forbid(peer) })
 		},
-		OnChannelCreated: func(client, our net.Addr, _, _, _ string, _, _ net.Addr, channel uint16) {
-			with(client, our, func(socket *socket) { socket.bind(channel) })
+		OnChannelCreated: func(client, our net.Addr, _, _, _ string, _, peer net.Addr, channel uint16) {
+			with(client, our, func(socket *socket) { socket.bind(channel, addrPortOf(client), addrPortOf(peer)) })
 		},
 		OnChannelDeleted: func(client, our net.Addr, _, _, _ string, _, _ net.Addr, channel uint16) {
 			with(client, our, func(socket *socket) { socket.unbind(channel) })

@@ -62,6 +62,19 @@ func isWellFormed(datagram []byte) bool {
 	return datagram[0] >= channelFirst && datagram[0] <= channelLast && int(binary.BigEndian.Uint16(datagram[2:]))+4 <= len(datagram)
 }
 
+// isChannelData reports whether a message that is well-formed is data of a channel.
+func isChannelData(message []byte) bool { return message[0]&0xc0 != 0 }
+
+// channelOfData gives the number and the length that data of a channel has before it.
+func channelOfData(data []byte) (number uint16, length int) {
+	return binary.BigEndian.Uint16(data), int(binary.BigEndian.Uint16(data[2:]))
+}
+
+func putChannelHeader(data []byte, number uint16, length int) {
+	binary.BigEndian.PutUint16(data, number)
+	binary.BigEndian.PutUint16(data[2:], uint16(length))
+}
+
 // channelOf gives the channel that a request is to bind, false if it is no such request.
 func channelOf(request []byte) (uint16, bool) {
 	if len(request) < stunHeader || binary.BigEndian.Uint16(request) != stun.NewType(stun.MethodChannelBind, stun.ClassRequest).Value() {

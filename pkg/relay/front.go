@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"time"
@@ -43,9 +44,12 @@ func (s *Server) listenUDP(ctx context.Context, address string) error {
 			return err
 		}
 		address = conn.LocalAddr().String() // the port that was chosen, if it was 0
-		s.fronts = append(s.fronts, &front{
-			transport: transportUDP, addr: conn.LocalAddr(), first: i == 0, packets: &packets{PacketConn: conn, server: s},
-		})
+		packets, err := s.newPackets(conn.(*net.UDPConn))
+		if err != nil {
+			_ = conn.Close()
+			return err
+		}
+		s.fronts = append(s.fronts, &front{transport: transportUDP, addr: conn.LocalAddr(), first: i == 0, packets: packets})
 	}
 	return nil
 }
@@ -61,12 +65,28 @@ func (s *Server) listenTCP(ctx context.Context, transport, address string) error
 	return nil
 }
 
-// packets is a UDP socket. The library reads from it in one goroutine, and answers each packet before it reads the next.
+// packets is a UDP socket. The library reads from it in one goroutine, and answers each packet before it reads the next. What goes through
+// channels does not reach it.
 type packets struct {
-	net.PacketConn
+	*wire
 	server *Server
+	our    netip.AddrPort
 
-	last net.Addr // whose request is being answered; nil if nobody asks for it; owned by the reader
+	// Owned by the reader.
+	last   net.Addr // whose request is being answered; nil if nobody asks for it
+	in     *batch   // nil if there is none to be worked through
+	at     int      // in it
+	queued []queued // of it
+}
+
+var _ net.PacketConn = (*packets)(nil)
+
+func (s *Server) newPackets(conn *net.UDPConn) (*packets, error) {
+	wire, err := newWire(conn)
+	if err != nil {
+		return nil, err
+	}
+	return &packets{wire: wire, server: s, our: addrPortOf(conn.LocalAddr()), queued: make([]queued, 0, batchPackets)}, nil
 }
 
 // readPause is how long nothing is read from a socket that has failed: what is wrong may pass, and the library would give the socket up.
@@ -79,26 +99,49 @@ func (p *packets) ReadFrom(buffer []byte) (int, net.Addr, error) {
 		p.last = nil
 	}
 	for {
-		n, addr, err := p.PacketConn.ReadFrom(buffer)
+		if err := p.read(); err != nil {
+			return 0, nil, err
+		}
+		packet, from := p.in.packet(p.at), p.in.from(p.at)
+		p.at++
+		switch {
+		case len(packet) > p.server.opts.Limits.PacketBytes:
+			p.server.metrics.limits.WithLabelValues(limitPacketBytes).Inc()
+		case !isWellFormed(packet):
+			p.server.metrics.malformed.WithLabelValues(transportUDP).Inc()
+		case isChannelData(packet):
+			p.queue(from, packet)
+		default:
+			p.flush() // a request may end what the data before it is for
+			n, addr := copy(buffer, packet), net.UDPAddrFromAddrPort(from)
+			if p.server.exchanges.begin(addr, buffer[:n]) {
+				p.last = addr
+			}
+			return n, addr, nil
+		}
+	}
+}
+
+// read has a packet be there to be looked at. It waits for one if there is none.
+func (p *packets) read() error {
+	for p.in == nil || p.at == p.in.count {
+		if p.in != nil {
+			p.flush()
+			p.server.batches.Put(p.in)
+			p.in = nil
+		}
+		in, err := p.wire.read(p.server.batches)
 		switch {
 		case errors.Is(err, net.ErrClosed):
-			return 0, nil, err
+			return err
 		case err != nil:
 			p.server.metrics.errors.Inc()
 			time.Sleep(readPause)
 			continue
-		case n >= len(buffer):
-			p.server.metrics.limits.WithLabelValues(limitPacketBytes).Inc()
-			continue
-		case !isWellFormed(buffer[:n]):
-			p.server.metrics.malformed.WithLabelValues(transportUDP).Inc()
-			continue
 		}
-		if p.server.exchanges.begin(addr, buffer[:n]) {
-			p.last = addr
-		}
-		return n, addr, nil
+		p.in, p.at = in, 0
 	}
+	return nil
 }
 
 // streams is a TCP or TLS listener.

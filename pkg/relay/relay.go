@@ -170,6 +170,8 @@ type Server struct {
 	fronts    []*front
 	ours      map[netip.Addr]bool // external addresses that this machine has itself
 
+	batches *sync.Pool // of batch
+
 	exchanges exchanges
 	clients   *clients
 }
@@ -188,6 +190,7 @@ func Open(ctx context.Context, opts Options) (*Server, error) {
 		return nil, fmt.Errorf("relay: options: %w", err)
 	}
 	s := &Server{opts: opts, metrics: newMetrics(opts.Registerer), clients: newClients(), evenPorts: rate.NewLimiter(evenPortsPerSecond, evenPortsBurst)}
+	s.batches = newBatches(max(opts.Limits.PacketBytes+1, peerBytes))
 	s.secrets.Store(&opts.Secrets)
 	s.accounts = newAccounts(opts.Quotas, s.metrics)
 	if err := s.open(ctx); err != nil {
@@ -241,7 +244,7 @@ func (s *Server) Run(ctx context.Context) error {
 		InboundMTU: s.opts.Limits.PacketBytes + 1, // what fills the buffer is dropped there
 	}
 	for _, f := range s.fronts {
-		generator := &generator{server: s, transport: f.transport}
+		generator := &generator{server: s, front: f}
 		if f.packets != nil {
 			config.PacketConnConfigs = append(config.PacketConnConfigs, turn.PacketConnConfig{
 				PacketConn: f.packets, RelayAddressGenerator: generator, PermissionHandler: s.permit(f)})

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"time"
 
 	"github.com/pion/turn/v5"
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,8 +17,8 @@ import (
 
 // generator makes the relayed addresses of one front.
 type generator struct {
-	server    *Server
-	transport string
+	server *Server
+	front  *front
 }
 
 var _ turn.RelayAddressGenerator = (*generator)(nil)
@@ -57,10 +58,16 @@ func (g *generator) AllocatePacketConn(config turn.AllocateListenerConfig) (net.
 		lease.close()
 		return nil, nil, g.refuse(refusedPorts)
 	}
-	port := addrPortOf(conn.LocalAddr()).Port()
+	wire, err := newWire(conn)
+	if err != nil {
+		_ = conn.Close()
+		lease.close()
+		return nil, nil, g.refuse(refusedPorts)
+	}
+	port, transport := addrPortOf(conn.LocalAddr()).Port(), g.front.transport
 	socket := &socket{
-		UDPConn: conn, server: s, lease: lease, relayed: netip.AddrPortFrom(external, port), transport: g.transport,
-		toPeer: s.metrics.traffic(directionToPeer, g.transport), toClient: s.metrics.traffic(directionToClient, g.transport),
+		wire: wire, server: s, lease: lease, front: g.front.packets, relayed: netip.AddrPortFrom(external, port), transport: transport,
+		toPeer: s.metrics.traffic(directionToPeer, transport), toClient: s.metrics.traffic(directionToClient, transport),
 	}
 	s.clients.add(socket)
 	return socket, net.UDPAddrFromAddrPort(socket.relayed), nil
@@ -166,9 +173,10 @@ const (
 // socket is what one allocation is relayed from.
 type socket struct {
 	// immutable
-	*net.UDPConn
+	*wire
 	server           *Server
 	lease            *lease
+	front            *packets // that the client comes to; nil if it comes over a connection
 	relayed          netip.AddrPort
 	transport        string // of the client
 	toPeer, toClient traffic
@@ -179,19 +187,31 @@ type socket struct {
 	bound  bool      // client is set; guarded by clients.mu
 
 	mu        sync.RWMutex
-	permitted map[netip.Addr]struct{} // guarded by mu
-	channels  map[uint16]struct{}     // guarded by mu
+	permitted map[netip.Addr]struct{}     // guarded by mu
+	channels  map[uint16]*channel         // guarded by mu
+	byPeer    map[netip.AddrPort]*channel // the same; guarded by mu
 
-	// Owned by whoever reads from the client, and by whoever reads from the peers.
-	lastAllowed netip.AddrPort
-	lastPeer    netip.AddrPort
-	lastAddr    *net.UDPAddr // lastPeer
+	lastAllowed netip.AddrPort // owned by whoever reads from the client
+
+	// Owned by whoever reads from the peers.
+	lastPeer netip.AddrPort
+	lastAddr *net.UDPAddr // lastPeer
+	in       *batch       // nil if there is none to be worked through
+	at       int          // in it
+	now      time.Time    // when it was read
+	payload  int          // bytes that were framed for the client
+}
+
+var _ net.PacketConn = (*socket)(nil)
+
+// plain is a peer's address as it is compared.
+func plain(peer netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(peer.Addr().Unmap(), peer.Port())
 }
 
 // WriteTo implements [net.PacketConn]: it sends to a peer. What may not be sent is dropped, as a network does.
 func (s *socket) WriteTo(payload []byte, addr net.Addr) (int, error) {
-	peer := addrPortOf(addr)
-	peer = netip.AddrPortFrom(peer.Addr().Unmap(), peer.Port())
+	peer := plain(addrPortOf(addr))
 	if peer != s.lastAllowed {
 		// The permission was for an address. The port is known here alone, and what was permitted is looked at once more.
 		if reason := s.server.policy.Peer(peer); reason != peers.Allowed {
@@ -200,43 +220,57 @@ func (s *socket) WriteTo(payload []byte, addr net.Addr) (int, error) {
 		}
 		s.lastAllowed = peer
 	}
-	if scope := s.lease.take(len(payload)); scope != "" {
-		s.server.metrics.dropped.WithLabelValues(scope).Inc()
+	if !s.affords(len(payload), time.Now()) {
 		return len(payload), nil
 	}
-	n, err := s.UDPConn.WriteToUDPAddrPort(payload, peer)
+	n, err := s.WriteToUDPAddrPort(payload, peer)
 	if err == nil {
-		s.toPeer.count(n)
+		s.toPeer.count(1, n)
 	}
 	return n, err
 }
 
-// ReadFrom implements [net.PacketConn]: it gives what a permitted peer has sent. Whoever else sends must not use up the client's bandwidth.
+// ReadFrom implements [net.PacketConn]: it gives what a permitted peer has sent.
 func (s *socket) ReadFrom(buffer []byte) (int, net.Addr, error) {
+	if s.front != nil {
+		return s.readPackets(buffer)
+	}
 	for {
-		n, peer, err := s.UDPConn.ReadFromUDPAddrPort(buffer)
+		n, peer, err := s.ReadFromUDPAddrPort(buffer)
 		if err != nil {
 			return 0, nil, err
 		}
-		peer = netip.AddrPortFrom(peer.Addr().Unmap(), peer.Port())
-		if n >= len(buffer) {
-			s.server.metrics.dropped.WithLabelValues(droppedTooLong).Inc()
-			continue
+		peer = plain(peer)
+		permitted, _ := s.look(peer)
+		if s.mayReceive(buffer[:n], permitted, time.Now()) {
+			s.toClient.count(1, n)
+			return n, s.addrOf(peer), nil
 		}
-		if !s.permits(peer.Addr()) {
-			s.server.metrics.dropped.WithLabelValues(droppedNoPermission).Inc()
-			continue
-		}
-		if scope := s.lease.take(n); scope != "" {
-			s.server.metrics.dropped.WithLabelValues(scope).Inc()
-			continue
-		}
-		s.toClient.count(n)
-		if peer != s.lastPeer || s.lastAddr == nil {
-			s.lastPeer, s.lastAddr = peer, net.UDPAddrFromAddrPort(peer)
-		}
-		return n, s.lastAddr, nil
 	}
+}
+
+// peerBytes is less than what a peer may send at once: the library has no room for more.
+const peerBytes = 1600
+
+// mayReceive reports whether a packet goes to the client, and counts it if not. Whoever else sends must not use up the client's bandwidth.
+func (s *socket) mayReceive(packet []byte, permitted bool, now time.Time) bool {
+	switch {
+	case len(packet) >= peerBytes:
+		s.server.metrics.dropped.WithLabelValues(droppedTooLong).Inc()
+		return false
+	case !permitted:
+		s.server.metrics.dropped.WithLabelValues(droppedNoPermission).Inc()
+		return false
+	}
+	return s.affords(len(packet), now)
+}
+
+// addrOf is a peer's address for the library.
+func (s *socket) addrOf(peer netip.AddrPort) net.Addr {
+	if peer != s.lastPeer || s.lastAddr == nil {
+		s.lastPeer, s.lastAddr = peer, net.UDPAddrFromAddrPort(peer)
+	}
+	return s.lastAddr
 }
 
 // Close implements [net.PacketConn].
@@ -244,7 +278,7 @@ func (s *socket) Close() error {
 	err := net.ErrClosed
 	s.closing.Do(func() {
 		bound := s.server.clients.remove(s)
-		err = s.UDPConn.Close()
+		err = s.wire.Close()
 		s.lease.close()
 		if bound {
 			s.server.metrics.allocations.WithLabelValues(s.transport).Dec()
@@ -253,11 +287,19 @@ func (s *socket) Close() error {
 	return err
 }
 
-func (s *socket) permits(address netip.Addr) bool {
+// look reports whether a peer is permitted, and gives its channel; nil if it has none.
+func (s *socket) look(peer netip.AddrPort) (permitted bool, c *channel) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	_, ok := s.permitted[address]
-	return ok
+	_, permitted = s.permitted[peer.Addr()]
+	return permitted, s.byPeer[peer]
+}
+
+// channel gives that of a number; nil if it is not bound.
+func (s *socket) channel(number uint16) *channel {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.channels[number]
 }
 
 // mayPermit reports whether an address may be permitted, as far as their number goes.
@@ -276,19 +318,24 @@ func (s *socket) mayBind(channel uint16, most int) bool {
 	return has || len(s.channels) < most
 }
 
-func (s *socket) bind(channel uint16) {
+func (s *socket) bind(number uint16, client, peer netip.AddrPort) {
+	c := &channel{number: number, peer: plain(peer), toClient: newEndpoint(client)}
+	c.toPeer, c.denied = newEndpoint(c.peer), s.server.policy.Peer(c.peer)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.channels == nil {
-		s.channels = make(map[uint16]struct{})
+		s.channels, s.byPeer = make(map[uint16]*channel), make(map[netip.AddrPort]*channel)
 	}
-	s.channels[channel] = struct{}{}
+	s.channels[number], s.byPeer[c.peer] = c, c
 }
 
-func (s *socket) unbind(channel uint16) {
+func (s *socket) unbind(number uint16) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.channels, channel)
+	if c := s.channels[number]; c != nil {
+		delete(s.channels, number)
+		delete(s.byPeer, c.peer)
+	}
 }
 
 func (s *socket) permit(peer net.IP) {
@@ -315,7 +362,7 @@ type traffic struct {
 	packets, bytes prometheus.Counter
 }
 
-func (t traffic) count(bytes int) {
-	t.packets.Inc()
+func (t traffic) count(packets, bytes int) {
+	t.packets.Add(float64(packets))
 	t.bytes.Add(float64(bytes))
 }
