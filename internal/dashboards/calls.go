@@ -49,8 +49,11 @@ func calls() Dashboard {
 				{Title: "Failures by gateway", Kind: Lines, Unit: "ops", Stacked: true, Description: "Of the clients of each. Alike on all of them it is STUN or TURN; on one it is what its clients have in common, as a region.", Queries: one(rate("signalbox_call_outcomes_total", "instance", `outcome="failed"`), "{{instance}}")},
 				{Title: "Connections that broke", Kind: Lines, Unit: "ops", Stacked: true, Description: "disconnected: they had come about. Empty with clients that do not report it. Many at once are a relay that was restarted, or a network that clients left.", Queries: one(rate("signalbox_call_outcomes_total", "instance", `outcome="disconnected"`), "{{instance}}")},
 				{Title: "ICE restarts", Kind: Lines, Unit: "ops", Stacked: true, Description: "By app. Many with few failures are networks that change, as of people who walk.", Queries: one(rate("signalbox_call_restarts_total", "app", `app=~"$app"`), "{{app}}")},
-				{Title: "Negotiation that was refused", Kind: Lines, Unit: "ops", Description: "malformed, too large, too many or too often, of apps that have descriptions and candidates looked at. Candidates that are left out for their type or network are not among them.",
-					Queries: quiet(rate("signalbox_negotiation_total", "kind, result", `result=~"malformed|too_large|too_many_sections|too_many_candidates|rate"`)+" > 0", "{{kind}}: {{result}}")},
+				{Title: "Negotiation that was refused", Kind: Lines, Unit: "ops", Description: "malformed, too large, too many or too often, of apps that have descriptions and candidates looked at. Candidates that are left out for their type or network are not among them. stale: answers to an offer that a later one had overtaken.",
+					Queries: []Query{
+						{Expr: rate("signalbox_negotiation_total", "kind, result", `result=~"malformed|too_large|too_many_sections|too_many_candidates|rate"`) + " > 0", Legend: "{{kind}}: {{result}}", Quiet: true},
+						{Expr: rate("signalbox_requests_refused_total", "", `code="stale"`), Legend: "stale", Quiet: true},
+					}},
 			}},
 			{Title: "What clients are told", Panels: []Panel{
 				{Title: "Relays that gateways know", Kind: Lines, Unit: "short", Description: "Of our own, by state. Clients are told of the usable ones; 0 with ice.relays.enabled means that calls which need one fail.", Queries: one("max by (state) (signalbox_ice_relays"+on()+")", "{{state}}")},

@@ -310,9 +310,13 @@ func (m *Member) Signal(id int64, request *wire.Signal, done func(wire.Done, err
 		done(wire.Done{}, wire.Errorf(wire.CodeBadRequest, "a signal cannot go to oneself"))
 		return
 	}
+	if request.Answers > 0 && m.overtaken(st, request) {
+		done(wire.Done{}, wire.Errorf(wire.CodeStale, "a later offer of the peer has come: answer that one"))
+		return
+	}
 	m.send(st, store.Send{
 		Request: id, To: request.To, Type: string(wire.TypeSignal),
-		Event: wire.AppendEventBody(nil, request.Room, &wire.Signaled{From: m.id, Data: request.Data}),
+		Event: wire.AppendEventBody(nil, request.Room, &wire.Signaled{From: m.id, Offer: request.Offer, Data: request.Data}),
 	}, done)
 }
 

@@ -55,6 +55,7 @@ type seat struct {
 	order   int64
 	state   store.State
 	entered string
+	offers  offers
 	// request is the highest number of a request that had taken effect when the seat was resumed: owned by the session.
 	request int64
 	// resumed is what a resume was answered, until the client has been welcomed, and frames what it missed; position is
@@ -220,6 +221,9 @@ func (d *delivery) give(st *seat) {
 		if d.event.Trail != nil {
 			d.frame.OnWritten(d.event.Trail.Written)
 		}
+	}
+	if d.event.To != "" {
+		st.offers.note(&d.event)
 	}
 	st.member.subscriber.Deliver(d.frame)
 	d.given++

@@ -150,6 +150,47 @@ func TestResumeOnAnotherGateway(t *testing.T) {
 	}
 }
 
+// Who answers an offer that another one has overtaken is told, by what its gateway has delivered: Redis is not asked. Who does not say what it
+// answers is not, nor is a session that has come back.
+func TestStaleAnswers(t *testing.T) {
+	twoGateways(t, keptFor, func(t *testing.T, one, two *gateway, _ *miniredis.Miniredis) {
+		ada, begun := one.begin()
+		var snapshot wire.Snapshot
+		ada.ok(joinOf("r"), &snapshot)
+		bob, bobs := two.enter()
+		bob.ok(joinOf("r"), new(wire.Snapshot))
+		ada.event()
+		signal := func(id int, to, about string) string {
+			return fmt.Sprintf(`{"id":%d,"type":"signal","room":"r","to":%q,%s"data":{"description":{}}}`, id, to, about)
+		}
+		answer := func(id int, seq int64) string { return signal(id, bobs.Session, fmt.Sprintf(`"answers":%d,`, seq)) }
+		var first, second, last wire.Done
+		bob.ok(signal(10, begun.Session, `"offer":true,`), &first)
+		offered := ada.event()
+		require.Equal(t, first.Seq, offered.Seq)
+		require.True(t, offered.Body.(*wire.Signaled).Offer)
+		ada.ok(answer(10, first.Seq), new(wire.Done))
+		require.False(t, bob.event().Body.(*wire.Signaled).Offer)
+		bob.ok(signal(11, begun.Session, `"offer":true,`), &second)
+		ada.event()
+		bob.ok(signal(12, begun.Session, ""), &last) // a candidate: it is no offer
+		ada.event()
+
+		asked := one.metric("signalbox_redis_script_calls")
+		ada.refused(answer(11, first.Seq), wire.CodeStale)
+		require.Equal(t, asked, one.metric("signalbox_redis_script_calls"), "Redis is not asked")
+		require.EqualValues(t, 1, one.metric("signalbox_requests_refused_total", "stale"))
+		ada.ok(answer(12, second.Seq), new(wire.Done))
+		ada.ok(signal(13, bobs.Session, ""), new(wire.Done))
+		for range 2 {
+			require.Equal(t, wire.TypeSignal, bob.event().Body.Type(), "the stale one did not come")
+		}
+		snapshot.Seq = last.Seq
+		again, _ := two.resume(begun.Resume, 2, at(&snapshot))
+		again.ok(answer(91, first.Seq), new(wire.Done))
+	})
+}
+
 // A report whose answer was lost is sent again, to whatever gateway, and counts once.
 func TestReportsCountOnce(t *testing.T) {
 	twoGateways(t, keptFor, func(t *testing.T, one, two *gateway, _ *miniredis.Miniredis) {

@@ -27,6 +27,8 @@ const (
 	CodeNotMember Code = "not_member"
 	// CodePeerGone: the addressed peer has no seat in the room. Foreign and unknown peers are not told apart.
 	CodePeerGone Code = "peer_gone"
+	// CodeStale: the signal answers an offer that a later one of the same peer has overtaken, which the client has been sent by now.
+	CodeStale Code = "stale"
 	// CodeConflict: the room's version is not the one that the request was made for.
 	CodeConflict Code = "conflict"
 	// CodeLimit: a count is over its limit, for example rooms of one session.
@@ -47,7 +49,7 @@ const (
 // Codes lists every error code, for tests and documentation.
 var Codes = []Code{
 	CodeBadRequest, CodeTooLarge, CodeUnauthorized, CodeForbidden, CodeRoomFull, CodeRoomLocked, CodeNotMember,
-	CodePeerGone, CodeConflict, CodeLimit, CodeRateLimited, CodeResumeRefused, CodeOutcomeUnknown, CodeUnavailable, CodeInternal,
+	CodePeerGone, CodeStale, CodeConflict, CodeLimit, CodeRateLimited, CodeResumeRefused, CodeOutcomeUnknown, CodeUnavailable, CodeInternal,
 }
 
 // Retryable reports whether a client should send the same request again by itself, after a pause. A full or

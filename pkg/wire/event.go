@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
 	"strconv"
@@ -45,7 +46,9 @@ type StateChanged struct {
 // Signaled is what a peer sent to the receiver alone.
 type Signaled struct {
 	From string
-	Data json.RawMessage
+	// Offer is set when Data is an offer: an answer to it names its number.
+	Offer bool
+	Data  json.RawMessage
 }
 
 // Message is what a peer published. From is empty when it comes from the app itself.
@@ -320,11 +323,27 @@ func (m *StateChanged) decode(f *fields) {
 
 func (m *Signaled) encode(e *encoder) {
 	e.str("from", m.From)
+	e.flag("offer", m.Offer)
 	e.raw("data", m.Data)
+}
+
+// OfferFrom gives the peer that made an offer, of the body of an event; "" where it is none. It reads no further than that.
+func OfferFrom(body []byte) string {
+	// Within a text there would be backslashes before the quotes.
+	_, rest, found := bytes.Cut(body, []byte(`,"from":"`))
+	if !found {
+		return ""
+	}
+	from, rest, _ := bytes.Cut(rest, []byte(`"`))
+	if !bytes.HasPrefix(rest, []byte(`,"offer":true,`)) {
+		return ""
+	}
+	return string(from)
 }
 
 func (m *Signaled) decode(f *fields) {
 	m.From = f.required("from", ValidID)
+	m.Offer = f.boolean("offer")
 	m.Data = f.payload("data")
 }
 

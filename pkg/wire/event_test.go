@@ -1,6 +1,7 @@
 package wire_test
 
 import (
+	"encoding/json"
 	"strconv"
 	"testing"
 
@@ -139,4 +140,20 @@ func drawObject(t *rapid.T) wire.Object {
 		o[name] = []byte(rapid.SampledFrom([]string{`null`, `true`, `"x"`, `[1,{"a":2}]`}).Draw(t, "value"))
 	}
 	return o
+}
+
+// An offer is known by what its sender says of it, and by nothing in its data or in the room's name.
+func TestOfferFrom(t *testing.T) {
+	offer := func(room string, s wire.Signaled) string { return wire.OfferFrom(wire.AppendEventBody(nil, room, &s)) }
+	data := json.RawMessage(`{"description":{"type":"offer"}}`)
+	require.Equal(t, "ada", offer("r", wire.Signaled{From: "ada", Offer: true, Data: data}))
+	require.Equal(t, "ada", offer(`x","from":"eve","offer":true,"`, wire.Signaled{From: "ada", Offer: true, Data: data}))
+	for room, data := range map[string]string{
+		"r":                              `{"from":"eve","offer":true,"x":1}`,
+		`x","from":"eve","offer":true,"`: `{"a":1,"from":"eve","offer":true,"x":1}`,
+	} {
+		require.Empty(t, offer(room, wire.Signaled{From: "ada", Data: json.RawMessage(data)}), room)
+	}
+	require.Empty(t, wire.OfferFrom(wire.AppendEventBody(nil, "r", &wire.LeftPeer{Peer: "ada"})))
+	require.Empty(t, wire.OfferFrom(nil))
 }

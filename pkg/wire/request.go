@@ -98,6 +98,10 @@ type Leave struct{ Room string }
 type Signal struct {
 	Room string
 	To   string
+	// Offer is set when Data is an offer, which asks for an answer.
+	Offer bool
+	// Answers is the number of the peer's offer that Data answers; 0 if it answers none, or the client does not say.
+	Answers int64
 	// Data is a slice of the message and only valid as long as it.
 	Data json.RawMessage
 }
@@ -361,6 +365,8 @@ func (m *Leave) encode(e *encoder) { e.str("room", m.Room) }
 func (m *Signal) decode(f *fields) {
 	m.Room = f.required("room", ValidRoom)
 	m.To = f.required("to", ValidID)
+	m.Offer = f.boolean("offer")
+	m.Answers = f.integer("answers", 0)
 	if m.Data = f.payload("data"); f.err == nil && m.Data[0] != '{' {
 		f.fail(CodeBadRequest, "data must be an object")
 	}
@@ -369,6 +375,8 @@ func (m *Signal) decode(f *fields) {
 func (m *Signal) encode(e *encoder) {
 	e.str("room", m.Room)
 	e.str("to", m.To)
+	e.flag("offer", m.Offer)
+	e.count("answers", m.Answers)
 	e.raw("data", m.Data)
 }
 
