@@ -73,7 +73,7 @@ export class Call extends TypedTarget {
     const { signal } = this.#listening;
     room.addEventListener('peer-joined', ({ detail }) => this.#open(detail.peer), { signal });
     room.addEventListener('peer-left', ({ detail }) => this.#drop(detail.peer.id), { signal });
-    room.addEventListener('signal', ({ detail }) => this.#links.get(detail.from)?.connection.receive(detail.data), { signal });
+    room.addEventListener('signal', ({ detail }) => this.#links.get(detail.from)?.connection.receive(detail.data, detail.seq), { signal });
     room.addEventListener('peer-state', ({ detail }) => this.#attend(detail.peer), { signal });
     room.addEventListener('resync', ({ detail }) => this.#resync(detail.newSeat), { signal });
     room.addEventListener('closed', () => this.close(), { signal });
@@ -143,7 +143,7 @@ export class Call extends TypedTarget {
     const polite = this.#room.self.order > peer.order;
     const connection = new PeerConnection({
       polite,
-      send: (data) => this.#send(peer.id, data),
+      send: (data, about) => this.#send(peer.id, data, about),
       report: (outcome) => this.#room.report({ peer: peer.id, ...outcome }).catch(() => {}),
       beforeAnswer: () => this.#sendTracks(link),
       configuration: this.#configuration(),
@@ -225,11 +225,12 @@ export class Call extends TypedTarget {
    *
    * @param {string} id
    * @param {{description?: object, candidate?: object}} data
+   * @param {{offer?: true, answers?: number}} [about]
    */
-  #send(id, data) {
+  #send(id, data, about) {
     const link = this.#links.get(id);
     if (!link) return;
-    if (data.description) link.described = link.described.then(() => this.#signal(id, link, data));
+    if (data.description) link.described = link.described.then(() => this.#signal(id, link, data, about));
     else this.#signal(id, link, data);
   }
 
@@ -237,14 +238,17 @@ export class Call extends TypedTarget {
    * @param {string} id
    * @param {object} link
    * @param {object} data
+   * @param {{offer?: true, answers?: number}} [about]
    */
-  async #signal(id, link, data) {
+  async #signal(id, link, data, about) {
     for (let attempt = 1; this.#links.get(id) === link; attempt += 1) {
       try {
-        await this.#room.signal(id, data, { timeout: SIGNAL_TIMEOUT });
+        await this.#room.signal(id, data, { ...about, timeout: SIGNAL_TIMEOUT });
         return;
       } catch (cause) {
         const error = /** @type {SignalboxError} */ (cause);
+        // The peer's later offer has come, and is what the negotiation goes on with.
+        if (error.code === 'stale') return;
         // A peer that is gone and a lost seat are told by the room, and end this connection.
         if (error.code === 'peer_gone' || error.code === 'disconnected' || this.#links.get(id) !== link) return;
         // Twice does less harm than never.

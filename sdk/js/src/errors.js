@@ -11,7 +11,7 @@
  * | `denied`, `expired`, `replaced`, `left` | no | the end of a place in the queue, see {@link NotSeatedError} |
  *
  * @typedef {'bad_request' | 'too_large' | 'unauthorized' | 'forbidden' | 'room_full' | 'room_locked' | 'not_member' | 'peer_gone'
- *   | 'conflict' | 'limit' | 'rate_limited' | 'resume_refused' | 'outcome_unknown' | 'unavailable' | 'internal'} ProtocolErrorCode
+ *   | 'stale' | 'conflict' | 'limit' | 'rate_limited' | 'resume_refused' | 'outcome_unknown' | 'unavailable' | 'internal'} ProtocolErrorCode
  * @typedef {'disconnected' | 'timeout' | 'closed' | 'taken_over' | 'revoked'} ClientErrorCode
  * @typedef {'denied' | 'closed' | 'expired' | 'replaced' | 'left'} NotSeatedCode
  * @typedef {ProtocolErrorCode | ClientErrorCode | NotSeatedCode} ErrorCode

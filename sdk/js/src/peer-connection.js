@@ -7,7 +7,8 @@ import { TypedTarget } from './events.js';
  *
  * @typedef {object} PeerConnectionOptions
  * @property {boolean} polite whether one gives way when both make an offer at once
- * @property {(data: {description: RTCSessionDescription} | {candidate: RTCIceCandidateInit}) => void} send
+ * @property {(data: {description: RTCSessionDescription} | {candidate: RTCIceCandidateInit}, about?: {offer?: true, answers?: number}) => void}
+ *   send
  * @property {(outcome: Omit<ICEReport, 'peer'>) => void} report
  * @property {() => void} [beforeAnswer] called when an offer is set and not answered yet: a track that is added now goes
  *   into the answer
@@ -44,6 +45,8 @@ export class PeerConnection extends TypedTarget {
   /** When the last description was sent, by performance.now(). */
   #sentAt = 0;
   #ignoreOffer = false;
+  /** The number of the peer's offer that was set last, where it has one. @type {number | undefined} */
+  #offered;
   #isSettingRemoteAnswerPending = false;
   /** Candidates that came before the description that they belong to. @type {RTCIceCandidateInit[]} */
   #candidates = [];
@@ -127,10 +130,11 @@ export class PeerConnection extends TypedTarget {
    * What the peer sent by `signal`. Anything but descriptions and candidates is left alone.
    *
    * @param {{description?: RTCSessionDescriptionInit, candidate?: RTCIceCandidateInit}} data
+   * @param {number} [seq] its number: an answer tells which offer it is for
    */
-  async receive({ description, candidate }) {
+  async receive({ description, candidate }, seq) {
     try {
-      if (description) await this.#describe(description);
+      if (description) await this.#describe(description, seq);
       else if (candidate) await this.#addCandidate(candidate);
     } catch (error) {
       if (!this.#closed) this.emit('error', { error });
@@ -170,8 +174,11 @@ export class PeerConnection extends TypedTarget {
     }
   }
 
-  /** @param {RTCSessionDescriptionInit} description */
-  async #describe(description) {
+  /**
+   * @param {RTCSessionDescriptionInit} description
+   * @param {number} [seq]
+   */
+  async #describe(description, seq) {
     // An offer may come in while an answer is being set: by the time the offer is processed the state is stable, so
     // it can go onto the operations chain now.
     const readyForOffer =
@@ -195,6 +202,7 @@ export class PeerConnection extends TypedTarget {
     }
     this.#addWaitingCandidates();
     if (description.type === 'offer') {
+      this.#offered = seq;
       this.#beforeAnswer?.();
       await this.pc.setLocalDescription();
       this.#sendDescription();
@@ -235,7 +243,8 @@ export class PeerConnection extends TypedTarget {
   #sendDescription() {
     if (this.#closed || !this.pc.localDescription) return;
     this.#sentAt = performance.now();
-    this.#send({ description: this.pc.localDescription });
+    const about = this.pc.localDescription.type === 'offer' ? { offer: /** @type {const} */ (true) } : { answers: this.#offered };
+    this.#send({ description: this.pc.localDescription }, about);
   }
 
   #stateChanged() {

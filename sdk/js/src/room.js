@@ -200,11 +200,12 @@ export class Room extends TypedTarget {
    *
    * @param {string | Peer} peer
    * @param {{[key: string]: any}} data
-   * @param {RequestOptions} [options]
+   * @param {{offer?: boolean, answers?: number} & RequestOptions} [options] `offer`: the data asks for an answer; `answers`: the number of
+   *   the peer's offer that it answers. When a later one has come meanwhile, it is refused with `stale`
    * @returns {Promise<number>} the event's number
    */
-  async signal(peer, data, options) {
-    return (await this.#request('signal', { to: idOf(peer), data }, options)).seq;
+  async signal(peer, data, { offer, answers, ...options } = {}) {
+    return (await this.#request('signal', { to: idOf(peer), offer, answers, data }, options)).seq;
   }
 
   /**

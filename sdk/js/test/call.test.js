@@ -295,6 +295,26 @@ test('the newcomer begins, who was there first answers with its own tracks', asy
   assert.deepEqual(of('bob').log, ['remote offer', 'track mic', 'local answer']);
 });
 
+test('an answer tells which offer it is for, and is not sent again once a later one has come', async (t) => {
+  /** @type {[string, string, any][]} */
+  const sent = [];
+  const { call, room, tell } = callIn(t, {
+    signal: async (/** @type {string} */ to, /** @type {any} */ { description }, /** @type {any} */ { offer, answers }) => {
+      sent.push([to, description.type, offer ?? answers]);
+      if (answers === 40) throw new SignalboxError('stale', 'a later offer has come');
+    },
+  });
+  const errors = record(call, 'error');
+  await until(() => sent.length === 1);
+  assert.deepEqual(sent, [['ada', 'offer', true]]);
+  tell(room, 'signal', { from: 'bob', data: { description: offer() }, seq: 40 });
+  await until(() => sent.length === 2);
+  tell(room, 'signal', { from: 'bob', data: { description: offer() }, seq: 44 });
+  await until(() => sent.length === 3);
+  assert.deepEqual(sent.slice(1), [['bob', 'answer', 40], ['bob', 'answer', 44]]);
+  assert.deepEqual(errors, []);
+});
+
 test('a newcomer that has nothing to send gets an offer all the same', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const { of } = callIn(t);

@@ -47,6 +47,8 @@ const METHODS = {
     spotlight: { start: 1790000000000, interval: 10000, order: ['a81x'] },
   }),
   'room-clear': (room) => room.update({ locked: false, presenter: null, properties: { title: null }, spotlight: null }),
+  'signal-answer': (room) => room.signal('a81x', { description: { type: 'answer', sdp: 'v=0\r\n' } }, { answers: 44 }),
+  'signal-offer': (room) => room.signal('a81x', { description: { type: 'offer', sdp: 'v=0\r\n' } }, { offer: true }),
   'signal-candidate': (room) => room.signal('a81x', {
     candidate: { candidate: 'candidate:1 1 udp 2122260223 192.0.2.1 61665 typ host', sdpMid: '0', sdpMLineIndex: 0 },
   }),
@@ -86,7 +88,7 @@ test('what the methods send', async (t) => {
 const TOLD = {
   'away-peer': 'peer-state', 'back-peer': 'peer-state', state: 'peer-state', 'joined-peer': 'peer-joined',
   'left-peer': 'peer-left', 'left-peer-closed': 'peer-left', 'left-peer-kicked': 'peer-left', 'left-peer-replaced': 'peer-left', 'left-peer-text': 'peer-left',
-  signal: 'signal', message: 'message', 'message-app': 'message', 'message-kept': 'message', 'message-topic': 'message',
+  signal: 'signal', 'signal-offer': 'signal', message: 'message', 'message-app': 'message', 'message-kept': 'message', 'message-topic': 'message',
   undone: 'undone', cleared: 'cleared', 'waiting-peer': 'waiter-joined', 'gone-peer': 'waiter-left',
   room: 'changed', 'room-presenter-left': 'changed', control: 'control', 'control-all': 'control', 'control-move': 'move',
   closed: 'closed', 'closed-by-gateway': 'closed', 'closed-replaced': 'closed', 'closed-text': 'closed', 'closed-denied': undefined,
