@@ -21,6 +21,10 @@ const AMBIENT = `
 import type { Socket } from 'socket.io-client';
 declare global {
   const io: typeof import('socket.io-client').io;
+  const withSignalbox: typeof import('@signalbox/client/socketio').withSignalbox;
+  interface ParentNode {
+    querySelector(selectors: '#theirs'): HTMLVideoElement;
+  }
   const socket: Socket;
   const connections: RTCPeerConnection[];
   const candidate: RTCIceCandidate;
@@ -34,14 +38,16 @@ const CONFIG = {
     checkJs: true,
     noEmit: true,
     strict: true,
-    noImplicitAny: false, // the samples are JavaScript, without comments for types
+    // The samples are JavaScript, without comments for types.
+    noImplicitAny: false,
+    strictNullChecks: false,
     target: 'es2022',
     module: 'esnext',
     moduleResolution: 'bundler',
     moduleDetection: 'force',
     lib: ['es2023', 'dom', 'dom.iterable', 'esnext.disposable'],
     types: ['node'],
-    paths: { '@signalbox/client': ['../../sdk/js/src/index.js'] },
+    paths: {},
     skipLibCheck: true,
   },
   include: ['*.js', '*.ts'],
@@ -62,8 +68,9 @@ function compile(samples) {
   mkdirSync(join(site, 'node_modules/.samples'), { recursive: true });
   const dir = mkdtempSync(join(site, 'node_modules/.samples/'));
   try {
-    const config = structuredClone(CONFIG);
-    config.compilerOptions.paths['@signalbox/client'] = [join(relative(dir, root), 'sdk/js/src/index.js')];
+    const src = join(relative(dir, root), 'sdk/js/src');
+    const paths = { '@signalbox/client': [`${src}/index.js`], '@signalbox/client/*': [`${src}/*.js`] };
+    const config = { ...CONFIG, compilerOptions: { ...CONFIG.compilerOptions, paths } };
     writeFileSync(join(dir, 'tsconfig.json'), JSON.stringify(config));
     writeFileSync(join(dir, 'ambient.d.ts'), AMBIENT);
     for (const { name, script } of samples) writeFileSync(join(dir, name), `${script}\nexport {};\n`);
