@@ -72,13 +72,13 @@ func TestReports(t *testing.T) {
 		report := &wire.Report{Room: "r", Peer: "bob", Outcome: "failed", Reason: "ice"}
 		var counted atomic.Int32
 		count := func() { counted.Add(1) }
-		ada.Report(1, report, count) // without a seat
+		ada.Report(1, 1, report, count) // without a seat
 		ada.mustJoin(t, "r")
 		ada.mustJoin(t, "other") // of which nothing is told
-		ada.Report(2, &wire.Report{Room: "other", Outcome: "failed"}, count)
-		ada.Report(3, report, count)
-		ada.Report(3, report, count) // as after a resume
-		ada.Report(2, &wire.Report{Room: "other", Outcome: "failed"}, count)
+		ada.Report(2, 2, &wire.Report{Room: "other", Outcome: "failed"}, count)
+		ada.Report(3, 3, report, count)
+		ada.Report(3, 3, report, count) // as after a resume
+		ada.Report(2, 2, &wire.Report{Room: "other", Outcome: "failed"}, count)
 		ada.mustPublish(t, "r", 1)     // after it
 		ada.mustPublish(t, "other", 1) // after them
 		require.EqualValues(t, 3, counted.Load())

@@ -398,11 +398,11 @@ type Outcome struct {
 	Restarts     int    `json:"restarts,omitempty"`
 }
 
-// Report notes what the client says of its call, and has webhooks tell it, if they tell of the room. id is the request's number: sent again
-// after a resume, on whatever gateway, the report is neither told nor counted twice. The client does not wait for it, and what becomes of it
-// does not concern it. count is called unless it came before, or comes again as another connection has the seat by now; of who has no seat
-// that is not known.
-func (m *Member) Report(id int64, report *wire.Report, count func()) {
+// Report notes what the client says of its call, and has webhooks tell it, if they tell of the room. once is as the id of [Member.Signal]: sent
+// again after a resume, on whatever gateway, the report is neither told nor counted twice. id, the request's number, tells it from others to
+// webhooks. The client does not wait for it, and what becomes of it does not concern it. count is called unless it came before, or comes again
+// as another connection has the seat by now; of who has no seat that is not known.
+func (m *Member) Report(once, id int64, report *wire.Report, count func()) {
 	if m.find(report.Room) == nil {
 		count()
 		return
@@ -415,7 +415,7 @@ func (m *Member) Report(id int64, report *wire.Report, count func()) {
 	if err != nil {
 		return
 	}
-	of := store.Report{Seat: m.asking(m.room(report.Room)), Request: id, ID: fmt.Sprintf("%s-%d", m.id, id), Data: data}
+	of := store.Report{Seat: m.asking(m.room(report.Room)), Request: once, ID: fmt.Sprintf("%s-%d", m.id, id), Data: data}
 	m.service.opts.Store.Report(of, func(again bool, err error) {
 		if !again && !errors.Is(err, store.ErrFenced) {
 			count()

@@ -201,7 +201,7 @@ func (c *core) dispatch(request wire.Request) {
 	case *wire.Clear:
 		c.member.Clear(once, body, c.doneReply(c.begun(request)))
 	case *wire.Report:
-		c.handleReport(id, body)
+		c.handleReport(once, id, body)
 	case *wire.Ping:
 		c.sink.Reply(id, &wire.Pong{Time: time.Now().UnixMilli()})
 	case *wire.Refresh:
@@ -283,7 +283,7 @@ func (c *core) handlePeers(p pending, request *wire.Peers) {
 	})
 }
 
-func (c *core) handleReport(id int64, report *wire.Report) {
-	c.member.Report(id, report, func() { c.server.metrics.reported(c.app, report) })
+func (c *core) handleReport(once, id int64, report *wire.Report) {
+	c.member.Report(once, id, report, func() { c.server.metrics.reported(c.app, report) })
 	c.sink.Reply(id, &wire.Nothing{})
 }

@@ -115,12 +115,14 @@ func TestReturn(t *testing.T) {
 				accepted[wire.Done](again, fmt.Sprintf(`{"id":%d,"type":"publish","room":"one","data":%d}`, id+1, id))
 				require.JSONEq(t, fmt.Sprint(id), string(bob.event().Body.(*wire.Message).Data))
 			}
+			accepted[wire.Nothing](again, `{"id":4,"type":"report","room":"one","outcome":"failed","reason":"ice"}`)
 			bob.ok(fmt.Sprintf(`{"id":%d,"type":"publish","room":"one","data":"live"}`, 4+2*round), new(wire.Done))
 			live := again.event()
 			require.JSONEq(t, `"live"`, string(live.Body.(*wire.Message).Data))
 			seen["one"] = wire.Position{Epoch: one.Epoch, Seq: live.Seq}
 			ada = again
 		}
+		require.EqualValues(t, 2, g.metric("signalbox_call_outcomes_total", session.OtherApps, "failed"), "of two connections")
 		require.EqualValues(t, 2, g.metric("signalbox_sessions"))
 		require.EqualValues(t, 4, g.metric("signalbox_resumed_seats_total", "replayed"))
 	})
