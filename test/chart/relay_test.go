@@ -316,7 +316,7 @@ func TestRelayRuns(t *testing.T) {
 	workload := r.relayOf()
 	c := &workload.pod.Containers[0]
 	m := mount(t, r.objects, workload.pod, c)
-	cmd := command(t, relayBinary, m.env, url, "--listen.udp=127.0.0.1:0", "--listen.tcp=127.0.0.1:0", "--listen.operations=127.0.0.1:0",
+	cmd := command(t, relayBinary, m.env, url, "--listen.udp=127.0.0.1:0", "--listen.tcp=127.0.0.1:0", "--listen.operations=[127.0.0.1]:0",
 		"--relay.external_ip=127.0.0.1", "--credentials.secrets_file="+m.here("/etc/signalbox/turn/secrets"), "--shutdown.drain=1s")
 	cmd.Cancel = func() error { return nil } // it is told to end below, as the kubelet does
 	stderr, err := cmd.StderrPipe()
