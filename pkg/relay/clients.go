@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/pion/stun/v4"
 	"github.com/pion/turn/v5"
 
 	"github.com/signalbox-rtc/signalbox/pkg/relay/peers"
@@ -78,27 +79,38 @@ func (c *clients) remove(s *socket) bool {
 func (s *Server) permit(f *front) turn.PermissionHandler {
 	return func(client net.Addr, peer net.IP) bool {
 		address, _ := netip.AddrFromSlice(peer)
-		address = address.Unmap()
-		if reason := s.policy.Address(address); reason != peers.Allowed {
-			s.metrics.denied.WithLabelValues(string(reason)).Inc()
-			return false
+		x := s.exchanges.find(client)
+		if x == nil {
+			return false // nobody has asked
 		}
-		socket := s.clients.of(keyOf(client, f.addr))
-		channel, binds := channelOf(s.exchanges.find(client))
-		switch {
-		case socket == nil:
-			return false // it has just ended
-		case !socket.mayPermit(address, s.opts.Limits.Permissions):
-			s.metrics.limits.WithLabelValues(limitPermissions).Inc()
-			return false
-		case binds && (channel>>8 < channelFirst || channel>>8 > channelLast):
-			return false // the library would bind it, and nothing could be sent there
-		case binds && !socket.mayBind(channel, s.opts.Limits.Channels):
-			s.metrics.limits.WithLabelValues(limitChannels).Inc()
-			return false
+		code := s.mayPermit(s.clients.of(keyOf(client, f.addr)), x.request, address.Unmap())
+		if isChannelBind(x.request) {
+			x.code = code // the library has 401 for it
 		}
-		return true
+		return code == 0
 	}
+}
+
+// mayPermit gives the error that a client gets who asks for a peer, as RFC 8656, section 12.2, has it; 0 if it is permitted.
+func (s *Server) mayPermit(socket *socket, request []byte, peer netip.Addr) stun.ErrorCode {
+	if reason := s.policy.Address(peer); reason != peers.Allowed {
+		s.metrics.denied.WithLabelValues(string(reason)).Inc()
+		return stun.CodeForbidden
+	}
+	channel, binds := channelOf(request)
+	switch {
+	case socket == nil:
+		return stun.CodeForbidden // it has just ended
+	case !socket.mayPermit(peer, s.opts.Limits.Permissions):
+		s.metrics.limits.WithLabelValues(limitPermissions).Inc()
+		return stun.CodeInsufficientCapacity
+	case binds && (channel>>8 < channelFirst || channel>>8 > channelLast):
+		return stun.CodeBadRequest // the library would bind it, and nothing could be sent there
+	case binds && !socket.mayBind(channel, s.opts.Limits.Channels):
+		s.metrics.limits.WithLabelValues(limitChannels).Inc()
+		return stun.CodeInsufficientCapacity
+	}
+	return 0
 }
 
 // events are what the library tells. It holds locks of its own meanwhile: nothing here may call it.

@@ -50,11 +50,11 @@ func (s *Server) failed(reason string) (string, []byte, bool) {
 
 // keyOf finds the secret that a request's password was made with, and gives the key of that; nil if it was none of them.
 func (s *Server) keyOf(request *turn.RequestAttributes) []byte {
-	raw := s.exchanges.find(request.SrcAddr)
-	if raw == nil {
+	x := s.exchanges.find(request.SrcAddr)
+	if x == nil {
 		return nil
 	}
-	message := &stun.Message{Raw: raw}
+	message := &stun.Message{Raw: x.request}
 	if message.Decode() != nil {
 		return nil
 	}
@@ -62,6 +62,7 @@ func (s *Server) keyOf(request *turn.RequestAttributes) []byte {
 		// The realm is ours and not the client's: that of another one would be a password for another server.
 		key := turn.GenerateAuthKey(request.Username, s.opts.Realm, turncred.Password(secret, request.Username))
 		if stun.MessageIntegrity(key).Check(message) == nil {
+			x.key = key
 			return key
 		}
 	}

@@ -111,6 +111,7 @@ func (p *packets) ReadFrom(buffer []byte) (int, net.Addr, error) {
 			p.server.metrics.malformed.WithLabelValues(transportUDP).Inc()
 		case isChannelData(packet):
 			p.queue(from, packet)
+		case isStrangers(packet) && !p.server.strangers.mayAsk(from.Addr()):
 		default:
 			p.flush() // a request may end what the data before it is for
 			n, addr := copy(buffer, packet), net.UDPAddrFromAddrPort(from)
@@ -120,6 +121,18 @@ func (p *packets) ReadFrom(buffer []byte) (int, net.Addr, error) {
 			return n, addr, nil
 		}
 	}
+}
+
+// WriteTo implements [net.PacketConn]: it answers a client.
+func (p *packets) WriteTo(message []byte, addr net.Addr) (int, error) {
+	answer, stranger := p.server.exchanges.answer(addr, message)
+	if stranger && !p.server.strangers.mayAsk(addrPortOf(addr).Addr()) {
+		return len(message), nil
+	}
+	if _, err := p.wire.WriteTo(answer, addr); err != nil {
+		return 0, err
+	}
+	return len(message), nil
 }
 
 // read has a packet be there to be looked at. It waits for one if there is none.
@@ -332,12 +345,16 @@ func (c *stream) Write(message []byte) (int, error) {
 	if err := c.Conn.SetWriteDeadline(time.Now().Add(limits.WriteTimeout)); err != nil {
 		return 0, err
 	}
-	n, err := c.Conn.Write(message)
+	answer, _ := c.listener.server.exchanges.answer(c.remote, message)
+	_, err := c.Conn.Write(answer)
+	if err == nil {
+		return len(message), nil
+	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		c.listener.server.metrics.limits.WithLabelValues(limitWrite).Inc()
 		_ = c.Close()
 	}
-	return n, err
+	return 0, err
 }
 
 // Close implements [net.Conn].

@@ -30,6 +30,7 @@ type metrics struct {
 	denied          *prometheus.CounterVec // reason
 	limits          *prometheus.CounterVec // limit
 	malformed       *prometheus.CounterVec // transport
+	unanswered      *prometheus.CounterVec // reason
 	connections     *prometheus.GaugeVec   // transport
 	draining        prometheus.Gauge
 	errors          prometheus.Counter
@@ -59,6 +60,8 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 			"How often a client was held back by a limit: permissions, channels, connections, packet_bytes, idle (a connection without an allocation, or a message that does not end) or write (a client that does not read).", "limit"),
 		malformed: metric.Counters("signalbox_relay_malformed_total",
 			"What came in and is neither a STUN message nor data of a channel, by transport.", "transport"),
+		unanswered: metric.Counters("signalbox_relay_unanswered_total",
+			"Requests over UDP without good credentials that were not answered, as there were too many, by of whom: source (limits.source_answers) or total (limits.answers).", "reason"),
 		connections: metric.Gauges("signalbox_relay_connections",
 			"Connections of clients, by transport.", "transport"),
 		draining: metric.Gauge("signalbox_relay_draining",
@@ -85,6 +88,7 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		{m.refused, []string{scopeUser, scopeApp, scopeTotal, refusedDraining, refusedPorts, refusedFamily, refusedTransport}},
 		{m.authFailures, []string{failedMalformed, failedExpired, failedTooFar, failedForged}},
 		{m.dropped, []string{scopeUser, scopeApp, scopeTotal, droppedNoPermission, droppedTooLong}},
+		{m.unanswered, []string{scopeSource, scopeTotal}},
 		{m.limits, []string{limitPermissions, limitChannels, limitConnections, limitPacketBytes, limitIdle, limitWrite}},
 	} {
 		for _, value := range values.list {
@@ -95,7 +99,7 @@ func newMetrics(registerer prometheus.Registerer) *metrics {
 		m.denied.WithLabelValues(string(reason))
 	}
 	registerer.MustRegister(m.allocations, m.allocated, m.refused, m.allocationLimit, m.authFailures, m.packets, m.bytes, m.dropped, m.denied,
-		m.limits, m.malformed, m.connections, m.draining, m.errors)
+		m.limits, m.malformed, m.unanswered, m.connections, m.draining, m.errors)
 	return m
 }
 

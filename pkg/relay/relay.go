@@ -77,6 +77,9 @@ type Limits struct {
 	IdleTimeout time.Duration
 	// WriteTimeout is how long a write to a connection may take (10 s). Then the connection is closed.
 	WriteTimeout time.Duration
+	// Answers is how many requests over UDP of those whom nothing is known of are answered in a second, in all (20000), and SourceAnswers
+	// those of one source (1000): an address of IPv4, or a network of IPv6 with 64 bits.
+	Answers, SourceAnswers int
 }
 
 const (
@@ -98,6 +101,8 @@ func (o Options) withDefaults() Options {
 	set(&o.Limits.PacketBytes, 1600)
 	set(&o.Limits.IdleTimeout, 30*time.Second)
 	set(&o.Limits.WriteTimeout, 10*time.Second)
+	set(&o.Limits.Answers, 20000)
+	set(&o.Limits.SourceAnswers, 1000)
 	set(&o.Quotas.Allocations, 10000)
 	// Half of the ports at most: those that are free have to be found by trying.
 	o.Quotas.Allocations = min(o.Quotas.Allocations, max(1, (int(o.MaxPort)-int(o.MinPort)+1)*len(o.External)/2))
@@ -128,7 +133,8 @@ func (o Options) validate() error {
 		return errors.New("a negative time")
 	case o.Limits.Lifetime >= maxLifetime:
 		return errors.New("a lifetime of an hour or more")
-	case o.Sockets < 0 || o.Limits.Permissions < 0 || o.Limits.Channels < 0 || o.Limits.Connections < 0:
+	case o.Sockets < 0 || o.Limits.Permissions < 0 || o.Limits.Channels < 0 || o.Limits.Connections < 0 ||
+		o.Limits.Answers < 0 || o.Limits.SourceAnswers < 0:
 		return errors.New("a negative number")
 	case o.Limits.PacketBytes < 576 || o.Limits.PacketBytes > 65535:
 		return fmt.Errorf("packets of %d bytes", o.Limits.PacketBytes)
@@ -174,6 +180,7 @@ type Server struct {
 
 	exchanges exchanges
 	clients   *clients
+	strangers *strangers
 }
 
 // Transports, as metrics name them.
@@ -192,6 +199,7 @@ func Open(ctx context.Context, opts Options) (*Server, error) {
 	s := &Server{opts: opts, metrics: newMetrics(opts.Registerer), clients: newClients(), evenPorts: rate.NewLimiter(evenPortsPerSecond, evenPortsBurst)}
 	s.batches = newBatches(max(opts.Limits.PacketBytes+1, peerBytes))
 	s.secrets.Store(&opts.Secrets)
+	s.strangers = newStrangers(opts.Limits, s.metrics)
 	s.accounts = newAccounts(opts.Quotas, s.metrics)
 	if err := s.open(ctx); err != nil {
 		_ = s.Close()

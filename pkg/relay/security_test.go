@@ -67,7 +67,7 @@ func TestSecurityPeers(t *testing.T) {
 				}
 				r := allocations[six]
 				require.Equal(t, stun.CodeForbidden, codeOf(r.ask(stun.MethodCreatePermission, toward(to))), text)
-				require.Equal(t, stun.CodeUnauthorized, codeOf(r.ask(stun.MethodChannelBind, channelNumber(0x4000), toward(to))), text)
+				require.Equal(t, stun.CodeForbidden, codeOf(r.ask(stun.MethodChannelBind, channelNumber(0x4000), toward(to))), text)
 				require.InDelta(t, 2*(i+1), denied(), 0, text)
 				r.indicate(to, "hello?")
 				r.alive()
@@ -322,8 +322,9 @@ func TestSecurityPermissions(t *testing.T) {
 
 	require.Zero(t, bind(0x4000, 5000))
 	require.Zero(t, bind(0x4001, 5001))
-	require.NotZero(t, bind(0x4002, 5002))
+	require.Equal(t, stun.CodeInsufficientCapacity, bind(0x4002, 5002))
 	require.Zero(t, bind(0x4001, 5001), "what there is may be refreshed")
+	require.Equal(t, stun.CodeInsufficientCapacity, codeOf(r.ask(stun.MethodChannelBind, channelNumber(0x4001), toward(at(3)))), "it would be one more permission")
 	require.InDelta(t, 1, n.value(t, "signalbox_relay_limits_total", map[string]string{"limit": "channels"}), 0)
 }
 
@@ -571,7 +572,7 @@ func FuzzPackets(f *testing.F) {
 		require.NoError(f, err)
 		f.Add(message.Raw, true)
 	}
-	n := startRelay(f, nil)
+	n := startRelay(f, func(o *relay.Options) { o.Limits.Answers, o.Limits.SourceAnswers = 1e9, 1e9 }) // each time somebody asks whether it is alive
 	r := n.raw(f, credentials("ann"))
 	relayed := r.mustAllocate()
 	other := peer(f, "127.0.0.1:0")

@@ -82,13 +82,15 @@ type QuotasConfig struct {
 
 // LimitsConfig bounds one client.
 type LimitsConfig struct {
-	Lifetime     time.Duration `koanf:"lifetime" default:"10m" min:"1m" max:"59m" doc:"How long an allocation lives without being refreshed, if its client does not say. A client may ask for less than an hour."`
-	Permissions  int           `koanf:"permissions" default:"64" min:"1" max:"10000" doc:"Peers, told by their addresses, of an allocation."`
-	Channels     int           `koanf:"channels" default:"64" min:"1" max:"10000" doc:"Channels of an allocation."`
-	Connections  int           `koanf:"connections" default:"10000" min:"1" max:"1000000" doc:"TCP and TLS connections. Further ones are closed."`
-	PacketBytes  int           `koanf:"packet_bytes" default:"1600" min:"576" max:"65535" doc:"Greatest size of a client's message, in bytes. From peers it is below 1600 in any case."`
-	IdleTimeout  time.Duration `koanf:"idle_timeout" default:"30s" min:"100ms" max:"1h" doc:"How long a connection may stay without an allocation, and a message take to come whole."`
-	WriteTimeout time.Duration `koanf:"write_timeout" default:"10s" min:"100ms" max:"5m" doc:"How long a write to a connection may take before it is closed."`
+	Lifetime      time.Duration `koanf:"lifetime" default:"10m" min:"1m" max:"59m" doc:"How long an allocation lives without being refreshed, if its client does not say. A client may ask for less than an hour."`
+	Permissions   int           `koanf:"permissions" default:"64" min:"1" max:"10000" doc:"Peers, told by their addresses, of an allocation."`
+	Channels      int           `koanf:"channels" default:"64" min:"1" max:"10000" doc:"Channels of an allocation."`
+	Connections   int           `koanf:"connections" default:"10000" min:"1" max:"1000000" doc:"TCP and TLS connections. Further ones are closed."`
+	PacketBytes   int           `koanf:"packet_bytes" default:"1600" min:"576" max:"65535" doc:"Greatest size of a client's message, in bytes. From peers it is below 1600 in any case."`
+	IdleTimeout   time.Duration `koanf:"idle_timeout" default:"30s" min:"100ms" max:"1h" doc:"How long a connection may stay without an allocation, and a message take to come whole."`
+	WriteTimeout  time.Duration `koanf:"write_timeout" default:"10s" min:"100ms" max:"5m" doc:"How long a write to a connection may take before it is closed."`
+	Answers       int           `koanf:"answers" default:"20000" min:"1" max:"1000000000" doc:"Requests a second over UDP that are answered although they show no good credentials, in all: STUN's, and the first of each client. Further ones are dropped. What shows good credentials is not counted."`
+	SourceAnswers int           `koanf:"source_answers" default:"1000" min:"1" max:"1000000000" doc:"Those of one source, an IPv4 address or an IPv6 network of 64 bits; five times that at once, for the many who may be behind one NAT."`
 }
 
 // AnnounceConfig is about telling the gateways.
