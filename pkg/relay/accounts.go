@@ -181,8 +181,10 @@ func (a *accounts) sweep() {
 	a.sweepAt = max(leastSweep, 2*(len(a.users)+len(a.apps)))
 }
 
-// take counts bytes that are to be relayed. If they are too many it says for whom.
-func (l *lease) take(bytes int, now time.Time) string {
+// take counts bytes that are to be relayed. If they are too many it says for whom. The time is asked for each time: a bucket that is told of an
+// earlier one than before fills twice in between.
+func (l *lease) take(bytes int) string {
+	now := time.Now()
 	spent := func(bucket *rate.Limiter) bool { return bucket != nil && !bucket.AllowN(now, bytes) }
 	switch {
 	case spent(l.user.bucket):

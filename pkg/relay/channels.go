@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"time"
 
 	"github.com/signalbox-rtc/signalbox/pkg/relay/peers"
 )
@@ -47,7 +46,7 @@ func (p *packets) flush() {
 	if len(p.queued) == 0 {
 		return
 	}
-	now, out := time.Now(), &p.in.out
+	out := &p.in.out
 	for i := range p.queued {
 		s := p.queued[i].socket
 		if s == nil {
@@ -58,7 +57,7 @@ func (p *packets) flush() {
 			if q.socket != s {
 				continue
 			}
-			if s.maySend(q.channel, len(q.payload), now) {
+			if s.maySend(q.channel, len(q.payload)) {
 				out.add(q.payload, q.channel.toPeer)
 			}
 			q.socket = nil
@@ -71,17 +70,17 @@ func (p *packets) flush() {
 }
 
 // maySend reports whether data goes to the peer of a channel, and counts it if not.
-func (s *socket) maySend(c *channel, bytes int, now time.Time) bool {
+func (s *socket) maySend(c *channel, bytes int) bool {
 	if c.denied != peers.Allowed {
 		s.server.metrics.denied.WithLabelValues(string(c.denied)).Inc()
 		return false
 	}
-	return s.affords(bytes, now)
+	return s.affords(bytes)
 }
 
 // affords reports whether bytes are within the quotas, and counts a packet that is dropped if not.
-func (s *socket) affords(bytes int, now time.Time) bool {
-	if scope := s.lease.take(bytes, now); scope != "" {
+func (s *socket) affords(bytes int) bool {
+	if scope := s.lease.take(bytes); scope != "" {
 		s.server.metrics.dropped.WithLabelValues(scope).Inc()
 		return false
 	}
@@ -96,14 +95,14 @@ func (s *socket) readPackets(buffer []byte) (int, net.Addr, error) {
 			if err != nil {
 				return 0, nil, err
 			}
-			s.in, s.at, s.now = in, 0, time.Now()
+			s.in, s.at = in, 0
 		}
 		for s.at < s.in.count {
 			i := s.at
 			s.at++
 			packet, peer := s.in.packet(i), plain(s.in.from(i))
 			permitted, c := s.look(peer)
-			if !s.mayReceive(packet, permitted, s.now) {
+			if !s.mayReceive(packet, permitted) {
 				continue
 			}
 			if c == nil {

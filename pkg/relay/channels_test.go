@@ -11,6 +11,8 @@ import (
 
 	"github.com/pion/stun/v4"
 	"github.com/stretchr/testify/require"
+
+	"github.com/signalbox-rtc/signalbox/pkg/relay"
 )
 
 // What clients and peers send in bursts through channels comes to whom it is for, whole and in order, whatever comes between it.
@@ -87,6 +89,25 @@ func TestChannels(t *testing.T) {
 	got, _ := mustRead(t, channels[0])
 	require.Equal(t, "the last", got)
 	require.InDelta(t, packets+1, n.value(t, "signalbox_relay_packets_total", map[string]string{"transport": "udp", "direction": "to_peer"}), 0)
+}
+
+// A socket of all addresses has those of IPv4 in IPv6.
+func TestChannelsOnAllAddresses(t *testing.T) {
+	n := startRelay(t, func(o *relay.Options) { o.UDP = []string{":0"} })
+	conn, err := net.Dial("udp", netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), n.Addrs("udp")[0].Port()).String())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	r := &raw{t: t, conn: conn, d: credentials("ann")}
+	relayed := r.mustAllocate()
+	other := peer(t, "127.0.0.1:0")
+	require.Zero(t, codeOf(r.ask(stun.MethodChannelBind, channelNumber(0x4000), toward(other.LocalAddr().(*net.UDPAddr).AddrPort()))))
+	for range 3 {
+		r.send(dataOf(0x4000, "there"))
+		got, _ := mustRead(t, other)
+		require.Equal(t, "there", got)
+		mustWrite(t, other, "back", net.UDPAddrFromAddrPort(relayed))
+		require.Equal(t, dataOf(0x4000, "back"), r.read())
+	}
 }
 
 // A channel is one client's: another one's data of the same number goes nowhere.

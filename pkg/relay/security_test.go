@@ -299,6 +299,20 @@ func TestSecurityAmplification(t *testing.T) {
 		answer := r.exchange(r.build(method, nil))
 		require.LessOrEqual(t, len(answer.Raw), 128, method)
 	}
+	// Who has good credentials, and is not counted, gets no more than it has sent.
+	r = n.raw(t, credentials("mallory"))
+	r.mustAllocate()
+	for _, method := range []stun.Method{stun.MethodAllocate, stun.MethodRefresh, stun.MethodCreatePermission, stun.MethodChannelBind} {
+		request := r.signed(method, requestedTransport(17))
+		require.Less(t, len(r.exchange(request).Raw), len(request.Raw), method)
+	}
+	again := n.raw(t, credentials("mallory"))
+	require.Equal(t, stun.CodeUnauthorized, codeOf(again.exchange(again.build(stun.MethodAllocate, nil))))
+	again.nonce, again.realm = r.nonce, r.realm
+	request := again.signed(stun.MethodAllocate, requestedTransport(17))
+	for range 2 { // the second time it is answered as the first time
+		require.Less(t, len(again.exchange(request).Raw), len(request.Raw))
+	}
 }
 
 // Permissions and channels are memory, and channels are looked through one by one for each packet.

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"sync"
-	"time"
 
 	"github.com/pion/turn/v5"
 	"github.com/prometheus/client_golang/prometheus"
@@ -198,7 +197,6 @@ type socket struct {
 	lastAddr *net.UDPAddr // lastPeer
 	in       *batch       // nil if there is none to be worked through
 	at       int          // in it
-	now      time.Time    // when it was read
 	payload  int          // bytes that were framed for the client
 }
 
@@ -220,7 +218,7 @@ func (s *socket) WriteTo(payload []byte, addr net.Addr) (int, error) {
 		}
 		s.lastAllowed = peer
 	}
-	if !s.affords(len(payload), time.Now()) {
+	if !s.affords(len(payload)) {
 		return len(payload), nil
 	}
 	n, err := s.WriteToUDPAddrPort(payload, peer)
@@ -242,7 +240,7 @@ func (s *socket) ReadFrom(buffer []byte) (int, net.Addr, error) {
 		}
 		peer = plain(peer)
 		permitted, _ := s.look(peer)
-		if s.mayReceive(buffer[:n], permitted, time.Now()) {
+		if s.mayReceive(buffer[:n], permitted) {
 			s.toClient.count(1, n)
 			return n, s.addrOf(peer), nil
 		}
@@ -253,7 +251,7 @@ func (s *socket) ReadFrom(buffer []byte) (int, net.Addr, error) {
 const peerBytes = 1600
 
 // mayReceive reports whether a packet goes to the client, and counts it if not. Whoever else sends must not use up the client's bandwidth.
-func (s *socket) mayReceive(packet []byte, permitted bool, now time.Time) bool {
+func (s *socket) mayReceive(packet []byte, permitted bool) bool {
 	switch {
 	case len(packet) >= peerBytes:
 		s.server.metrics.dropped.WithLabelValues(droppedTooLong).Inc()
@@ -262,7 +260,7 @@ func (s *socket) mayReceive(packet []byte, permitted bool, now time.Time) bool {
 		s.server.metrics.dropped.WithLabelValues(droppedNoPermission).Inc()
 		return false
 	}
-	return s.affords(len(packet), now)
+	return s.affords(len(packet))
 }
 
 // addrOf is a peer's address for the library.
