@@ -35,7 +35,7 @@ export async function openMedia(wanted, getName) {
 }
 
 /** A clock that moves, and a soft tone. */
-function generate(getName) {
+export function generate(getName) {
   const canvas = document.createElement('canvas');
   canvas.width = 640;
   canvas.height = 360;
@@ -67,7 +67,7 @@ function generate(getName) {
     stop: () => {
       clearInterval(timer);
       for (const track of stream.getTracks()) track.stop();
-      audio.close();
+      if (audio.state !== 'closed') audio.close();
     },
   };
 }

@@ -230,7 +230,8 @@ function badge(name, text) {
   return note;
 }
 
-function keep(key, value) {
+/** Remembers something for the next visit. */
+export function keep(key, value) {
   try {
     localStorage.setItem(`signalbox.${key}`, value);
   } catch {
@@ -238,7 +239,8 @@ function keep(key, value) {
   }
 }
 
-function recall(key) {
+/** What was remembered at an earlier visit; empty if nothing was. */
+export function recall(key) {
   try {
     return localStorage.getItem(`signalbox.${key}`) ?? '';
   } catch {

@@ -2,11 +2,13 @@ package app
 
 import (
 	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
 	"io/fs"
 	"net/http"
 	"path"
+	"strings"
 	"time"
 
 	sdkjs "github.com/signalbox-rtc/signalbox/sdk/js"
@@ -48,6 +50,7 @@ func handleFiles(mux *http.ServeMux, prefix string, files fs.FS) error {
 type file struct {
 	name    string
 	content []byte
+	zipped  []byte // with gzip; nil where that makes it no smaller
 	etag    string
 	header  map[string]string
 }
@@ -55,7 +58,32 @@ type file struct {
 // newFile makes a file that is served with these header lines beside its own.
 func newFile(name string, content []byte, header map[string]string) *file {
 	sum := sha256.Sum256(content)
-	return &file{name: name, content: content, etag: `"` + hex.EncodeToString(sum[:8]) + `"`, header: header}
+	return &file{name: name, content: content, zipped: zip(content), etag: hex.EncodeToString(sum[:8]), header: header}
+}
+
+// zip gives the content with gzip, once for all who ask for it; nil where that makes it no smaller.
+func zip(content []byte) []byte {
+	var zipped bytes.Buffer
+	writer, err := gzip.NewWriterLevel(&zipped, gzip.BestCompression)
+	if err != nil { // the level is one that there is
+		return nil
+	}
+	if _, err := writer.Write(content); err != nil || writer.Close() != nil || zipped.Len() >= len(content) {
+		return nil // into memory it does not fail
+	}
+	return zipped.Bytes()
+}
+
+// takesGzip reports whether a request says that its answer may be compressed so (RFC 9110, section 12.5.3).
+func takesGzip(r *http.Request) bool {
+	for encoding := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
+		name, weight, _ := strings.Cut(strings.TrimSpace(encoding), ";")
+		if strings.EqualFold(strings.TrimSpace(name), "gzip") {
+			weight = strings.ReplaceAll(weight, " ", "")
+			return strings.TrimRight(weight, "0.") != "q="
+		}
+	}
+	return false
 }
 
 // ServeHTTP implements http.Handler.
@@ -65,6 +93,15 @@ func (f *file) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		header.Set(name, value)
 	}
 	header.Set("Cache-Control", "no-cache")
-	header.Set("ETag", f.etag)
-	http.ServeContent(w, r, f.name, time.Time{}, bytes.NewReader(f.content))
+	header.Add("Vary", "Accept-Encoding")
+	content, etag := f.content, f.etag
+	if f.zipped != nil && takesGzip(r) {
+		content, etag = f.zipped, f.etag+"-gzip"
+		if path.Ext(f.name) == "" { // its type is guessed by what it holds
+			header.Set("Content-Type", http.DetectContentType(f.content))
+		}
+		header.Set("Content-Encoding", "gzip")
+	}
+	header.Set("ETag", `"`+etag+`"`)
+	http.ServeContent(w, r, f.name, time.Time{}, bytes.NewReader(content))
 }

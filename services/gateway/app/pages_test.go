@@ -1,6 +1,8 @@
 package app_test
 
 import (
+	"compress/gzip"
+	"io"
 	"io/fs"
 	"net/http"
 	"net/url"
@@ -40,7 +42,7 @@ func TestPages(t *testing.T) {
 		}))
 	}
 	paths["/"] = paths["/index.html"]
-	for _, wanted := range []string{"/index.html", "/call.html", "/chat.html", "/stock.html", "/sdk/index.js", "/" + web.SocketIOClient + "/LICENSE"} {
+	for _, wanted := range []string{"/index.html", "/call.html", "/meet.html", "/chat.html", "/stock.html", "/sdk/index.js", "/" + web.SocketIOClient + "/LICENSE"} {
 		require.Contains(t, paths, wanted)
 	}
 	for name, content := range paths {
@@ -103,4 +105,33 @@ func must[T any](value T, err error) T {
 		panic(err)
 	}
 	return value
+}
+
+// What compresses well is sent so to those who take it, under a tag of its own.
+func TestPagesCompressed(t *testing.T) {
+	redis := singleRedis(t)
+	g := startGateways(t, 1, redis, func(c *app.Config) { c.Pages.Enabled = true })[0]
+	address := "http://" + g.PublicAddr().String() + "/meet.css"
+	plain, content := g.fetch(t, http.MethodGet, address, http.Header{"Accept-Encoding": {"identity"}})
+	require.Equal(t, "Accept-Encoding", plain.Header.Get("Vary"))
+	for accepts, zipped := range map[string]bool{
+		"gzip": true, "deflate, gzip;q=0.5, br": true, "GZIP": true, "br": false, "gzip;q=0": false, "gzip; q=0.000": false, "": false,
+	} {
+		response, body := g.fetch(t, http.MethodGet, address, http.Header{"Accept-Encoding": {accepts}})
+		require.Equal(t, http.StatusOK, response.StatusCode)
+		if !zipped {
+			require.Empty(t, response.Header.Get("Content-Encoding"), accepts)
+			require.Equal(t, content, body, accepts)
+			continue
+		}
+		require.Equal(t, "gzip", response.Header.Get("Content-Encoding"), accepts)
+		require.Equal(t, "text/css; charset=utf-8", response.Header.Get("Content-Type"))
+		require.Less(t, len(body), len(content)/2)
+		unzipped := must(io.ReadAll(must(gzip.NewReader(strings.NewReader(body)))))
+		require.Equal(t, content, string(unzipped))
+		tag := response.Header.Get("ETag")
+		require.NotEqual(t, plain.Header.Get("ETag"), tag)
+		response, _ = g.fetch(t, http.MethodGet, address, http.Header{"Accept-Encoding": {accepts}, "If-None-Match": {tag}})
+		require.Equal(t, http.StatusNotModified, response.StatusCode)
+	}
 }
