@@ -34,7 +34,7 @@ func wholeApp() auth.App {
 		Policies: []auth.RoomPolicy{{Rooms: "stage-*", Policy: auth.Policy{
 			Create: auth.CreateModerators, Echo: auth.EchoOff, Topics: []string{"chat"}, MaxMessageBytes: 1000, Moderated: auth.On,
 			Succession: auth.SuccessionNext, Spotlight: auth.Off, History: 20, Keep: auth.Duration(time.Hour), Webhooks: auth.On, Waiting: 5,
-			RelayOnly: auth.On,
+			RelayOnly: auth.On, FirstModerates: auth.On,
 		}}},
 		Audience: "here", Issuer: "there", MaxLifetime: auth.Duration(2 * time.Hour),
 		JWKS: auth.JWKS{URL: "https://a.example/jwks", Interval: auth.Duration(time.Hour)},

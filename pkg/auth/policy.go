@@ -30,6 +30,8 @@ type Policy struct {
 	MaxMessageBytes int `koanf:"max_message_bytes" yaml:"max_message_bytes,omitempty" json:"max_message_bytes,omitzero"`
 	// Moderated is whether who is no moderator waits until one admits it: on or off; "" is off.
 	Moderated Switch `koanf:"moderated" yaml:"moderated,omitempty" json:"moderated,omitzero"`
+	// FirstModerates is whether who takes the first seat of a room moderates it, as long as it has that seat: on or off; "" is off.
+	FirstModerates Switch `koanf:"first_moderates" yaml:"first_moderates,omitempty" json:"first_moderates,omitzero"`
 	// Succession is who becomes the presenter when the presenter leaves: none, or next, the peer that has been there longest;
 	// "" is none.
 	Succession Succession `koanf:"succession" yaml:"succession,omitempty" json:"succession,omitzero"`
@@ -150,6 +152,7 @@ func (p *Policy) over(base *Policy) Policy {
 	inherit(&whole.Echo, base.Echo)
 	inherit(&whole.MaxMessageBytes, base.MaxMessageBytes)
 	inherit(&whole.Moderated, base.Moderated)
+	inherit(&whole.FirstModerates, base.FirstModerates)
 	inherit(&whole.Succession, base.Succession)
 	inherit(&whole.Spotlight, base.Spotlight)
 	inherit(&whole.History, base.History)
@@ -199,7 +202,7 @@ func (p *Policy) validate() error {
 		oneOf("same_user", p.SameUser, SameUserAllow, SameUserReplace), oneOf("create", p.Create, CreateAnyone, CreateModerators, CreateAPI),
 		oneOf("echo", p.Echo, EchoAsked, EchoOff), oneOf("succession", p.Succession, SuccessionNone, SuccessionNext),
 		oneOf("moderated", p.Moderated, On, Off), oneOf("spotlight", p.Spotlight, On, Off), oneOf("webhooks", p.Webhooks, On, Off),
-		oneOf("relay_only", p.RelayOnly, On, Off))
+		oneOf("relay_only", p.RelayOnly, On, Off), oneOf("first_moderates", p.FirstModerates, On, Off))
 	return errors.Join(errs...)
 }
 

@@ -104,6 +104,7 @@ func TestPoliciesRefused(t *testing.T) {
 		{auth.Policy{Webhooks: "no"}, `webhooks is "no"`},
 		{auth.Policy{Waiting: 1001}, "waiting 1001 is over 1000"},
 		{auth.Policy{RelayOnly: "yes"}, `relay_only is "yes", not on or off`},
+		{auth.Policy{FirstModerates: "yes"}, `first_moderates is "yes", not on or off`},
 	} {
 		app := auth.App{ID: "x", Policy: tt.policy}
 		require.ErrorContains(t, app.Validate(), "policy: ")

@@ -61,11 +61,12 @@ func (m *Member) history(request *wire.AskHistory, h *store.History) *wire.Histo
 // Undo takes back a kept message, the member's last one or a certain one, which has to be its own unless it moderates. Refusals:
 // not_member, forbidden, outcome_unknown. id is as in [Member.Signal].
 func (m *Member) Undo(id int64, request *wire.Undo, done func(wire.Undid, error)) {
-	if _, err := m.allow(request.Room, func(p Permissions) bool { return p.Publish }); err != nil {
+	st, err := m.allow(request.Room, func(p Permissions) bool { return p.Publish })
+	if err != nil {
 		done(wire.Undid{}, err)
 		return
 	}
-	permissions, _ := m.grant(request.Room)
+	permissions, _ := m.may(st)
 	head, tail := wire.SplitUndone(request.Room, request.Topic, m.id)
 	m.service.opts.Store.Erase(store.Erase{
 		Seat: m.asking(m.room(request.Room)), Request: id, Topic: request.Topic, Of: request.Of, Any: permissions.Moderate,

@@ -256,3 +256,36 @@ func TestPolicies(t *testing.T) {
 		return ok && changed.Version == 3 && *changed.Presenter == "bob"
 	}, "bob presents")
 }
+
+// Where the first one moderates, it does so by its seat, also after it has come back on another gateway, and nobody after it does.
+func TestFirstModerates(t *testing.T) {
+	addr := redistest.Single(t).Addr()
+	here, there := startNode(t, addr, "here", waiters), startNode(t, addr, "there", waiters)
+	policy := func(string) room.Policy {
+		return room.Policy{FirstModerates: true, Moderated: true, Capacity: 5, Waiting: 5}
+	}
+	identity := func(id string, generation int64) room.Identity {
+		publishes := func(string) (room.Permissions, bool) { return room.Permissions{Publish: true}, true }
+		return room.Identity{ID: id, App: app, User: id, Generation: generation, Grace: time.Minute, Grant: publishes, Policy: policy}
+	}
+	ada, bob := newPeerAs(t, here, identity("ada", 1)), newPeerAs(t, there, identity("bob", 1))
+	snapshot := ada.mustJoin(t, "r")
+	require.Equal(t, &wire.Waiting{Position: 1, Count: 1, Reason: wire.WaitModerated}, bob.waitFor(t, "r"))
+	controlled, err := ada.controls(wire.ActionAdmit, "bob")
+	require.NoError(t, err)
+	require.Equal(t, 1, controlled.Affected)
+	bob.await(t, wire.TypeSeated)
+	_, err = bob.controls(wire.ActionKick, "ada")
+	requireCode(t, wire.CodeForbidden, err)
+
+	moved := newPeerAs(t, there, identity("ada", 2))
+	results, err := wait(func(done func(map[string]wire.ResumedRoom, error)) {
+		moved.Resume(map[string]wire.Position{"r": {Epoch: snapshot.Epoch, Seq: snapshot.Seq}}, done)
+	})
+	require.NoError(t, err)
+	require.Equal(t, wire.ResumeReplayed, results["r"].Result)
+	moved.Begin()
+	controlled, err = moved.controls(wire.ActionKick, "bob")
+	require.NoError(t, err)
+	require.Equal(t, 1, controlled.Affected)
+}

@@ -154,7 +154,7 @@ func (m *Member) joinCall(room store.Room, policy *Policy, permissions Permissio
 	replacedHead, replacedTail := wire.SplitLeftOf(room.Name, wire.ReasonReplaced)
 	return &store.Join{
 		Seat: m.seat(room), Profile: m.profile, State: store.State(request.State), Capacity: capacity,
-		Moderator: permissions.Moderate, NoCreate: policy.NoCreate, Wait: request.Wait, Rules: m.service.rules(policy),
+		Moderator: permissions.Moderate, FirstModerates: policy.FirstModerates, NoCreate: policy.NoCreate, Wait: request.Wait, Rules: m.service.rules(policy),
 		EventHead: head, EventTail: tail, Grace: m.graceOf(policy),
 		Back:     wire.AppendEventBody(nil, room.Name, &wire.BackPeer{Peer: m.id}),
 		SameUser: m.sameUserOf(policy), Before: m.before, ReplacedHead: replacedHead, ReplacedTail: replacedTail,
@@ -531,8 +531,21 @@ func (m *Member) allow(room string, permitted func(Permissions) bool) (*seat, *w
 	if st == nil {
 		return nil, notMember(room)
 	}
-	if permissions, ok := m.grant(room); !ok || !permitted(permissions) {
+	if permissions, ok := m.may(st); !ok || !permitted(permissions) {
 		return nil, wire.Errorf(wire.CodeForbidden, "the token does not allow this in room %q", room)
 	}
 	return st, nil
+}
+
+// may gives what the member may do in the room of a seat, and false if it may not be there. What the policy says of the first seat is
+// said of that of number 1: whoever comes later, or anew, has another one.
+func (m *Member) may(st *seat) (Permissions, bool) {
+	permissions, ok := m.grant(st.room.Name)
+	if ok && !permissions.Moderate && m.policyOf(st.room.Name).FirstModerates {
+		sh := m.service.table.shard(st.room)
+		sh.mu.Lock()
+		permissions.Moderate = st.order == 1
+		sh.mu.Unlock()
+	}
+	return permissions, ok
 }

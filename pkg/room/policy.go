@@ -26,6 +26,8 @@ type Policy struct {
 	Succession bool
 	// Moderated has who is no moderator wait until one lets it in.
 	Moderated bool
+	// FirstModerates makes a moderator of who takes the room's first seat, as long as it has that seat.
+	FirstModerates bool
 	// Waiting is how many may wait for a seat, or to be let in; 0 is the service's number, below 0 nobody may.
 	Waiting int
 	// Chat is how many chat messages are kept for those who join later; 0 is the service's number, below 0 none is.

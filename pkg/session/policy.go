@@ -91,7 +91,7 @@ func roomPolicy(identity *auth.Identity, name string, ownCapacity bool) room.Pol
 		Capacity: p.Capacity, MaxCapacity: p.MaxCapacity, NoCreate: !p.MayCreate(can), Grace: time.Duration(p.Grace), Chat: p.History,
 		NoSpotlight: !p.AllowsSpotlight(),
 		Keep:        time.Duration(p.Keep), Succession: p.Succession == auth.SuccessionNext, Moderated: p.Moderated == auth.On, Waiting: p.Waiting,
-		RelayOnly: p.RelayOnly == auth.On,
+		RelayOnly: p.RelayOnly == auth.On, FirstModerates: p.FirstModerates == auth.On,
 	}
 	if ownCapacity {
 		policy.Capacity = 0

@@ -72,6 +72,8 @@ type Join struct {
 	Capacity int
 	// Moderator passes a locked door, and is let in without asking. It never passes a full room.
 	Moderator bool
+	// FirstModerates makes a moderator of who takes the room's first seat.
+	FirstModerates bool
 	// NoCreate refuses to make the room.
 	NoCreate bool
 	// Wait takes a place in the queue where there is no seat, or where it has to be let in.

@@ -49,6 +49,9 @@ func (j *Join) mode() string {
 	if j.Moderator {
 		mode += "m"
 	}
+	if j.FirstModerates {
+		mode += "k"
+	}
 	if !j.NoCreate {
 		mode += "c"
 	}

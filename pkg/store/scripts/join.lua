@@ -5,8 +5,8 @@
 -- KEYS:  see the prelude; 7 tombstone of the calling node: once its seats were given up for it, it gets none any more;
 --        8 gate of the partition: new seats are taken only once those that were lost with Redis' data had time to be
 --        put back
--- ARGV:  7 profile, 8 state, 9 capacity of a new room, 10 what the peer is and wants: m is a moderator, c may make the room, w waits
---        for a seat, l was let in where it waited; 11 epoch of a new room,
+-- ARGV:  7 profile, 8 state, 9 capacity of a new room, 10 what the peer is and wants: m is a moderator, k becomes one by the
+--        room's first seat, c may make it, w waits for a seat, l was let in where it waited; 11 epoch of a new room,
 --        12 and 13 the joined-peer event, cut where the order belongs, 14 grace in ms, 15 the back-peer event,
 --        16 how long the gate stays shut in ms, 17 a new room's life where webhooks are to tell of it, else '', 18 the rules of
 --        a new room, see lobby, 19 when the peer came that waits already, 0 for one that asks for the first time, 20 epoch and 21 number
@@ -64,7 +64,7 @@ if #ARGV > 21 and found and not shut then
     end
   end
 end
-local moderator, wants = mode:find('m'), mode:find('w')
+local moderator, wants = mode:find('m') or mode:find('k') and (R.order or got[8] or '0') == '0', mode:find('w')
 local most_wait = ARGV[18]:match('%d+$')
 local rules = R.rules or found and '0 0 0 ' .. most_wait or ARGV[18] -- those of a room are of its beginning
 local why = not moderator and not replaced[1] and rules:match('^%S+ %S+ (%S)') == '1' and not mode:find('l') and 'm'

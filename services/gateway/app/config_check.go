@@ -16,6 +16,9 @@ import (
 // DemoApp is the id of the app that demo.enabled opens.
 const DemoApp = "demo"
 
+// DemoDoor is how the names of those rooms of the demo app begin in which who comes waits until a moderator admits it.
+const DemoDoor = "door."
+
 // maxNodeName is the greatest length of a node's name in bytes, that of a host's name.
 const maxNodeName = 253
 
@@ -70,7 +73,8 @@ func (c *Config) AllApps() []auth.App {
 			AnonymousGrants: []auth.Grant{
 				{Room: "*", Can: auth.Permissions{Publish: true, SetCapacity: true}},
 			},
-			Policy: auth.Policy{Capacity: c.Demo.Capacity, MaxCapacity: c.Rooms.MaxCapacity},
+			Policy:   auth.Policy{Capacity: c.Demo.Capacity, MaxCapacity: c.Rooms.MaxCapacity, FirstModerates: auth.On},
+			Policies: []auth.RoomPolicy{{Rooms: DemoDoor + "*", Policy: auth.Policy{Moderated: auth.On}}},
 		})
 	}
 	return apps
