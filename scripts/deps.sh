@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what `make test` needs and the machine lacks: Debian packages through apt-get, npm packages
-# from the lock files. With the word networks, what `make test-nat` needs, too. Says what it will install
+# from the lock files. With the word networks, what `make test-nat` needs, too, and with the word pictures what
+# `make pictures` does. Says what it will install
 # before it does, and does nothing when nothing lacks.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -27,6 +28,10 @@ debian_packages() {
     has turnserver && has turnutils_uclient || packages+=(coturn)
     # The race detector needs cgo, and that a C compiler with its headers.
     has cc || packages+=(gcc libc6-dev)
+    # A page has a Chinese word on it.
+    if [ "${1:-}" = pictures ] && ! fc-list :lang=zh-cn 2>/dev/null | grep -q .; then
+        packages+=(fonts-wqy-microhei fontconfig)
+    fi
     # Without root that test is skipped, and says so.
     if [ "${1:-}" = networks ] && [ "$(id -u)" -eq 0 ]; then
         has ip || packages+=(iproute2)

@@ -1,4 +1,4 @@
-// Package web holds the demo pages: a two-person call, a chat, and a landing page that leads to them.
+// Package web holds the demo pages: a meeting, a two-person call, a chat, and a landing page that leads to them.
 package web
 
 import "embed"

@@ -14,6 +14,16 @@ const TURN = 15_000;
 /** How often it is looked at whose turn it is, in milliseconds. */
 const LOOK = 1_000;
 
+/**
+ * What each of the others is sent of a picture, by how many there are: each more is one more picture to encode and to send. By how much it is
+ * smaller in width and height, how many of it a second, and bits a second.
+ */
+const SENT = [
+  { most: 1, scaleResolutionDownBy: 1, maxFramerate: 24, maxBitrate: 1_500_000 },
+  { most: 3, scaleResolutionDownBy: 2, maxFramerate: 20, maxBitrate: 500_000 },
+  { most: Infinity, scaleResolutionDownBy: 2.5, maxFramerate: 15, maxBitrate: 300_000 },
+];
+
 /** Parts that are fetched when they are wanted, beside the pictures. */
 const PARTS = { chat: () => import('./meet-chat.js'), board: () => import('./meet-board.js') };
 
@@ -67,11 +77,15 @@ export class Desk {
     const on = (target, type, handle) => target.addEventListener(type, ({ detail }) => handle(detail ?? {}), { signal });
     const { room, client } = this;
     on(this.#call, 'track', (detail) => this.#track(detail));
-    on(this.#call, 'connection', () => this.update());
+    on(this.#call, 'connection', () => {
+      this.#economize();
+      this.update();
+    });
     on(this.#call, 'error', ({ peer }) => this.#say(t('set-up-failed', { name: nameOf(peer) }), 'bad'));
     on(room, 'peer-joined', ({ peer }) => this.#news('is-here', peer));
     on(room, 'peer-left', ({ peer, reason }) => {
       this.#streams.delete(peer.id);
+      this.#economize();
       this.#news(reason === 'kicked' ? 'was-removed' : 'has-left', peer);
     });
     on(room, 'peer-state', ({ peer, changes }) => this.#changed(peer, changes));
@@ -279,6 +293,22 @@ export class Desk {
       this.#say(changes.presenter === this.room.self.id ? t('you-present') : t('presents-now', { name: nameOf(peer) }));
     }
     this.update();
+  }
+
+  /** Makes what is sent fit how many it is sent to. A shared screen stays as it is: people read it. */
+  #economize() {
+    const { connections } = this.#call;
+    const { most, ...sent } = SENT.find(({ most }) => connections.size <= most);
+    for (const { pc } of connections.values()) {
+      for (const sender of pc.getSenders()) {
+        if (sender.track?.kind !== 'video' || sender.track !== this.#media.track('video')) continue;
+        const parameters = sender.getParameters();
+        const [encoding] = parameters.encodings;
+        if (!encoding || Object.entries(sent).every(([key, value]) => encoding[key] === value)) continue;
+        Object.assign(encoding, sent);
+        sender.setParameters(parameters).catch(() => {}); // it is being negotiated, or gone: the next change tries again
+      }
+    }
   }
 
   /** Something comes from one of the others. */

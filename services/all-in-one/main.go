@@ -177,7 +177,8 @@ func greet(ctx context.Context, out io.Writer, opts *options, gateways []*app.Ga
 		}
 	}
 	var text strings.Builder
-	text.WriteString("Signalbox runs. Open a call in two browser tabs, one on each gateway, and join the same room:\n\n")
+	fmt.Fprintf(&text, "Signalbox runs. A meeting for up to six: %s/meet.html?room=hello\n", address(opts, gateways[0]))
+	text.WriteString("Or open a call in two browser tabs, one on each gateway, and join the same room:\n\n")
 	for _, gateway := range gateways {
 		fmt.Fprintf(&text, "  %s  %s/call.html?room=hello   (metrics: http://%s/metrics)\n", gateway.Name(), address(opts, gateway), gateway.OperationsAddr())
 	}

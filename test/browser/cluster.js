@@ -14,7 +14,7 @@ import { end, ROOT, start, startRedis } from '../process.js';
  * Starts redis-server and all-in-one, which is built first unless SIGNALBOX_ALL_IN_ONE names a binary.
  *
  * @param {string[]} [flags] of all-in-one
- * @returns {Promise<{gateways: {name: string, url: string}[], stop: () => Promise<void>}>}
+ * @returns {Promise<{gateways: {name: string, url: string}[], another: () => Promise<{name: string, url: string, kill: () => void}>, stop: () => Promise<void>}>}
  */
 export async function startCluster(flags = []) {
   const dir = await mkdtemp(join(tmpdir(), 'signalbox-browser-'));
@@ -38,7 +38,14 @@ export async function startCluster(flags = []) {
       const [, name, url] = await cluster.line(/(gateway-\d+).*?(http:\/\/[^\s/]+)/);
       gateways.push({ name, url });
     }
-    return { gateways, stop };
+    /** Starts one more gateway, in a process of its own that can be killed. */
+    const another = async () => {
+      const { child, line } = start(binary, ['--redis', redis.url, '--host', '127.0.0.1', '--ports', '0']);
+      processes.push(child);
+      const [, name, url] = await line(/(gateway-\d+).*?(http:\/\/[^\s/]+)/);
+      return { name, url, kill: () => child.kill('SIGKILL') };
+    };
+    return { gateways, another, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -51,7 +58,7 @@ export async function startCluster(flags = []) {
  * @param {string} url
  */
 export async function startRoad(url) {
-  const target = new URL(url);
+  let target = new URL(url);
   const sockets = new Set();
   let isCut = false;
   const server = createServer((socket) => {
@@ -80,6 +87,8 @@ export async function startRoad(url) {
     url: `http://127.0.0.1:${server.address().port}`,
     cut,
     mend: () => (isCut = false),
+    /** Leads to another gateway from now on, as a load balancer does when one is gone. */
+    turn: (other) => (target = new URL(other)),
     stop: async () => {
       cut();
       server.close();

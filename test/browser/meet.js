@@ -43,3 +43,37 @@ export async function watches(page, ...names) {
     }, name);
   }
 }
+
+/** Writes a message to everybody. */
+export async function write(page, text) {
+  if (!(await page.isVisible('#chat-panel'))) await page.click('#show-chat');
+  await page.fill('#text', text);
+  await page.press('#text', 'Enter');
+  await sees(page, '.said-text', text);
+  await page.click('#close-chat');
+}
+
+/** Draws one stroke on the whiteboard, by places from 0 to 1. */
+export async function draw(page, places) {
+  await openBoard(page);
+  const { x, y, width, height } = await page.locator('#paper').boundingBox();
+  const before = Number(await page.getAttribute('#paper', 'data-strokes'));
+  for (const [i, [across, down]] of places.entries()) {
+    await page.mouse.move(x + across * width, y + down * height, { steps: 5 });
+    if (i === 0) await page.mouse.down();
+  }
+  await page.mouse.up();
+  await strokes(page, before + 1);
+}
+
+/** Waits until a page's whiteboard has so many strokes. */
+export async function strokes(page, count) {
+  await openBoard(page);
+  await page.waitForSelector(`#paper[data-strokes="${count}"]`);
+}
+
+async function openBoard(page) {
+  if (await page.isVisible('#board')) return;
+  await page.click('#show-board');
+  await page.waitForSelector('#paper[data-strokes]');
+}
