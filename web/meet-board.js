@@ -3,7 +3,7 @@
 
 import { make } from './meet-dialogs.js';
 import { inEveryLanguage, label, t, why } from './meet-words.js';
-import { $, icon, nameOf } from './page.js';
+import { $, icon, nameOf } from './basics.js';
 
 const TOPIC = 'whiteboard';
 

@@ -2,7 +2,7 @@
 
 import { make } from './meet-dialogs.js';
 import { inEveryLanguage, locale, t, why } from './meet-words.js';
-import { $, icon, nameOf } from './page.js';
+import { $, icon, nameOf } from './basics.js';
 
 const TOPIC = 'chat';
 

@@ -1,12 +1,14 @@
 // A meeting that one is in: who is there and what they show, and what one does about it.
 
+import { $, nameOf, recall } from './basics.js';
 import { ask, hasShortcuts } from './meet-dialogs.js';
 import { People } from './meet-people.js';
 import { watch } from './meet-quality.js';
 import { Tiles } from './meet-tiles.js';
 import { inEveryLanguage, t, why } from './meet-words.js';
-import { $, nameOf, recall } from './page.js';
 import { Call, spotlightPeer } from './sdk.js';
+
+export { joinWith, newClient } from './page.js';
 
 /** How long each is in the spotlight, in milliseconds. */
 const TURN = 15_000;

@@ -3,7 +3,7 @@
 
 import { devicesOf, meter } from './meet-media.js';
 import { switchLanguage, t } from './meet-words.js';
-import { $, given, icon, keep, recall } from './page.js';
+import { $, given, icon, keep, recall } from './basics.js';
 
 /** The shortcuts, in the order in which they are listed. */
 const KEYS = ['m', 'v', 's', 'h', 'w', 'c', 'p', 'x', 'q'];

@@ -1,7 +1,7 @@
 // Picture and sound of one's own in a meeting: which devices, how loud, and what to do where there are none.
 
 import { generate } from './media.js';
-import { keep, recall } from './page.js';
+import { keep, recall } from './basics.js';
 
 /** Why there is no camera and microphone, by the name of getUserMedia's error (W3C Media Capture, section 10.1). */
 const REFUSALS = { NotAllowedError: 'media-refused', SecurityError: 'media-refused', NotFoundError: 'media-missing', NotReadableError: 'media-busy' };

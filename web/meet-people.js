@@ -2,7 +2,7 @@
 
 import { ask, make } from './meet-dialogs.js';
 import { label, t } from './meet-words.js';
-import { $, icon, initials, nameOf } from './page.js';
+import { $, icon, initials, nameOf } from './basics.js';
 
 export class People {
   #desk;

@@ -1,6 +1,6 @@
 // The pictures of a meeting: one tile a person and a shared screen, and where each of them is.
 
-import { $, icon, initials, nameOf } from './page.js';
+import { $, icon, initials, nameOf } from './basics.js';
 import { label, t } from './meet-words.js';
 
 /** Between tiles, in pixels. */

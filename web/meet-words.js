@@ -1,7 +1,7 @@
 // The meeting page's words: English, and Chinese, which is fetched where it is wanted.
 
 import { en } from './meet-en.js';
-import { given, keep, recall } from './page.js';
+import { given, keep, recall } from './basics.js';
 
 /** The languages that there are, each with its own name. */
 const LANGUAGES = { en: 'English', 'zh-CN': '中文' };

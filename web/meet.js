@@ -1,13 +1,15 @@
 // The meeting page: the door with its preview, the meeting for up to six, and what to tell people who are not in it.
 
-import { invite, openMore, openSettings } from './meet-dialogs.js';
-import { Desk } from './meet-desk.js';
+import { $, complain, fillForm, given, initials, keep, problemWith, randomRoom, recall, remember, roomName } from './basics.js';
 import { meter, OwnMedia } from './meet-media.js';
-import { inEveryLanguage, locale, startLanguage, switchLanguage, t, why } from './meet-words.js';
-import { $, complain, fillForm, given, initials, joinWith, keep, newClient, problemWith, randomRoom, recall, remember, roomName } from './page.js';
+import { inEveryLanguage, startLanguage, switchLanguage, t, why } from './meet-words.js';
 
 /** Seats of a meeting: each more is one more picture to send for everybody. */
 const SEATS = 6;
+
+/** What is fetched when somebody begins to fill in the form, or opens a dialog: the door opens sooner without it. */
+const fetchMeeting = () => import('./meet-desk.js');
+const dialogs = () => import('./meet-dialogs.js');
 
 /** How long one line of news stays, in milliseconds. */
 const NEWS = 5_000;
@@ -19,7 +21,7 @@ const DOOR = 'door.';
 const media = new OwnMedia(() => (desk ? $('name').value.trim() : ''));
 const wanted = { mic: true, camera: true };
 
-/** The meeting that one is in, or null. @type {Desk | null} */
+/** The meeting that one is in, or null. @type {import('./meet-desk.js').Desk | null} */
 let desk = null;
 /** Gives a join up while it is under way. */
 let joining = null;
@@ -49,10 +51,10 @@ function start() {
   $('preview-camera').addEventListener('click', () => toggle('camera'));
   for (const button of document.querySelectorAll('.switch-language')) button.addEventListener('click', switchLanguage);
   for (const button of document.querySelectorAll('.switch-theme')) button.addEventListener('click', switchTheme);
-  for (const button of document.querySelectorAll('.open-settings')) button.addEventListener('click', () => openSettings({ media, listen: () => {} }));
-  $('invite').addEventListener('click', () => invite(desk.room.name));
-  $('alone-copy').addEventListener('click', () => invite(desk.room.name));
-  $('more').addEventListener('click', () => openMore({ desk, media, switchTheme }));
+  for (const button of document.querySelectorAll('.open-settings')) button.addEventListener('click', async () => (await dialogs()).openSettings({ media, listen: () => {} }));
+  for (const id of ['invite', 'alone-copy']) $(id).addEventListener('click', async () => (await dialogs()).invite(desk.room.name));
+  $('more').addEventListener('click', async () => (await dialogs()).openMore({ desk, media, switchTheme }));
+  $('form').addEventListener('focusin', () => fetchMeeting().catch(() => {}), { once: true });
   addEventListener('pagehide', () => desk?.client.close());
   show('entrance');
   media.open(given.media === 'generated' ? 'generated' : 'devices');
@@ -71,20 +73,23 @@ async function join() {
   busy(true);
   say(t('connecting'), 'busy');
   media.resume();
-  const client = newClient(name);
+  const { signal } = joining;
+  let client;
   const noAnswer = ({ detail }) => {
     if (detail.state === 'connecting' && detail.error) say(t('no-answer'), 'busy');
   };
-  client.addEventListener('state', noAnswer);
-  const { signal } = joining;
   try {
+    const { Desk, joinWith, newClient } = await fetchMeeting();
+    signal.throwIfAborted();
+    client = newClient(name);
+    client.addEventListener('state', noAnswer);
     await client.connect({ signal });
-    const seat = await takeSeat(client, room, signal);
+    const seat = await takeSeat((options) => joinWith(client, room, options), room, signal);
     client.removeEventListener('state', noAnswer);
     remember({ name, room });
-    enter(client, seat);
+    enter(new Desk({ client, room: seat, media, wanted, say, toggle, end }));
   } catch (error) {
-    client.close();
+    client?.close();
     say('');
     refused(error, room);
   } finally {
@@ -100,10 +105,10 @@ function problemKey(name, room) {
 }
 
 /** A seat, at once or, where a moderator lets people in or every seat is taken and one wants to, after a wait. */
-async function takeSeat(client, room, signal) {
+async function takeSeat(take, room, signal) {
   const options = { state: ownState(), capacity: SEATS, signal };
   try {
-    return await joinWith(client, room, options);
+    return await take(options);
   } catch (error) {
     if (error.code === 'room_full') await offerToWait(room, signal);
     else if (error.code !== 'room_locked') throw error;
@@ -114,7 +119,7 @@ async function takeSeat(client, room, signal) {
     else notice('queue', 'people', { room, position, count });
     actions(['stop-waiting', () => joining?.abort()]);
   };
-  return joinWith(client, room, { ...options, wait: true, onPosition });
+  return take({ ...options, wait: true, onPosition });
 }
 
 /** The room is full: ends when somebody wants to wait, and rejects when not. */
@@ -143,11 +148,11 @@ function refused(error, room) {
   if (error.name !== 'AbortError') complain(why(error));
 }
 
-/** In the same turn as the reply to join, so that the call misses no signal. */
-function enter(client, room) {
+/** From the door into the meeting. */
+function enter(meeting) {
   say('');
-  desk = new Desk({ client, room, media, wanted, say, toggle, end, locale });
-  document.title = `${room.name} · Signalbox`;
+  desk = meeting;
+  document.title = `${desk.room.name} · Signalbox`;
   endMeter();
   show('meeting');
   desk.open();
