@@ -13,7 +13,7 @@ import type * as signalbox from '../src/index.js';
 declare global {
   const client: signalbox.Signalbox;
   const room: signalbox.Room;
-  const { ConflictError, NotSeatedError, Signalbox, SignalboxError, spotlightPeer }: typeof signalbox;
+  const { Call, ConflictError, NotSeatedError, Signalbox, SignalboxError, spotlightPeer }: typeof signalbox;
 }
 `;
 

@@ -44,6 +44,7 @@ import { Tokens } from './tokens.js';
  * @property {{iceServers: RTCIceServer[]}} ice fresh ICE servers
  * @property {{at: number}} expiring the token expires then, by the gateway's clock: with `getToken` it is refreshed by itself
  * @property {{expires: number}} refreshed the session goes on with another token until then
+ * @property {{online: boolean}} network the browser has another network; with `online` it had none before
  * @property {{error: unknown}} refresh-failed there was no other token, or it was refused; it is tried again
  *
  * @typedef {object} JoinOptions
@@ -298,14 +299,25 @@ export class Signalbox extends TypedTarget {
     const options = { signal: running.signal };
     const target = /** @type {any} */ (globalThis);
     const nudge = () => this.#nudge();
-    target.addEventListener?.('online', nudge, options);
-    target.navigator?.connection?.addEventListener?.('change', nudge, options);
+    const changed = (/** @type {boolean} */ online) => {
+      nudge();
+      this.emit('network', { online });
+    };
+    target.addEventListener?.('online', () => changed(true), options);
+    const network = target.navigator?.connection;
+    let kind = network?.type;
+    // It tells of every new estimate of its speed as well.
+    network?.addEventListener?.('change', () => (network.type === kind ? nudge() : changed(false), (kind = network.type)), options);
     target.document?.addEventListener('visibilitychange', () => {
       if (target.document.visibilityState === 'visible') nudge();
     }, options);
     target.addEventListener?.('pageshow', (/** @type {any} */ { persisted }) => persisted && nudge(), options);
-    // A page that is thrown away comes back as another session: its seats are not to be kept.
-    target.addEventListener?.('pagehide', (/** @type {any} */ { persisted }) => persisted || this.close(), options);
+    target.addEventListener?.('pagehide', (/** @type {any} */ { persisted }) => {
+      // A page that may be shown again is not kept with a connection: its session is resumed then. One that is thrown away comes back
+      // as another session: its seats are not to be kept.
+      if (persisted) this.#link?.close(CLOSE_LOST, 'the page is put away');
+      else this.close();
+    }, options);
     this.#run(running.signal);
     return running;
   }

@@ -5,6 +5,7 @@
  */
 
 export { Call } from './call.js';
+export { CallChannel } from './channel.js';
 export { Signalbox } from './client.js';
 export { ConflictError, NotSeatedError, SignalboxError } from './errors.js';
 export { Waiting } from './lobby.js';
@@ -20,6 +21,8 @@ export { spotlightPeer } from './spotlight.js';
  * @typedef {import('./client.js').ClientEvents} ClientEvents
  * @typedef {import('./call.js').CallOptions} CallOptions
  * @typedef {import('./call.js').CallEvents} CallEvents
+ * @typedef {import('./channel.js').ChannelOptions} ChannelOptions
+ * @typedef {import('./channel.js').ChannelEvents} ChannelEvents
  * @typedef {import('./errors.js').ErrorCode} ErrorCode
  * @typedef {import('./lobby.js').WaitingEvents} WaitingEvents
  * @typedef {import('./protocol.js').HistoryPage} HistoryPage
@@ -28,6 +31,8 @@ export { spotlightPeer } from './spotlight.js';
  * @typedef {import('./protocol.js').RoomChanges} RoomChanges
  * @typedef {import('./protocol.js').Spotlight} Spotlight
  * @typedef {import('./request.js').RequestOptions} RequestOptions
+ * @typedef {import('./statistics.js').PeerStats} PeerStats
+ * @typedef {import('./statistics.js').Quality} Quality
  * @typedef {import('./room.js').Peer} Peer
  * @typedef {import('./room.js').Waiter} Waiter
  * @typedef {import('./room.js').RoomEvents} RoomEvents

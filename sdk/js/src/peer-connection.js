@@ -1,10 +1,10 @@
 import { TypedTarget } from './events.js';
+import { Statistics, farthest, pairOf } from './statistics.js';
 
 /** @import { ICEReport } from './protocol.js' */
+/** @import { PeerStats, Stats } from './statistics.js' */
 
 /**
- * @typedef {Map<string, any>} Stats of RTCPeerConnection.getStats()
- *
  * @typedef {object} PeerConnectionOptions
  * @property {boolean} polite whether one gives way when both make an offer at once
  * @property {(data: {description: RTCSessionDescription} | {candidate: RTCIceCandidateInit}, about?: {offer?: true, answers?: number}) => void}
@@ -26,9 +26,6 @@ const LOST_OFFER = 5_000;
 
 /** How long a connection may be lost, in milliseconds, until that is reported: most come back by themselves, as at a change of networks. */
 const LOST_CONNECTION = 5_000;
-
-/** Candidate types, from what reaches the least far to what reaches the farthest. */
-const REACH = ['host', 'prflx', 'srflx', 'relay'];
 
 /**
  * An RTCPeerConnection to one peer, negotiated as in W3C WebRTC, section 10.7 (perfect negotiation): either side may
@@ -63,6 +60,9 @@ export class PeerConnection extends TypedTarget {
   /** Set while it is lost, and may come back by itself. @type {ReturnType<typeof setTimeout> | undefined} */
   #losing;
   #closed = false;
+  #statistics = new Statistics();
+  /** Ends when the senders have the limit that was set last. */
+  #limiting = Promise.resolve();
 
   /** @param {PeerConnectionOptions} options */
   constructor({ polite, send, report, beforeAnswer, configuration, RTCPeerConnection = globalThis.RTCPeerConnection }) {
@@ -141,9 +141,38 @@ export class PeerConnection extends TypedTarget {
     }
   }
 
-  /** Looks for another way to the peer, unless there is one: its network has probably changed. */
-  restart() {
-    if (!this.#closed && this.pc.connectionState !== 'connected') this.#restartIce();
+  /** How the connection does, since it was asked before. @returns {Promise<PeerStats>} */
+  stats() {
+    return this.#statistics.measure(this.pc);
+  }
+
+  /**
+   * Bounds what the video may take, all of its tracks together.
+   *
+   * @param {number} bitsPerSecond
+   * @returns {Promise<void>} ends when it holds
+   */
+  limitVideo(bitsPerSecond) {
+    this.#limiting = this.#limiting.then(async () => {
+      const senders = this.pc.getSenders().filter(({ track }) => track?.kind === 'video');
+      for (const sender of senders) {
+        const parameters = sender.getParameters();
+        for (const encoding of parameters.encodings) encoding.maxBitrate = Math.round(bitsPerSecond / senders.length);
+        await sender.setParameters(parameters);
+      }
+    }).catch((error) => {
+      if (!this.#closed) this.emit('error', { error });
+    });
+    return this.#limiting;
+  }
+
+  /**
+   * Looks for another way to the peer, unless there is one: its network has probably changed.
+   *
+   * @param {{force?: boolean}} [options] `force`: also if there is one, which is used until there is a better one
+   */
+  restart({ force = false } = {}) {
+    if (!this.#closed && (force || this.pc.connectionState !== 'connected')) this.#restartIce();
   }
 
   /** Goes on after signals were lost. */
@@ -326,35 +355,4 @@ export class PeerConnection extends TypedTarget {
 /** @param {number} since */
 function elapsed(since) {
   return Math.round(performance.now() - since);
-}
-
-/**
- * The pair that the media takes.
- *
- * @param {Stats} stats
- */
-function pairOf(stats) {
-  const all = [...stats.values()];
-  const transport = all.find(({ type }) => type === 'transport');
-  const pair =
-    stats.get(transport?.selectedCandidatePairId) ??
-    all.find(({ type, nominated, state }) => type === 'candidate-pair' && nominated && state === 'succeeded');
-  const local = stats.get(pair?.localCandidateId);
-  const remote = stats.get(pair?.remoteCandidateId);
-  return {
-    local: local?.candidateType,
-    remote: remote?.candidateType,
-    protocol: local?.relayProtocol ?? local?.protocol,
-  };
-}
-
-/**
- * The type of candidate that reaches the farthest: with nothing but `host`, no STUN or TURN server was reached.
- *
- * @param {Stats} stats
- * @param {string} side
- */
-function farthest(stats, side) {
-  const types = [...stats.values()].filter(({ type }) => type === side).map(({ candidateType }) => candidateType);
-  return REACH.findLast((type) => types.includes(type));
 }

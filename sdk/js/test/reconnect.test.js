@@ -216,9 +216,34 @@ test('backoff', async (t) => {
     network.dispatchEvent(new Event('online'));
     await until(() => ada.state === 'connected');
     assert.equal(gateway.connections.length, 2);
-    // With a connection, it asks for a sign of life.
+    // With a connection, it asks for a sign of life, and calls look for another way.
+    const told = record(ada, 'network');
     network.dispatchEvent(new Event('online'));
     await until(() => gateway.of('ping').length === 1);
+    assert.deepEqual(told, [['network', { online: true }]]);
+  });
+
+  await t.test('does not wait for a page that is shown again', async (t) => {
+    const { gateway, client } = await setUp(t);
+    const page = new EventTarget();
+    const { addEventListener } = /** @type {any} */ (globalThis);
+    /** @type {any} */ (globalThis).addEventListener = page.addEventListener.bind(page);
+    t.after(() => (/** @type {any} */ (globalThis).addEventListener = addEventListener));
+    const sessions = gateway.keepSessions();
+    const ada = client({ backoff: { min: 3_600_000, max: 3_600_000, random: () => 1 } });
+    await ada.connect();
+    const room = await ada.join('lobby');
+    const turn = (/** @type {string} */ type, persisted = true) => page.dispatchEvent(Object.assign(new Event(type), { persisted }));
+    turn('pagehide');
+    assert.equal(await until(() => gateway.latest.closed), 4000, 'to be resumed');
+    await until(() => ada.state === 'reconnecting');
+    sessions.tell('lobby', { event: { type: 'message', from: 'x', data: 'missed' } });
+    const messages = record(room, 'message');
+    turn('pageshow');
+    await until(() => messages.length === 1);
+    assert.equal(ada.state, 'connected');
+    turn('pagehide', false);
+    assert.equal(ada.state, 'closed', 'a page that is thrown away gives its seats up');
   });
 });
 

@@ -1,8 +1,8 @@
 // What an application in TypeScript may write, and may not: compiled against the packed package in strict mode.
 
 import {
-  Call, ConflictError, NotSeatedError, PeerConnection, Room, Signalbox, SignalboxError, spotlightPeer, Waiting,
-  type CallEvents, type ErrorCode, type HistoryPage, type JoinOptions, type KeptMessage, type Peer, type RequestOptions, type RoomChanges,
+  Call, CallChannel, ConflictError, NotSeatedError, PeerConnection, Room, Signalbox, SignalboxError, spotlightPeer, Waiting,
+  type CallEvents, type ErrorCode, type HistoryPage, type JoinOptions, type KeptMessage, type Peer, type PeerStats, type Quality, type RequestOptions, type RoomChanges,
   type RoomEvents, type RoomStatus, type SignalboxOptions, type Spotlight, type Waiter,
 } from '@signalbox/client';
 
@@ -99,5 +99,25 @@ export async function calls(client: Signalbox, room: Room, stream: MediaStream):
     call.removeTrack(other);
   }
   for (const connection of call.connections.values()) console.log(connection satisfies PeerConnection, connection.pc.iceConnectionState);
+  await call.setStream(await navigator.mediaDevices.getUserMedia({ video: true }));
+  const screen = await navigator.mediaDevices.getDisplayMedia();
+  call.addStream(screen, 'screen');
+  call.addEventListener('track-removed', ({ detail }) => console.log(detail.purpose satisfies string, detail.stream.id));
+  call.addEventListener('own-track', ({ detail }) => console.log(detail.replacement?.label ?? 'none'));
+  call.addEventListener('stats', ({ detail }) => {
+    for (const [id, { rtt, quality }] of detail.stats) {
+      console.log(id, rtt?.toFixed(), quality satisfies Quality);
+      // @ts-expect-error: a round trip may be unknown
+      console.log(rtt.toFixed());
+    }
+  });
+  const files: CallChannel = call.channel('files', { ordered: false, maxRetransmits: 0 });
+  files.addEventListener('message', ({ detail }) => console.log(typeof detail.data === 'string' ? detail.data : detail.data.byteLength));
+  const reached: number = await files.send(new Uint8Array(8), { volatile: true, signal: AbortSignal.timeout(1_000) });
+  // @ts-expect-error: an object is no message
+  await files.send({ reached });
+  const stats: Map<string, PeerStats> = await call.stats();
+  call.removeStream(screen);
+  console.log(stats.size);
   call.close();
 }
