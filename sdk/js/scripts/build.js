@@ -1,7 +1,7 @@
 // Builds what the package has: the bundles in dist/, of which a page needs one, and the declarations in types/.
 
 import { execFileSync } from 'node:child_process';
-import { rm } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
@@ -31,3 +31,6 @@ await build({ ...COMMON, entryPoints: ['src/index.js'], format: 'iife', globalNa
 await build({ ...COMMON, entryPoints: ['src/socketio.js'], format: 'esm', outfile: 'dist/socketio.js' });
 await build({ ...COMMON, entryPoints: ['src/react.js'], format: 'esm', outfile: 'dist/react.js', external: ['react'], plugins: [BESIDE] });
 execFileSync('node_modules/.bin/tsc', ['-p', 'tsconfig.build.json'], { cwd: root, stdio: 'inherit' });
+// Applications may compile for platforms without `await using`, whose types the declarations name.
+const types = new URL('../types/index.d.ts', import.meta.url);
+await writeFile(types, `/// <reference lib="esnext.disposable" />\n${await readFile(types, 'utf8')}`);

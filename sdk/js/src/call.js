@@ -244,6 +244,12 @@ export class Call extends TypedTarget {
     this.#listening.abort();
     clearInterval(this.#sampling);
     for (const id of [...this.#links.keys()]) this.#drop(id);
+    this.endStreams();
+  }
+
+  /** Closes, at the end of a block with `using`. */
+  [Symbol.dispose]() {
+    this.close();
   }
 
   /** @param {Peer} peer */

@@ -103,6 +103,7 @@ export class CallChannel extends TypedTarget {
     this.#closed();
     for (const { channel } of this.#outgoing.values()) channel.close();
     this.#outgoing.clear();
+    this.endStreams();
   }
 
   /**

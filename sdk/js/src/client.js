@@ -159,6 +159,19 @@ export class Signalbox extends TypedTarget {
     this.#openTimeout = options.openTimeout ?? 10_000;
   }
 
+  /**
+   * A client that is connected.
+   *
+   * @param {string | URL} url as of the constructor
+   * @param {SignalboxOptions & {signal?: AbortSignal}} [options] `signal` gives up connecting
+   * @returns {Promise<Signalbox>}
+   */
+  static async connect(url, { signal, ...options } = {}) {
+    const client = new Signalbox(url, options);
+    await client.connect({ signal });
+    return client;
+  }
+
   /** @returns {ClientState} */
   get state() {
     return this.#state;
@@ -290,6 +303,11 @@ export class Signalbox extends TypedTarget {
   /** Gives up all seats, the session and the connection. `connect` starts anew. */
   close() {
     this.#stop(new SignalboxError('closed', 'the client was closed'), 'left');
+  }
+
+  /** Closes, at the end of a block with `await using`. */
+  async [Symbol.asyncDispose]() {
+    this.close();
   }
 
   #start() {
@@ -830,20 +848,15 @@ export class Signalbox extends TypedTarget {
   /**
    * @param {number} ms
    * @param {AbortSignal} stopped
-   * @returns {Promise<void>}
    */
-  #pause(ms, stopped) {
-    return new Promise((resolve) => {
-      const done = () => {
-        clearTimeout(timer);
-        stopped.removeEventListener('abort', done);
-        this.#wake = undefined;
-        resolve();
-      };
-      const timer = setTimeout(done, ms);
-      stopped.addEventListener('abort', done);
-      this.#wake = done;
-    });
+  async #pause(ms, stopped) {
+    const woken = new AbortController();
+    const wake = () => woken.abort();
+    this.#wake = wake;
+    stopped.addEventListener('abort', wake, { signal: woken.signal });
+    await pause(ms, woken.signal);
+    wake();
+    this.#wake = undefined;
   }
 
   /**
@@ -867,6 +880,7 @@ export class Signalbox extends TypedTarget {
     this.#backoff.reset();
     this.#welcome = undefined;
     this.#setState('closed', { error });
+    this.endStreams();
   }
 
   /**

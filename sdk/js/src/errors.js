@@ -8,11 +8,12 @@
  * | `closed` | no | the client was closed, the room was left or closed, or the gateway refused the connection for good |
  * | `taken_over` | no | the session goes on elsewhere |
  * | `revoked` | no | the user or the session was revoked, or the app switched off |
+ * | `overflow` | no | more events came than a stream of them holds |
  * | `denied`, `expired`, `replaced`, `left` | no | the end of a place in the queue, see {@link NotSeatedError} |
  *
  * @typedef {'bad_request' | 'too_large' | 'unauthorized' | 'forbidden' | 'room_full' | 'room_locked' | 'not_member' | 'peer_gone'
  *   | 'stale' | 'conflict' | 'limit' | 'rate_limited' | 'resume_refused' | 'outcome_unknown' | 'unavailable' | 'internal'} ProtocolErrorCode
- * @typedef {'disconnected' | 'timeout' | 'closed' | 'taken_over' | 'revoked'} ClientErrorCode
+ * @typedef {'disconnected' | 'timeout' | 'closed' | 'taken_over' | 'revoked' | 'overflow'} ClientErrorCode
  * @typedef {'denied' | 'closed' | 'expired' | 'replaced' | 'left'} NotSeatedCode
  * @typedef {ProtocolErrorCode | ClientErrorCode | NotSeatedCode} ErrorCode
  */

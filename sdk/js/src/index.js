@@ -31,6 +31,7 @@ export { spotlightPeer } from './spotlight.js';
  * @typedef {import('./protocol.js').RoomChanges} RoomChanges
  * @typedef {import('./protocol.js').Spotlight} Spotlight
  * @typedef {import('./request.js').RequestOptions} RequestOptions
+ * @typedef {import('./stream.js').StreamOptions} StreamOptions
  * @typedef {import('./statistics.js').PeerStats} PeerStats
  * @typedef {import('./statistics.js').Quality} Quality
  * @typedef {import('./room.js').Peer} Peer

@@ -51,8 +51,6 @@ export class Waiting extends TypedTarget {
   #resolve = () => {};
   /** @type {(reason: any) => void} */
   #reject = () => {};
-  /** Wakes those who go through the places. @type {Set<() => void>} */
-  #wake = new Set();
   #abort = () => {
     if (this._end(this.#signal?.reason)) this.#giveUp(this).catch(() => {});
   };
@@ -122,11 +120,15 @@ export class Waiting extends TypedTarget {
    * @returns {AsyncGenerator<Place, void, void>}
    */
   async *[Symbol.asyncIterator]() {
-    /** @type {Place | undefined} */
-    let told;
-    while (!this.#ended) {
-      if (this.#place && this.#place !== told) yield (told = this.#place);
-      else await new Promise((resolve) => this.#wake.add(() => resolve(undefined)));
+    const places = this.stream(({ detail }) => detail, { limit: 1, overflow: 'drop' });
+    try {
+      if (this.#place && !this.#ended) yield this.#place;
+      while (!this.#ended) {
+        const { value } = await places.next();
+        if (value && !this.#ended) yield value;
+      }
+    } finally {
+      places.return?.();
     }
     await this.room;
   }
@@ -139,7 +141,6 @@ export class Waiting extends TypedTarget {
     if (this.#ended) return;
     const { position, count, reason } = place;
     this.#place = Object.freeze({ position, count, reason });
-    this.#tell();
     this.emit('position', this.#place);
   }
 
@@ -166,14 +167,8 @@ export class Waiting extends TypedTarget {
     if (this.#ended) return false;
     this.#ended = true;
     this.#signal?.removeEventListener('abort', this.#abort);
-    this.#tell();
+    this.endStreams();
     return true;
-  }
-
-  #tell() {
-    const waiting = [...this.#wake];
-    this.#wake.clear();
-    for (const wake of waiting) wake();
   }
 }
 

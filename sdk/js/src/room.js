@@ -5,6 +5,7 @@ import { defined, idOf, known, merge, ownState, said, toPeer, toWaiter } from '.
 
 /** @import { HistoryPage, ICEReport, JSONValue, Position, RoomChanges, RoomEvent, Snapshot, Spotlight, State } from './protocol.js' */
 /** @import { RequestOptions } from './request.js' */
+/** @import { StreamOptions } from './stream.js' */
 
 /**
  * @typedef {object} Peer somebody's seat, as it was when you asked: a change makes a new object
@@ -218,6 +219,19 @@ export class Room extends TypedTarget {
    */
   async publish(data, { topic, echo, volatile, keep, ...options } = {}) {
     return (await this.#request('publish', { topic, data, echo, volatile, keep }, options)).seq;
+  }
+
+  /**
+   * The messages from now on, for `for await`, until the room is closed.
+   *
+   * @param {string} [topic] those of a topic; all without it
+   * @param {StreamOptions} [options]
+   * @returns {AsyncIterableIterator<RoomEvents['message']>}
+   */
+  messages(topic, options = {}) {
+    return this.stream(({ type, detail }) => {
+      return type === 'message' && (topic === undefined || detail.topic === topic) ? detail : undefined;
+    }, options);
   }
 
   /**
@@ -481,6 +495,11 @@ export class Room extends TypedTarget {
     await this.#giveUp('left', options);
   }
 
+  /** Leaves, at the end of a block with `await using`. */
+  async [Symbol.asyncDispose]() {
+    await this.leave();
+  }
+
   /**
    * An event of this room, from the client.
    *
@@ -561,6 +580,7 @@ export class Room extends TypedTarget {
     this.#port.forget(this, closing);
     this.#setStatus('closed');
     this.emit('closed', closing);
+    this.endStreams();
   }
 
   /**
@@ -609,25 +629,15 @@ export class Room extends TypedTarget {
    * @param {Waits} waits
    * @returns {Promise<void>}
    */
-  #anotherVersion(version, conflict, { signal, timeout }) {
-    return new Promise((resolve, reject) => {
-      const over = new AbortController();
-      const settle = (/** @type {() => void} */ how) => {
-        clearTimeout(timer);
-        over.abort();
-        how();
-      };
-      const timer = setTimeout(() => settle(() => reject(conflict)), timeout);
-      const check = () => {
-        if (signal?.aborted) settle(() => reject(signal.reason));
-        else if (this.#status === 'closed') settle(() => reject(new SignalboxError('closed', 'the room is closed')));
-        else if (this.#version !== version) settle(resolve);
-      };
-      const listening = { signal: over.signal };
-      signal?.addEventListener('abort', check, listening);
-      for (const type of /** @type {const} */ (['changed', 'resync', 'closed'])) this.addEventListener(type, check, listening);
-      check();
-    });
+  async #anotherVersion(version, conflict, { signal, timeout }) {
+    const changes = this.stream(({ type }) => type === 'changed' || type === 'resync' || undefined, { signal });
+    const timer = setTimeout(() => changes.return?.(), timeout);
+    while (this.#version === version && !(await changes.next()).done);
+    clearTimeout(timer);
+    changes.return?.();
+    signal?.throwIfAborted();
+    if (this.#status === 'closed') throw new SignalboxError('closed', 'the room is closed');
+    if (this.#version === version) throw conflict;
   }
 
   /**

@@ -58,7 +58,7 @@ export class Statistics {
     // Another pair, or another track, counts from 0 again.
     const rate = (/** @type {'bytesIn' | 'bytesOut'} */ key) => {
       const before = this.#before;
-      return before && now[key] >= before[key] ? ((now[key] - before[key]) * 8_000) / (now.at - before.at) : undefined;
+      return before && now[key] >= before[key] ? Math.round(((now[key] - before[key]) * 8_000) / (now.at - before.at)) : undefined;
     };
     const since = (/** @type {'packets' | 'lost'} */ key) => Math.max(now[key] - (this.#before?.[key] ?? 0), 0);
     const [packets, lost] = [since('packets'), since('lost')];

@@ -32,6 +32,22 @@ export async function clients(signal: AbortSignal): Promise<void> {
   client.close();
 }
 
+export async function streams(signal: AbortSignal): Promise<void> {
+  await using client = await Signalbox.connect('https://rtc.example.org', { app: 'demo', signal });
+  await using room = await client.join('lobby');
+  for await (const event of room.events({ signal, limit: 100, overflow: 'drop' })) {
+    if (event.type === 'peer-joined') console.log(event.detail.peer.name);
+    // @ts-expect-error: that is not told of every event
+    console.log(event.detail.peer.name);
+  }
+  for await (const { type, detail } of client.events({ types: ['state', 'ice'] })) {
+    if (type === 'ice') detail.iceServers satisfies RTCIceServer[];
+    // @ts-expect-error: it was not asked for
+    if (type === 'goaway') return;
+  }
+  for await (const { data, peer } of room.messages('chat', { signal })) console.log(peer?.name, data.text);
+}
+
 export async function rooms(client: Signalbox, signal: AbortSignal): Promise<void> {
   const asked: JoinOptions = { state: { mic: true }, capacity: 6 };
   const room: Room = await client.join('lobby', { ...asked, wait: true, signal, onPosition: ({ position, reason }) => console.log(position, reason) });
