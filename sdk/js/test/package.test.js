@@ -9,6 +9,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { runInNewContext } from 'node:vm';
 import { gzipSync } from 'node:zlib';
 import { WebSocket } from 'ws';
+import { reference } from '../scripts/reference.js';
 import * as source from '../src/index.js';
 import { FakeGateway } from './gateway.js';
 import { next } from './support.js';
@@ -43,6 +44,11 @@ test('the package has bundles, their source maps and declarations, and nothing e
   for (const path of ['dist/signalbox.js', 'dist/signalbox.js.map', 'dist/signalbox.global.js', 'dist/signalbox.global.js.map', 'types/index.d.ts']) {
     assert.ok(paths.includes(path), `${path} is missing`);
   }
+});
+
+test('docs/sdk.md is what the declarations say', async () => {
+  const written = await readFile(new URL('../../../docs/sdk.md', import.meta.url), 'utf8');
+  assert.ok(written === (await reference(installed('types'))), 'it is out of date: npm run reference');
 });
 
 test('it needs no other package, and React for its hooks alone', async () => {
