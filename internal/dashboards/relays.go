@@ -33,10 +33,12 @@ func relays() Dashboard {
 				{Title: "Limits of clients", Kind: Lines, Unit: "ops", Description: "How often a client was held back, by the limit.", Queries: one(rate("signalbox_relay_limits_total", "limit"), "{{limit}}")},
 			}},
 			{Title: "Whom they refuse", Panels: []Panel{
-				{Title: "Credentials refused", Kind: Lines, Unit: "ops", Description: "forged after a change of the secret: somebody gives out credentials of another. expired: clients keep theirs for too long. Requests without any, with which every client begins, are not counted.",
+				{Title: "Credentials refused", Kind: Lines, Unit: "ops", Width: 6, Description: "forged after a change of the secret: somebody gives out credentials of another. expired: clients keep theirs for too long. Requests without any, with which every client begins, are not counted.",
 					Queries: one(rate("signalbox_relay_auth_failures_total", "reason"), "{{reason}}")},
-				{Title: "Peers denied", Kind: Lines, Unit: "ops", Description: "Host candidates of browsers are among them, which are private as a rule: it says nothing by itself.", Queries: one(rate("signalbox_relay_peers_denied_total", "reason"), "{{reason}}")},
-				{Title: "Nonsense", Kind: Lines, Unit: "ops", Description: "What came in and is neither STUN nor data of a channel, by transport: strangers who look for other services.", Queries: one(rate("signalbox_relay_malformed_total", "transport"), "{{transport}}")},
+				{Title: "Peers denied", Kind: Lines, Unit: "ops", Width: 6, Description: "Host candidates of browsers are among them, which are private as a rule: it says nothing by itself.", Queries: one(rate("signalbox_relay_peers_denied_total", "reason"), "{{reason}}")},
+				{Title: "Strangers that are not answered", Kind: Lines, Unit: "ops", Width: 6, Description: "Requests over UDP without good credentials past limits.source_answers or limits.answers. Browsers among them ask again; many of total are a flood, or an attempt to have the relay answer somebody else.",
+					Queries: one(rate("signalbox_relay_unanswered_total", "reason"), "{{reason}}")},
+				{Title: "Nonsense", Kind: Lines, Unit: "ops", Width: 6, Description: "What came in and is neither STUN nor data of a channel, by transport: strangers who look for other services.", Queries: one(rate("signalbox_relay_malformed_total", "transport"), "{{transport}}")},
 			}},
 			{Title: "Announcing, secrets, and the end", Panels: []Panel{
 				{Title: "Announcements", Kind: Lines, Unit: "ops", Description: "Gateways believe one for announce.lease (6 s). error: Redis did not take it, and new clients are not told of the relay.", Queries: one(rate("signalbox_relay_announcements_total", "instance, result"), "{{instance}}: {{result}}")},
