@@ -435,10 +435,11 @@ export class Desk {
   /** Asks the gateway whether one moderates: by sending somebody away who does not wait, which moderators may do, and changes nothing. */
   async #askWhatOneMay() {
     try {
-      await this.room.deny(this.room.self);
+      await this.room.deny('nobody');
       this.moderates = true;
-    } catch (error) {
-      this.moderates = !['forbidden', 'closed', 'not_member'].includes(error.code) && (error.code === 'peer_gone' || this.moderates);
+    } catch ({ code }) {
+      if (code === 'peer_gone') this.moderates = true;
+      else if (code === 'forbidden') this.moderates = false;
     }
     this.update();
   }
