@@ -11,7 +11,7 @@ export const GROUPS = [
   {
     text: 'Guides',
     pages: [
-      'sdk/js/README.md', 'docs/classic.md', 'docs/platform-walkthrough.md', 'docs/webhooks.md', 'docs/ice.md', 'docs/negotiation.md',
+      'sdk/js/README.md', 'docs/meeting.md', 'docs/classic.md', 'docs/platform-walkthrough.md', 'docs/webhooks.md', 'docs/ice.md', 'docs/negotiation.md',
       'docs/quotas.md', 'helm/signalbox/README.md', 'deploy/k8s/README.md',
     ],
   },
