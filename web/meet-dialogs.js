@@ -19,10 +19,15 @@ export function make(name, attributes = {}, ...children) {
   return element;
 }
 
-/** Opens the dialog with a title and a body; closed runs once when it is closed. */
+/** What is to be done when what the dialog shows is over. */
+let over = () => {};
+
+/** Opens the dialog with a title and a body, also in place of others; closed runs once when that is over. */
 function open(title, body, closed = () => {}) {
   const dialog = $('dialog');
-  if (dialog.open) dialog.close();
+  const before = over;
+  over = closed;
+  before();
   const heading = make('h2', { id: 'dialog-title' }, title);
   const close = make('button', { type: 'button', class: 'plain', id: 'dialog-close', 'aria-label': t('close'), title: t('close'), onclick: () => dialog.close() }, icon('close'));
   dialog.replaceChildren(make('div', { class: 'dialog-body' }, make('div', { class: 'dialog-head' }, heading, close), ...body));
@@ -30,11 +35,14 @@ function open(title, body, closed = () => {}) {
     if (event.target === dialog) dialog.close();
   };
   dialog.onclose = () => {
-    dialog.onclose = null;
-    closed();
+    if (dialog.open) return; // it was opened again before this was told
+    const before = over;
+    over = () => {};
+    before();
     dialog.replaceChildren();
   };
-  dialog.showModal();
+  if (dialog.open) dialog.querySelector('[autofocus], button').focus();
+  else dialog.showModal();
 }
 
 /** A question that is answered with yes, or not. @returns {Promise<boolean>} */

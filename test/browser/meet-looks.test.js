@@ -227,7 +227,7 @@ for (const [look, options] of Object.entries(LOOKS).filter(([look]) => process.e
       await alan.click('#mic');
       await grace.click('#hand');
       await lin.click('#camera');
-      await ada.waitForFunction(() => document.querySelectorAll('.bars[data-quality=good]').length === 3);
+      await ada.waitForFunction(() => document.querySelectorAll('.bars:not([hidden])').length === 3);
       await ada.waitForSelector('.raised:not([hidden])');
       await ada.waitForSelector('.tile[data-camera=off]');
       await shoot(ada, 'meeting');

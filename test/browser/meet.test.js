@@ -52,7 +52,7 @@ test('three people see each other, and what each shows', async () => {
   await ada.click('#show-people');
   await sees(ada, '#people li:first-child', /^BBob.*hand raised.*muted/);
   await sees(ada, '#people-panel .count', '3 of 6');
-  await tileOf(ada, 'Bob').locator('.bars[data-quality=good]').waitFor();
+  await tileOf(ada, 'Bob').locator('.bars:not([hidden])').waitFor();
 
   await eve.click('#leave');
   await sees(eve, '#notice-title', 'You have left');
