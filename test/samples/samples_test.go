@@ -34,7 +34,9 @@ var languages = map[string]func(s sample, dir string) error{
 	"console": checkConsole,
 	"go":      checkGo,
 	"js":      nil, // site/test/samples.test.js, and sdk/js/scripts/samples.js
+	"jsx":     nil, // likewise
 	"ts":      nil, // likewise
+	"tsx":     nil, // likewise
 	"html":    nil, // likewise
 	"promql":  nil, // test/observability TestRunbooksNameWhatThereIs
 	"python":  nil, // pkg/webhook TestPageVerifies
