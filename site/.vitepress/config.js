@@ -17,14 +17,14 @@ const repository = 'https://github.com/signalbox-rtc/signalbox';
 /** @param {string} page */
 const address = (page) => '/' + page.replace(/(^|\/)README\.md$/, '$1').replace(/\.md$/, '');
 
-const folders = new Set(['docs/runbooks/*', 'docs/adr/*']);
+/** Folders of so many pages that they are shown closed. */
+const folders = new Map([['docs/runbooks/*', 'Runbooks'], ['docs/adr/*', 'Decisions']]);
 const sidebar = GROUPS.map(({ text, pages }) => ({
   text,
   collapsed: false,
-  items: pages.map((page) => {
-    if (!folders.has(page)) return { text: titleOf(page), link: address(page) };
-    const items = pagesOf(page).map((each) => ({ text: titleOf(each), link: address(each) }));
-    return { text: page === 'docs/adr/*' ? 'Decisions' : 'Runbooks', collapsed: true, items };
+  items: pages.flatMap((entry) => {
+    const items = pagesOf(entry).map((page) => ({ text: titleOf(page), link: address(page) }));
+    return folders.has(entry) ? [{ text: folders.get(entry), collapsed: true, items }] : items;
   }),
 }));
 

@@ -11,9 +11,9 @@ const root = new URL('../../', import.meta.url);
  * @returns {string[]}
  */
 export function pagesOf(entry) {
-  if (!entry.endsWith('/*')) return [entry];
-  const folder = entry.slice(0, -1);
-  const names = readdirSync(new URL(folder, root)).filter((name) => name.endsWith('.md'));
+  if (!entry.endsWith('*')) return [entry];
+  const [, folder, beginning] = /^(.*\/)(.*)\*$/.exec(entry) ?? [];
+  const names = readdirSync(new URL(folder, root)).filter((name) => name.endsWith('.md') && name.startsWith(beginning));
   return names.sort((a, b) => Number(b === 'README.md') - Number(a === 'README.md') || a.localeCompare(b)).map((name) => folder + name);
 }
 
