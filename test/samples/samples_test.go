@@ -58,7 +58,7 @@ func TestSamples(t *testing.T) {
 		count[s.language]++
 		check, known := languages[s.language]
 		if !known {
-			t.Errorf("%s: code of the language %q: put it into a fence, and name what it is, text if nothing else", s, s.language)
+			t.Errorf("%s: a fence of the language %q: text, if it is none", s, s.language)
 		}
 		if check != nil {
 			t.Run(s.language+" "+s.String(), func(t *testing.T) { require.NoError(t, check(s, t.TempDir())) })
@@ -97,7 +97,7 @@ func readSamples(t *testing.T) (all []sample) {
 	return all
 }
 
-// samplesOf finds the fences of a page. Code that is only indented has no language: it counts as a sample of none.
+// samplesOf finds the fences of a page. A line that is only indented is a command: what is none belongs into a fence.
 func samplesOf(file, text string) (all []sample) {
 	var open *sample
 	indent, ticks := "", ""
@@ -115,7 +115,7 @@ func samplesOf(file, text string) (all []sample) {
 		case open != nil:
 			open.text += strings.TrimPrefix(line, indent) + "\n"
 		case strings.HasPrefix(line, "    ") && blank && !list:
-			all = append(all, sample{file: file, line: number, text: line + "\n"})
+			all = append(all, sample{file: file, language: "sh", line: number, text: line + "\n"})
 		case !strings.HasPrefix(line, " ") && line != "":
 			list = listItem.MatchString(line)
 		}
@@ -303,7 +303,7 @@ func TestSamplesAreFound(t *testing.T) {
 	found := samplesOf("a.md", "text\n```sh\nls\n```\n- item\n\n    ```yaml\n    a: 1\n    ```\n````md\n```\n````\n```\nnone\n```\n\n    in the item\n\ntext\n\n    ls\n")
 	require.Equal(t, []sample{
 		{"a.md", "sh", "ls\n", 2}, {"a.md", "yaml", "a: 1\n", 7}, {"a.md", "md", "```\n", 10}, {"a.md", "", "none\n", 13},
-		{"a.md", "", "    ls\n", 21},
+		{"a.md", "sh", "    ls\n", 21},
 	}, found)
 }
 
