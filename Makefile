@@ -123,6 +123,11 @@ test-sbom: ## the list of what a program is made of, from a gateway that is buil
 chart-docs: ## the chart's README, its notes in docs/quick-start.md and values.schema.json again, from values.yaml and the gateway's configuration
 	cd test/chart && go test -count=1 -ldflags=-w -run '^(TestReadme|TestQuickStartShowsTheNotes|TestSchema)$$' . -update
 
+.PHONY: reference-docs
+reference-docs: ## the references of the protocol and the server API again, and the AsyncAPI document, from the code
+	go test -count=1 -run '^(TestReference|TestDocument)$$' ./internal/wiredoc -update
+	go test -count=1 -run '^TestReference$$' ./pkg/httpapi -update
+
 .PHONY: dashboards
 dashboards: ## the chart's dashboards again, from internal/dashboards
 	go test -count=1 -run '^TestFiles$$' ./internal/dashboards -update

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -27,11 +28,20 @@ In the column *there*, *always* means that a message without the field is refuse
 *null too* that its value can be null.
 `
 
-// Page gives the protocol as a page of Markdown. Each field is explained there, or it is an error.
-func (p *Protocol) Page() ([]byte, error) {
+// limits are the keys of the configuration that bound what a client sends.
+var limits = []string{
+	"limits.message_bytes", "limits.json_depth", "limits.json_keys", "limits.message_fragments", "limits.message_read_timeout",
+	"limits.requests_per_second", "limits.requests_burst", "limits.requests_wait", "limits.bad_messages", "session.in_flight", "session.hello_timeout",
+	"rooms.per_session", "rooms.state_bytes", "rooms.state_keys",
+}
+
+// Page gives the protocol as a page of Markdown, with the limits that the reference of the configuration has. Each field is explained
+// there, or it is an error.
+func (p *Protocol) Page(configuration []byte) ([]byte, error) {
 	b := new(page)
 	b.WriteString(pageHead)
 	b.names()
+	b.limits(configuration)
 	b.replies(p)
 	b.WriteString("\n## Requests\n\nEach has `id`, the client's own counter, a whole number from 1 to 2^53-1 that rises with each request of the session, and `type`.\n")
 	for i := range p.Requests {
@@ -71,6 +81,19 @@ func (b *page) names() {
 		{"state", fmt.Sprintf("an object with keys as above and any JSON values: %d keys and %d bytes of JSON unless [configured](configuration.md#rooms) otherwise", stateKeys, stateBytes)},
 	} {
 		b.printf("| %s | %s |\n", row.what, row.form)
+	}
+}
+
+func (b *page) limits(configuration []byte) {
+	b.WriteString("\n## Limits\n\nUnless they are [configured](configuration.md) otherwise. A reply to `hello` tells some of them, as `limits`.\n\n" +
+		"| key | default | what it bounds |\n|---|---|---|\n")
+	for _, key := range limits {
+		row := regexp.MustCompile("(?m)^\\| `" + regexp.QuoteMeta(key) + "` `\\w+` \\| [^|]+ \\| `([^`]+)` \\| [^|]* \\| (.+) \\|$").FindSubmatch(configuration)
+		if row == nil {
+			b.err = fmt.Errorf("the configuration has no %s", key)
+			return
+		}
+		b.printf("| `%s` | %s | %s |\n", key, row[1], row[2])
 	}
 }
 

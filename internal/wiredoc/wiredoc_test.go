@@ -26,7 +26,9 @@ func read(t *testing.T) *wiredoc.Protocol {
 }
 
 func TestReference(t *testing.T) {
-	page, err := read(t).Page()
+	configuration, err := os.ReadFile("../../docs/configuration.md")
+	require.NoError(t, err)
+	page, err := read(t).Page(configuration)
 	require.NoError(t, err)
 	requireFile(t, pageFile, page)
 }
