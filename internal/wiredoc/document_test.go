@@ -166,12 +166,13 @@ func TestCodecAndDocumentAgree(t *testing.T) {
 			return
 		}
 		schema := d.schema(message)
-		for _, changed := range variants(parse(t, sample.Text)) {
-			text, err := json.Marshal(changed)
-			require.NoError(t, err)
-			if bytes.Contains(text, []byte(`"type":`)) && changed.(map[string]any)["type"] != parse(t, sample.Text).(map[string]any)["type"] {
+		whole := parse(t, sample.Text).(map[string]any)
+		for _, changed := range variants(whole) {
+			if typ, has := changed.(map[string]any)["type"]; has && typ != whole["type"] {
 				continue // another message
 			}
+			text, err := json.Marshal(changed)
+			require.NoError(t, err)
 			verdicts++
 			_, refusal := wire.DecodeRequest(text, wire.Limits{})
 			against := schema.Validate(parse(t, text))
@@ -189,17 +190,21 @@ func TestCodecAndDocumentAgree(t *testing.T) {
 
 // variants are copies of a JSON value that differ from it in one place, at any depth.
 func variants(value any) (all []any) {
-	others := []any{
+	plain := []any{
 		nil, true, json.Number("0"), json.Number("1"), json.Number("-1"), json.Number("1.5"), json.Number("9007199254740992"),
 		"", "a", "a b", "ü", []any{}, []any{"a"}, map[string]any{}, map[string]any{"a": true}, map[string]any{"a b": true},
 	}
 	switch v := value.(type) {
 	case map[string]any:
 		for key := range v {
+			others := slices.Clone(plain)
 			without := maps.Clone(v)
 			delete(without, key)
 			all = append(all, without)
-			for _, other := range append(variants(v[key]), others...) {
+			if key != "data" { // the application's
+				others = append(others, variants(v[key])...)
+			}
+			for _, other := range others {
 				changed := maps.Clone(v)
 				changed[key] = other
 				all = append(all, changed)
@@ -207,7 +212,7 @@ func variants(value any) (all []any) {
 		}
 	case []any:
 		for i := range v {
-			for _, other := range append(variants(v[i]), others...) {
+			for _, other := range append(variants(v[i]), plain...) {
 				changed := slices.Clone(v)
 				changed[i] = other
 				all = append(all, changed)

@@ -1,6 +1,7 @@
 package wiredoc
 
 import (
+	"fmt"
 	"regexp"
 	"strings"
 	"unicode"
@@ -94,8 +95,16 @@ func (p *Protocol) subject(o *Object) string {
 // words puts a comment from Go's terms into those of the protocol: fields by their keys, constants by their values, and what Go calls
 // an empty string or 0 as absent, or as null where a field is always there.
 func (p *Protocol) words(o *Object, doc string, always bool) string {
+	key := fmt.Sprint(o.Name, always, doc)
+	if _, known := p.said[key]; !known {
+		p.said[key] = p.reword(o, doc, always)
+	}
+	return p.said[key]
+}
+
+func (p *Protocol) reword(o *Object, doc string, always bool) string {
 	for _, field := range p.goNames(o.Name) {
-		doc = regexp.MustCompile("(^|[^`\\w.\\[])"+field.name+`\b`).ReplaceAllString(doc, "$1`"+field.key+"`")
+		doc = field.name.ReplaceAllString(doc, "$1`"+field.key+"`")
 	}
 	doc = goLink.ReplaceAllStringFunc(doc, func(link string) string {
 		found := goLink.FindStringSubmatch(link)
@@ -139,10 +148,18 @@ func (p *Protocol) linked(typ string) string {
 	return "[" + typ + "](#" + strings.ToLower(typ) + "-object)"
 }
 
-type goName struct{ name, key string }
+// goName is where a comment names a Go field, and the field's key.
+type goName struct {
+	name *regexp.Regexp
+	key  string
+}
 
 // goNames are the Go fields of a struct, with their keys.
 func (p *Protocol) goNames(typ string) (found []goName) {
+	if known, ok := p.goFields[typ]; ok {
+		return known
+	}
+	defer func() { p.goFields[typ] = found }()
 	c := codec{source: p.source, typ: typ}
 	keys := make(map[string]bool)
 	var objects []*Object
@@ -161,7 +178,7 @@ func (p *Protocol) goNames(typ string) (found []goName) {
 	}
 	for key := range keys {
 		if m, ok := c.member(typ, key); ok {
-			found = append(found, goName{m.name, key})
+			found = append(found, goName{regexp.MustCompile("(^|[^`\\w.\\[])" + m.name + `\b`), key})
 		}
 	}
 	return found

@@ -28,6 +28,9 @@ type Protocol struct {
 	// Objects are those within messages, by the name of their Go type.
 	Objects map[string]*Object
 	source  *source
+	// goFields are the names of fields that were looked up, by type, and said the comments that were put into other words.
+	goFields map[string][]goName
+	said     map[string]string
 }
 
 // Message is a request or an event.
@@ -66,7 +69,7 @@ func Read(dir string) (*Protocol, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Protocol{source: s, Objects: make(map[string]*Object)}
+	p := &Protocol{source: s, Objects: make(map[string]*Object), goFields: make(map[string][]goName), said: make(map[string]string)}
 	if p.Refusal, err = s.object("Error", p.Objects); err != nil {
 		return nil, err
 	}
