@@ -54,6 +54,7 @@ const besideThePackages = {
 export default defineConfig({
   title: 'Signalbox',
   description: 'A horizontally scaled WebRTC signaling cluster',
+  head: [['link', { rel: 'icon', type: 'image/svg+xml', href: '/icon.svg' }]],
   srcDir: '..',
   outDir: fileURLToPath(out),
   cacheDir: 'node_modules/.cache/vitepress',
@@ -75,6 +76,7 @@ export default defineConfig({
   },
   vite: { plugins: [besideThePackages] },
   themeConfig: {
+    logo: '/icon.svg',
     sidebar,
     outline: [2, 3],
     search: { provider: 'local' },
@@ -94,5 +96,6 @@ export default defineConfig({
       await mkdir(dirname(fileURLToPath(to)), { recursive: true });
       await copyFile(inRepository(file), to);
     }
+    await copyFile(inRepository('web/icon.svg'), new URL('icon.svg', out));
   },
 });
