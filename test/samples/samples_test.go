@@ -35,7 +35,7 @@ var languages = map[string]func(s sample, dir string) error{
 	"go":      checkGo,
 	"js":      nil, // site/test/samples.test.js, and sdk/js/scripts/samples.js
 	"jsx":     nil, // likewise
-	"ts":      nil, // likewise
+	"ts":      nil, // likewise; docs/sdk-comparison.md by sdk/comparison
 	"tsx":     nil, // likewise
 	"html":    nil, // likewise
 	"promql":  nil, // test/observability TestRunbooksNameWhatThereIs
