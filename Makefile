@@ -186,6 +186,15 @@ test-nat: ## calls across network namespaces, by UDP, TCP and TLS alone (needs r
 	@scripts/deps.sh networks
 	cd test/browser && npm run --silent nat
 
+.PHONY: newcomer
+newcomer: deps ## follow README and quick start as a newcomer does, with cold and warm caches, and write the times into docs/newcomer.md (minutes)
+	node test/newcomer/newcomer.js
+
+.PHONY: sdk-comparison
+sdk-comparison: deps ## the same call with the JavaScript client, simple-peer, PeerJS and LiveKit: sizes, code and behaviour, into docs/sdk-comparison.md
+	@[ -d sdk/comparison/node_modules ] || npm ci --prefix sdk/comparison --no-audit --no-fund
+	cd sdk/comparison && npm run --silent check && npm run --silent compare
+
 .PHONY: sim
 sim: ## whole clusters on fake time, with faults that seeds decide (SEEDS=60 FIRST=1, or SEED=7 to play one again)
 	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \

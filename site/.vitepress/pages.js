@@ -6,12 +6,15 @@
 export const GROUPS = [
   {
     text: 'Start',
-    pages: ['README.md', 'docs/quick-start.md', 'docs/quickstart*', 'docs/newcomer*', 'docs/concepts.md', 'docs/architecture.md', 'CHANGELOG.md', 'CONTRIBUTING.md'],
+    pages: [
+      'README.md', 'docs/quick-start.md', 'docs/quickstart-sdk.md', 'docs/newcomer.md', 'docs/concepts.md', 'docs/architecture.md', 'CHANGELOG.md',
+      'CONTRIBUTING.md',
+    ],
   },
   {
     text: 'Guides',
     pages: [
-      'sdk/js/README.md', 'docs/sdk*', 'docs/classic.md', 'docs/meeting*', 'docs/platform-walkthrough.md', 'docs/webhooks.md', 'docs/ice.md', 'docs/negotiation.md',
+      'sdk/js/README.md', 'docs/sdk.md', 'docs/classic.md', 'docs/meeting*', 'docs/platform-walkthrough.md', 'docs/webhooks.md', 'docs/ice.md', 'docs/negotiation.md',
       'docs/quotas.md', 'helm/signalbox/README.md', 'deploy/k8s/README.md',
     ],
   },
@@ -30,8 +33,8 @@ export const GROUPS = [
   {
     text: 'Proof',
     pages: [
-      'docs/claims.md', 'docs/guarantees.md', 'docs/simulation.md', 'docs/benchmarks.md', 'docs/comparison.md', 'docs/alternatives.md', 'docs/instrumentation.md',
-      'loadtest/README.md', 'docs/adr/*',
+      'docs/claims.md', 'docs/guarantees.md', 'docs/simulation.md', 'docs/benchmarks.md', 'docs/comparison.md', 'docs/sdk-comparison.md', 'docs/alternatives.md',
+      'docs/instrumentation.md', 'loadtest/README.md', 'docs/adr/*',
     ],
   },
 ];

@@ -2,36 +2,24 @@
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { after, before, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { build } from 'esbuild';
 import { holds, launch, people, plays, sees } from './browser.js';
+import { bundle, CLIENT } from './bundle.js';
 import { startCluster } from './cluster.js';
 
 /** How large the hooks may be on their way to a browser, without React and the client. */
 const MOST = 2_048;
 
-const SDK = new URL('../../sdk/js/', import.meta.url);
-const { exports: ENTRIES } = JSON.parse(await readFile(new URL('package.json', SDK), 'utf8'));
-/** The client's entries, which a bundler finds by package.json otherwise. */
-const CLIENT = Object.fromEntries(Object.entries(ENTRIES).map(([name, entry]) => [`@signalbox/client${name.slice(1)}`, fileURLToPath(new URL(entry.default, SDK))]));
 /** Of this folder, also for the hooks, which have one beside them for their types. */
 const REACTS = Object.fromEntries([['18', '-18'], ['19', '']].map(([version, suffix]) => [version, Object.fromEntries(
   ['react', 'react-dom'].map((name) => [name, fileURLToPath(new URL(`node_modules/${name}${suffix}`, import.meta.url))]),
 )]));
 
 /** React as it is while one develops: that is the one whose StrictMode does everything twice. */
-async function bundle(react) {
-  const { outputFiles: [{ text }] } = await build({
-    entryPoints: [fileURLToPath(new URL('react/page.js', import.meta.url))],
-    bundle: true, write: false, format: 'esm', logLevel: 'error', define: { 'process.env.NODE_ENV': '"development"' },
-    alias: { ...CLIENT, ...react },
-  });
-  return text;
-}
+const DEVELOPMENT = { 'process.env.NODE_ENV': '"development"' };
 
 let cluster;
 let browser;
@@ -39,7 +27,8 @@ let site;
 
 before(async () => {
   const scripts = {};
-  for (const [version, react] of Object.entries(REACTS)) scripts[`/${version}.js`] = await bundle(react);
+  const entryPoints = [fileURLToPath(new URL('react/page.js', import.meta.url))];
+  for (const [version, alias] of Object.entries(REACTS)) scripts[`/${version}.js`] = await bundle({ entryPoints, alias, define: DEVELOPMENT });
   site = createServer((request, response) => {
     const { pathname } = new URL(request.url, 'http://site');
     response.setHeader('Content-Type', scripts[pathname] ? 'text/javascript' : 'text/html');
@@ -58,10 +47,8 @@ after(async () => {
 });
 
 test('the hooks stay tiny', async () => {
-  const { outputFiles: [{ contents }] } = await build({
-    entryPoints: [CLIENT['@signalbox/client/react']], bundle: true, minify: true, write: false, format: 'esm', external: ['react', './index.js'],
-  });
-  const size = gzipSync(contents).length;
+  const text = await bundle({ entryPoints: [CLIENT['@signalbox/client/react']], minify: true, external: ['react', './index.js'], alias: {} });
+  const size = gzipSync(text).length;
   assert.ok(size < MOST, `${size} bytes of ${MOST}`);
 });
 
