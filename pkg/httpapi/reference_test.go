@@ -84,7 +84,7 @@ func TestReference(t *testing.T) {
 	}
 	want, err := os.ReadFile(referenceFile)
 	require.NoError(t, err)
-	require.Equal(t, string(want), got, "docs/api-reference.md is out of date: go test ./pkg/httpapi -run TestReference -update")
+	require.True(t, string(want) == got, "docs/api-reference.md is out of date: make reference-docs") // both are long
 }
 
 // reference is the page that is written, with the objects that it has named.
