@@ -14,7 +14,8 @@ const COMMON = {
   minify: true,
   sourcemap: true,
   target: 'es2022',
-  mangleProps: /^_/, // what modules share, and applications do not see
+  // What modules share, and neither applications nor gateways see.
+  mangleProps: /^(_.*|bytesIn|bytesOut|endStreams|establish|haveSource|leavesOpen|nextID|onEvent|resynced|waitIn)$/,
 };
 
 /** The client is a bundle of its own, of which an application has one. @type {import('esbuild').Plugin} */
