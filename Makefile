@@ -70,7 +70,7 @@ image-local: ## the same image from a binary that is built here, without another
 	$(DOCKER) build --target prebuilt -t $(IMAGE) .
 
 .PHONY: vendor
-vendor: ## copy the stock socket.io clients that gateways serve out of npm again
+vendor: ## copy the stock socket.io clients and the charts that gateways serve out of npm again
 	@scripts/vendor.sh
 
 .PHONY: deps

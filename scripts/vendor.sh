@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Copies what gateways serve of the stock socket.io clients out of their npm packages, which
+# Copies what gateways serve of the stock socket.io clients, and of uPlot, out of their npm packages, which
 # web/third_party/package-lock.json pins. The copies are committed, so that a build needs no npm.
 #
 # For another version: change web/third_party/package.json, run npm install there, run this, and name
@@ -29,4 +29,12 @@ served | while read -r package files; do
     done
     echo "web/third_party/$dir: LICENSE $files"
 done
-find socket.io-client -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum >SHA256SUMS
+
+# The charts of the console, of which there is one version.
+rm -rf uplot
+mkdir uplot
+install -m 644 node_modules/uplot/dist/uPlot.iife.min.js uplot/uplot.js
+install -m 644 node_modules/uplot/dist/uPlot.min.css uplot/uplot.css
+install -m 644 node_modules/uplot/LICENSE uplot/LICENSE-uplot
+echo "web/third_party/uplot: LICENSE-uplot uplot.js uplot.css"
+find socket.io-client uplot -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum >SHA256SUMS

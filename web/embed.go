@@ -1,7 +1,11 @@
-// Package web holds the demo pages: a meeting, a two-person call, a chat, and a landing page that leads to them.
+// Package web holds the demo pages: a meeting, a two-person call, a chat, and a landing page that leads to them; and the console, which is
+// served beside the server API alone.
 package web
 
-import "embed"
+import (
+	"embed"
+	"maps"
+)
 
 // Files holds the pages at its root, index.html among them. They are plain files without a build step; their scripts
 // import the JavaScript client (package sdkjs) from /sdk/ of the same server, and below third_party/ are the stock
@@ -9,6 +13,17 @@ import "embed"
 //
 //go:embed *.html *.css *.js *.svg third_party/socket.io-client
 var Files embed.FS
+
+// Console holds the console below console/, index.html among it, and the charts that it draws with below third_party/uplot/. All of it is
+// served in one folder, with [Shared].
+//
+//go:embed console third_party/uplot
+var Console embed.FS
+
+// Shared holds what the console has in common with the other pages.
+//
+//go:embed style.css icon.svg
+var Shared embed.FS
 
 // SocketIOClient is the folder of [Files] that holds the stock socket.io client of protocol 5, with its licence.
 const SocketIOClient = "third_party/socket.io-client/4.8.4"
@@ -49,4 +64,27 @@ var SecurityHeaders = map[string]string{
 	"X-Content-Type-Options":       ContentTypeOptions,
 	"Cross-Origin-Opener-Policy":   CrossOriginOpenerPolicy,
 	"Cross-Origin-Resource-Policy": CrossOriginResourcePolicy,
+}
+
+// ConsoleSecurityPolicy is the Content-Security-Policy header to serve [Console] with: it needs less than the other pages do, and talks to
+// its own server alone.
+const ConsoleSecurityPolicy = "default-src 'none'; " +
+	"script-src 'self'; " +
+	"style-src 'self'; " +
+	"connect-src 'self'; " +
+	"img-src 'self'; " +
+	"frame-ancestors 'none'; " +
+	"base-uri 'none'; " +
+	"form-action 'none'; " +
+	"require-trusted-types-for 'script'; " +
+	"trusted-types 'none'"
+
+// ConsoleHeaders lists the header lines to serve [Console] with.
+var ConsoleHeaders = consoleHeaders()
+
+func consoleHeaders() map[string]string {
+	headers := maps.Clone(SecurityHeaders)
+	headers["Content-Security-Policy"] = ConsoleSecurityPolicy
+	headers["Permissions-Policy"] = "camera=(), microphone=(), geolocation=(), payment=(), usb=(), serial=(), hid=(), midi=(), browsing-topics=()"
+	return headers
 }

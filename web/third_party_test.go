@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"strings"
@@ -54,6 +55,8 @@ func TestThirdPartyIsWhatTheLockSays(t *testing.T) {
 	}
 	require.Contains(t, packages, web.SocketIOClient)
 	copies := thirdParty(t)
+	requireCharts(t, lock.Packages["node_modules/uplot"].Version, copies)
+	maps.DeleteFunc(copies, func(name string, _ []byte) bool { return path.Dir(name) == "third_party/uplot" })
 	for folder := range packages {
 		require.Contains(t, copies, folder+"/LICENSE")
 		require.Contains(t, copies, folder+"/socket.io.js")
@@ -81,17 +84,35 @@ func TestThirdPartyIsWhatTheLockSays(t *testing.T) {
 	}
 }
 
+// requireCharts compares the copies of uPlot, which has one version, with its package.
+func requireCharts(t *testing.T, version string, copies map[string][]byte) {
+	t.Helper()
+	require.NotEmpty(t, version)
+	for name, source := range map[string]string{"uplot.js": "dist/uPlot.iife.min.js", "uplot.css": "dist/uPlot.min.css", "LICENSE-uplot": "LICENSE"} {
+		content := copies["third_party/uplot/"+name]
+		require.NotEmpty(t, content, name)
+		original, err := os.ReadFile("third_party/node_modules/uplot/" + source)
+		if os.IsNotExist(err) {
+			continue // not installed: the checksum has to do
+		}
+		require.NoError(t, err)
+		require.True(t, bytes.Equal(original, content), "%s differs from uPlot %s: run make vendor", name, version)
+	}
+}
+
 // thirdParty gives the embedded files below third_party, by name.
 func thirdParty(t *testing.T) map[string][]byte {
 	t.Helper()
 	contents := map[string][]byte{}
-	require.NoError(t, fs.WalkDir(web.Files, "third_party", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
+	for _, files := range []fs.FS{web.Files, web.Console} {
+		require.NoError(t, fs.WalkDir(files, "third_party", func(name string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() {
+				return err
+			}
+			contents[name], err = fs.ReadFile(files, name)
 			return err
-		}
-		contents[name], err = fs.ReadFile(web.Files, name)
-		return err
-	}))
+		}))
+	}
 	require.NotEmpty(t, contents)
 	return contents
 }

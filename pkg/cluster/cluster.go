@@ -61,6 +61,9 @@ type Options struct {
 	// than MaxApps, 10000 if 0, the busiest are told.
 	Apps    func() map[string]int
 	MaxApps int
+	// Counts tells what this node has counted since it began; nil for nothing. It is asked with a beat while somebody looks at the cluster, and
+	// must not block.
+	Counts func() map[string]float64
 	// Timeout bounds one question to Redis; 2 s if 0.
 	Timeout time.Duration
 	// Lapses is how often this process, as another node, was taken for dead before: for the metric.
@@ -243,6 +246,7 @@ func (c *Cluster) beat(ctx context.Context, first bool) error {
 	if err == nil {
 		c.sweeper.offset.Store(int64(time.Until(now)))
 		c.tellApps(asking)
+		c.tellCounts(asking)
 		err = c.readRoster(asking)
 	}
 	if err != nil && ctx.Err() == nil {

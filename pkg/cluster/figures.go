@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"time"
 )
 
 // tellApps tells how many sessions this node has of each app. If that fails, the next beat does: it is no reason to doubt the node.
@@ -52,4 +53,58 @@ func (c *Cluster) Apps(ctx context.Context) (map[string]int, error) {
 		}
 	}
 	return sum, nil
+}
+
+// Counted is what a node has counted since it began, as it has told last.
+type Counted struct {
+	// At is when it told, in Unix milliseconds of its own clock.
+	At     int64              `json:"at"`
+	Counts map[string]float64 `json:"counts"`
+}
+
+// lookBeats is for how many beats nodes tell what they have counted after somebody has looked.
+const lookBeats = 5
+
+// tellCounts tells what this node has counted, if somebody looks. If that fails, the next beat does.
+func (c *Cluster) tellCounts(ctx context.Context) {
+	if c.opts.Counts == nil {
+		return
+	}
+	looked, err := c.opts.Store.Looked(ctx)
+	if err == nil && looked {
+		var text []byte
+		if text, err = json.Marshal(Counted{time.Now().UnixMilli(), c.opts.Counts()}); err == nil {
+			err = c.opts.Store.TellCounts(ctx, c.opts.Self.ID, text, c.opts.Lease)
+		}
+	}
+	if err != nil && ctx.Err() == nil {
+		c.opts.Logger.Warn("what this node has counted is not told", "error", err)
+	}
+}
+
+// Counted gives what the nodes of the roster have counted, by node, as they have told with their last beats, and has them go on to tell it.
+// At first, or after a pause, there is nothing. It waits for Redis.
+func (c *Cluster) Counted(ctx context.Context) (map[string]Counted, error) {
+	if err := c.opts.Store.Look(ctx, lookBeats*c.opts.Beat); err != nil {
+		return nil, err
+	}
+	nodes := c.Nodes()
+	ids := make([]string, len(nodes))
+	for i := range nodes {
+		ids[i] = nodes[i].ID
+	}
+	told, err := c.opts.Store.Counts(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	counted := make(map[string]Counted, len(told))
+	for node, text := range told {
+		var one Counted
+		if err := json.Unmarshal(text, &one); err != nil {
+			c.opts.Logger.Warn("what a node has counted cannot be read", "other", node, "error", err)
+			continue
+		}
+		counted[node] = one
+	}
+	return counted, nil
 }

@@ -63,6 +63,13 @@ type Options struct {
 	// happened (500 ms).
 	Listeners    int
 	EventsPeriod time.Duration
+	// Viewers is how many streams of the whole cluster there may be at a time (20), and ViewersPeriod how often they are told how it is (2 s).
+	Viewers       int
+	ViewersPeriod time.Duration
+	// Examine looks at the servers of Redis while there are viewers; nil leaves them out.
+	Examine func(ctx context.Context) (*store.Examination, error)
+	// Pages has the pages of this API's own origin, which is the console, change things. Without it they can look, whatever their key may do.
+	Pages bool
 	// Version is the program's, for the description.
 	Version string
 	// Tracer makes the span of each request for which Sample says so; nil for none.
@@ -94,7 +101,9 @@ func (o *Options) validate() error {
 	setDefault(&o.RequestsBurst, 100)
 	setDefault(&o.Listeners, 100)
 	setDefault(&o.EventsPeriod, 500*time.Millisecond)
-	if o.Listeners < 0 || o.EventsPeriod < 0 || o.AnswerTTL < 0 || o.BodyBytes < 0 || o.BodyTimeout < 0 || o.Timeout < 0 || o.RequestsPerSecond < 0 || o.RequestsBurst < 0 {
+	setDefault(&o.Viewers, 20)
+	setDefault(&o.ViewersPeriod, 2*time.Second)
+	if o.Viewers < 0 || o.ViewersPeriod < 0 || o.Listeners < 0 || o.EventsPeriod < 0 || o.AnswerTTL < 0 || o.BodyBytes < 0 || o.BodyTimeout < 0 || o.Timeout < 0 || o.RequestsPerSecond < 0 || o.RequestsBurst < 0 {
 		return errors.New("httpapi: a limit is negative")
 	}
 	return nil
@@ -118,6 +127,7 @@ type API struct {
 	limits  *limits
 
 	listeners listeners
+	viewers   *viewers
 	closed    chan struct{} // ends streams
 	closeOnce sync.Once
 }
@@ -134,6 +144,7 @@ func New(opts Options) (*API, error) {
 		opts: opts, mux: http.NewServeMux(), metrics: newMetrics(opts.Registerer),
 		limits: newLimits(opts.RequestsPerSecond, opts.RequestsBurst), closed: make(chan struct{}),
 	}
+	a.viewers = newViewers(a)
 	a.api = a.newDocument()
 	a.operations()
 	a.describe()
@@ -156,6 +167,8 @@ func (a *API) operations() {
 	a.revokeOperations()
 	a.deadLetterOperations()
 	a.clusterOperations()
+	a.viewerOperations()
+	a.ownKeyOperations()
 }
 
 // Close ends the streams of events, for which an end of the server would wait in vain. It may be called several times.

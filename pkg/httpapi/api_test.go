@@ -101,11 +101,12 @@ func TestRate(t *testing.T) {
 	require.Equal(t, "1", r.header.Get("Retry-After"))
 	s.ask(t, acmeReader, "GET", rooms, "").ok(200, nil)
 	require.NoError(t, testutil.GatherAndCompare(s.registry, strings.NewReader(`
-# HELP signalbox_api_refused_total Requests to the server API that were refused unread: key (no valid one), rate (api.requests_per_second), listeners (api.listeners).
+# HELP signalbox_api_refused_total Requests to the server API that were refused unread: key (no valid one), rate (api.requests_per_second), listeners (api.listeners), viewers (api.console.viewers).
 # TYPE signalbox_api_refused_total counter
 signalbox_api_refused_total{reason="key"} 0
 signalbox_api_refused_total{reason="listeners"} 0
 signalbox_api_refused_total{reason="rate"} 1
+signalbox_api_refused_total{reason="viewers"} 0
 `), "signalbox_api_refused_total"))
 }
 

@@ -46,6 +46,7 @@ func (a *API) eventOperations() {
 
 type roomEventsInput struct {
 	RoomPath
+	Brief       bool   `query:"brief" doc:"Leave out what peers and apps have written: data, states and properties. For those who look at what happens, and not at what is said."`
 	LastEventID string `header:"Last-Event-ID" maxLength:"128" doc:"The id of the last event that is known."`
 }
 
@@ -78,7 +79,7 @@ func (a *API) roomEvents(ctx context.Context, in *roomEventsInput) (*huma.Stream
 	return &huma.StreamResponse{Body: func(h huma.Context) {
 		defer a.listeners.Add(-1)
 		r, _ := humago.Unwrap(h)
-		l := &listener{api: a, call: callOf(ctx), request: r, room: in.room(), control: http.NewResponseController(callOf(ctx).writer)}
+		l := &listener{api: a, call: callOf(ctx), request: r, room: in.room(), brief: in.Brief, control: http.NewResponseController(callOf(ctx).writer)}
 		l.serve(ctx, snapshot, in.LastEventID)
 	}}, nil
 }
@@ -92,6 +93,7 @@ type listener struct {
 	call    *call
 	request *http.Request
 	room    store.Room
+	brief   bool
 	control *http.ResponseController
 	at      place
 	out     bytes.Buffer
@@ -101,11 +103,7 @@ type listener struct {
 func (l *listener) serve(ctx context.Context, snapshot *store.Snapshot, last string) {
 	l.api.metrics.listeners.Inc()
 	defer l.api.metrics.listeners.Dec()
-	header := l.call.writer.Header()
-	header.Set("Content-Type", "text/event-stream")
-	header.Set("X-Accel-Buffering", "no") // for proxies that would wait for more
-	l.call.writer.WriteHeader(http.StatusOK)
-
+	l.begin()
 	known, ok := parsePlace(last)
 	if ok && known.epoch == snapshot.Epoch && known.seq <= snapshot.Seq {
 		l.at = known
@@ -129,6 +127,14 @@ func (l *listener) serve(ctx context.Context, snapshot *store.Snapshot, last str
 			return
 		}
 	}
+}
+
+// begin sends the head of a stream.
+func (l *listener) begin() {
+	header := l.call.writer.Header()
+	header.Set("Content-Type", "text/event-stream")
+	header.Set("X-Accel-Buffering", "no") // for proxies that would wait for more
+	l.call.writer.WriteHeader(http.StatusOK)
 }
 
 // follow sends what has happened since. It gives false when the stream is at its end.
@@ -160,17 +166,62 @@ func (l *listener) happened(event *store.Event) {
 	if event.To != "" || event.Type == store.TypeFenced || event.Type == store.TypeEpoch {
 		return
 	}
-	l.event(event.Type, place{l.at.epoch, event.Seq}, wire.AppendNumbered(nil, event.Seq, event.Body))
+	body := wire.AppendNumbered(nil, event.Seq, event.Body)
+	if l.brief {
+		body = briefly(body)
+	}
+	l.event(event.Type, place{l.at.epoch, event.Seq}, body)
 }
 
 // snapshot sends the room as it is.
 func (l *listener) snapshot(snapshot *store.Snapshot) {
 	l.at = place{snapshot.Epoch, snapshot.Seq}
-	text, err := json.Marshal(roomOf(snapshot))
+	room := roomOf(snapshot)
+	if l.brief {
+		room.Properties, room.Spotlight = nil, nil
+	}
+	text, err := json.Marshal(room)
 	if err != nil { // what the store has read is JSON
 		return
 	}
 	l.event(eventSnapshot, l.at, text)
+}
+
+// told are the fields of an event that say what happens, and not what is said.
+var told = map[string]bool{
+	"type": true, "room": true, "seq": true, "peer": true, "peers": true, "from": true, "by": true, "user": true, "id": true, "name": true, "reason": true,
+	"topic": true, "locked": true, "capacity": true, "presenter": true, "version": true, "media": true, "muted": true, "away": true, "of": true, "target": true,
+}
+
+// briefly leaves of an event what says what happens.
+func briefly(body []byte) []byte {
+	var event map[string]any
+	if json.Unmarshal(body, &event) != nil { // this cluster's gateways have written it
+		return []byte("{}")
+	}
+	keep(event)
+	text, err := json.Marshal(event)
+	if err != nil {
+		return []byte("{}")
+	}
+	return text
+}
+
+func keep(value any) {
+	switch value := value.(type) {
+	case map[string]any:
+		for name, inner := range value {
+			if !told[name] {
+				delete(value, name)
+				continue
+			}
+			keep(inner)
+		}
+	case []any:
+		for _, inner := range value {
+			keep(inner)
+		}
+	}
 }
 
 // event writes one event; JSON in one line has no line break.

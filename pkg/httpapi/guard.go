@@ -82,6 +82,8 @@ func (a *API) admit(op *operation, c *call, r *http.Request) *Problem {
 		c.app, c.room = app, r.PathValue("room")
 	}
 	switch {
+	case op.change() && !a.opts.Pages && r.Header.Get("Sec-Fetch-Site") == "same-origin":
+		return newProblem(wire.CodeForbidden, "the pages of this gateway may only look: see api.console.writes")
 	case op.operator && !c.principal.all:
 		return newProblem(wire.CodeForbidden, "this is for keys of the operator that are for all apps")
 	case c.principal.can < op.need:

@@ -16,6 +16,7 @@ type metrics struct {
 	answers   *prometheus.CounterVec
 	faults    prometheus.Counter
 	listeners prometheus.Gauge
+	viewers   prometheus.Gauge
 }
 
 // The reasons for which a request is refused before anything else of it is looked at.
@@ -23,6 +24,7 @@ const (
 	refusedKey       = "key"
 	refusedRate      = "rate"
 	refusedListeners = "listeners"
+	refusedViewers   = "viewers"
 )
 
 // What became of a request with an Idempotency-Key.
@@ -41,19 +43,20 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			"Time from the head of a request to the server API to the end of its answer, by operation. Streams of events are not counted.",
 			latency, "operation"),
 		refused: metric.Counters("signalbox_api_refused_total",
-			"Requests to the server API that were refused unread: key (no valid one), rate (api.requests_per_second), listeners (api.listeners).", "reason"),
+			"Requests to the server API that were refused unread: key (no valid one), rate (api.requests_per_second), listeners (api.listeners), viewers (api.console.viewers).", "reason"),
 		answers: metric.Counters("signalbox_api_idempotent_requests_total",
 			"Requests with an Idempotency-Key: new, repeated (answered as then), mismatch (the key was used for another one), in_progress.", "result"),
 		faults:    metric.Counter("signalbox_api_faults_total", "Faults of ours that ended one request to the server API."),
 		listeners: metric.Gauge("signalbox_api_listeners", "Streams of events that are open."),
+		viewers:   metric.Gauge("signalbox_api_viewers", "Streams of the whole cluster that are open: pages of the console, for the most part."),
 	}
-	for _, reason := range []string{refusedKey, refusedRate, refusedListeners} {
+	for _, reason := range []string{refusedKey, refusedRate, refusedListeners, refusedViewers} {
 		m.refused.WithLabelValues(reason)
 	}
 	for _, result := range []string{answerNew, answerRepeated, answerMismatch, answerBusy} {
 		m.answers.WithLabelValues(result)
 	}
-	reg.MustRegister(m.requests, m.durations, m.refused, m.answers, m.faults, m.listeners)
+	reg.MustRegister(m.requests, m.durations, m.refused, m.answers, m.faults, m.listeners, m.viewers)
 	return m
 }
 
@@ -62,14 +65,14 @@ var latency = []float64{.005, .025, .1, .5, 2}
 
 // know makes the series of an operation, so that a rate does not miss its first request.
 func (m *metrics) know(operation string) {
-	if operation != eventsOperation {
+	if operation != eventsOperation && operation != viewersOperation {
 		m.durations.WithLabelValues(operation)
 	}
 }
 
 func (m *metrics) observe(operation string, status int, took time.Duration, span trace.Span) {
 	m.requests.WithLabelValues(operation, statusText(status)).Inc()
-	if operation == noOperation || operation == documentOperation || operation == eventsOperation {
+	if operation == noOperation || operation == documentOperation || operation == eventsOperation || operation == viewersOperation {
 		return
 	}
 	var context trace.SpanContext
@@ -82,5 +85,8 @@ func (m *metrics) observe(operation string, status int, took time.Duration, span
 // documentOperation stands for the description and its page.
 const documentOperation = "document"
 
-// eventsOperation is the operation that lasts as long as its caller likes.
-const eventsOperation = "room-events"
+// The operations that last as long as their callers like.
+const (
+	eventsOperation  = "room-events"
+	viewersOperation = "cluster-events"
+)

@@ -136,6 +136,7 @@ func (a *API) roomOperations() {
 
 type listRoomsInput struct {
 	AppPath
+	Prefix string `query:"prefix" maxLength:"128" pattern:"^[A-Za-z0-9._~-]*$" doc:"What the names of the rooms begin with. With it an answer may have fewer rooms than limit, none even, and a next: one request looks at 20000 names."`
 	Cursor string `query:"cursor" maxLength:"256" doc:"Where to go on: the next of the answer before. Absent: the beginning."`
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"How many at most."`
 }
@@ -150,7 +151,7 @@ type listRoomsOutput struct {
 func (a *API) listRooms(ctx context.Context, in *listRoomsInput) (*listRoomsOutput, error) {
 	ctx, cancel := a.bounded(ctx)
 	defer cancel()
-	infos, next, err := a.opts.Rooms.List(ctx, in.App, in.Cursor, in.Limit)
+	infos, next, err := a.opts.Rooms.Find(ctx, in.App, in.Prefix, in.Cursor, in.Limit)
 	if err != nil {
 		return nil, err
 	}

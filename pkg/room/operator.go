@@ -127,6 +127,11 @@ func (o *Operator) List(ctx context.Context, app, cursor string, limit int) ([]s
 	return o.store.ListRooms(ctx, app, cursor, limit)
 }
 
+// Find lists those of an app's rooms whose names begin with a prefix, see [store.Store.FindRooms].
+func (o *Operator) Find(ctx context.Context, app, prefix, cursor string, limit int) ([]store.RoomInfo, string, error) {
+	return o.store.FindRooms(ctx, app, prefix, cursor, limit)
+}
+
 // Of gives the rooms of an app in which a user has a seat.
 func (o *Operator) Of(ctx context.Context, app, user string) ([]string, error) {
 	return o.store.RoomsOf(ctx, app, user)

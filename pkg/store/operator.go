@@ -217,6 +217,15 @@ func parseCursor(text string, partitions int) (listCursor, error) {
 // that goes on, "" at the end. A room that is there all the while is listed once; of others it is not known. It waits for Redis.
 // Refusals: bad_request, unavailable.
 func (s *Store) ListRooms(ctx context.Context, app, cursor string, limit int) (rooms []RoomInfo, next string, err error) {
+	return s.FindRooms(ctx, app, "", cursor, limit)
+}
+
+// maxSought is the most names that one [Store.FindRooms] looks at.
+const maxSought = 20_000
+
+// FindRooms is [Store.ListRooms] of the rooms whose names begin with prefix, "" for all. It looks at no more than 20,000 names: then it
+// may give fewer rooms than limit, none even, with a cursor that goes on.
+func (s *Store) FindRooms(ctx context.Context, app, prefix, cursor string, limit int) (rooms []RoomInfo, next string, err error) {
 	if !validApp(app) || limit < 1 || limit > maxListed {
 		return nil, "", wire.Errorf(wire.CodeBadRequest, "not an app, or not a limit from 1 to %d", maxListed)
 	}
@@ -228,28 +237,59 @@ func (s *Store) ListRooms(ctx context.Context, app, cursor string, limit int) (r
 	if err != nil {
 		return nil, "", err
 	}
-	for n := at.partition; n < len(s.partitions); n++ {
+	for n, looked := at.partition, 0; n < len(s.partitions); {
 		if used[n] == 0 {
+			n++
 			continue
 		}
 		if n != at.partition {
 			at = listCursor{partition: n}
 		}
-		most := limit - len(rooms)
+		want := limit - len(rooms)
+		most := want
+		if prefix != "" {
+			most = maxListed // as hardly any of them may be meant
+		}
 		listed, err := s.listPartition(ctx, app, at, most)
 		if err != nil {
 			return nil, "", err
 		}
-		infos, err := s.infosOf(ctx, app, n, listed)
+		found := matching(listed, prefix, want)
+		infos, err := s.infosOf(ctx, app, n, found)
 		if err != nil {
 			return nil, "", err
 		}
-		rooms = append(rooms, infos...)
-		if len(listed) == most {
-			return rooms, listed[most-1].String(), nil
+		rooms, looked = append(rooms, infos...), looked+len(listed)
+		switch {
+		case len(found) == want:
+			return rooms, found[len(found)-1].String(), nil
+		case len(listed) < most:
+			n++
+		default:
+			at = listed[most-1]
+		}
+		if looked >= maxSought && n < len(s.partitions) {
+			if n != at.partition {
+				at = listCursor{partition: n}
+			}
+			return rooms, at.String(), nil
 		}
 	}
 	return rooms, "", nil
+}
+
+// matching gives the first places whose names begin with a prefix.
+func matching(places []listCursor, prefix string, most int) []listCursor {
+	if prefix == "" {
+		return places
+	}
+	var found []listCursor
+	for _, place := range places {
+		if strings.HasPrefix(place.name, prefix) && len(found) < most {
+			found = append(found, place)
+		}
+	}
+	return found
 }
 
 // roomsKey is the list of an app's rooms in a partition.

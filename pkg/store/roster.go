@@ -90,7 +90,7 @@ func (s *Store) StrikeOff(ctx context.Context, node string) error {
 	_, err := s.client.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
 		pipe.ZRem(ctx, rosterNodesKey, node)
 		pipe.HDel(ctx, rosterInfoKey, node)
-		pipe.Del(ctx, figuresPrefix+node)
+		pipe.Del(ctx, figuresPrefix+node, countsPrefix+node)
 		return nil
 	})
 	if err != nil {

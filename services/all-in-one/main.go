@@ -107,9 +107,10 @@ func run(ctx context.Context, opts *options, out io.Writer) error {
 		return err
 	}
 	defer turn.Close()
+	key := rand.Text() + rand.Text()
 	var gateways []*app.Gateway
 	for i, port := range opts.ports {
-		gateway, err := open(ctx, opts, url, "gateway-"+strconv.Itoa(i+1), port, turn.servers())
+		gateway, err := open(ctx, opts, url, key, "gateway-"+strconv.Itoa(i+1), port, turn.servers())
 		if err != nil {
 			for _, opened := range gateways {
 				opened.Close() //nolint:contextcheck // it waits for nothing
@@ -123,7 +124,7 @@ func run(ctx context.Context, opts *options, out io.Writer) error {
 	for _, gateway := range gateways {
 		group.Go(func() error { return gateway.RunAnew(ctx, newRegistry) })
 	}
-	group.Go(func() error { return greet(ctx, out, opts, gateways) })
+	group.Go(func() error { return greet(ctx, out, opts, key, gateways) })
 	return group.Wait()
 }
 
@@ -144,12 +145,16 @@ func startRedis() (*redis, error) {
 	return &redis{Miniredis: server, url: "redis://:" + password + "@" + server.Addr()}, nil
 }
 
-func open(ctx context.Context, opts *options, url, name, port string, servers []app.ICEServer) (*app.Gateway, error) {
+func open(ctx context.Context, opts *options, url, key, name, port string, servers []app.ICEServer) (*app.Gateway, error) {
 	config := app.Default()
 	config.Node.Name = name
 	config.Demo.Enabled = true
 	config.Pages.Enabled = true
 	config.Origins.Allowed = opts.origins
+	config.API.Address = "127.0.0.1:0"
+	config.API.Keys = []app.APIKey{{ID: "console", Secret: auth.Secret(key), Can: "admin"}}
+	config.API.Console.Writes = true
+	config.API.RequestsPerSecond, config.API.RequestsBurst = 2000, 10_000 // who tries it out is nobody's neighbour
 	config.ICEServers = servers
 	config.Log.Level, config.Log.Format = opts.logLevel, telemetry.FormatText
 	config.Listen.Public = net.JoinHostPort(opts.host, port)
@@ -170,7 +175,7 @@ func open(ctx context.Context, opts *options, url, name, port string, servers []
 func newRegistry() *prometheus.Registry { return telemetry.NewRegistry(telemetry.ReadBuild()) }
 
 // greet says what to open, once every gateway is ready.
-func greet(ctx context.Context, out io.Writer, opts *options, gateways []*app.Gateway) error {
+func greet(ctx context.Context, out io.Writer, opts *options, key string, gateways []*app.Gateway) error {
 	for _, gateway := range gateways {
 		if err := gateway.WaitReady(ctx); err != nil {
 			return nil // ended before it was ready; its own error says why
@@ -184,6 +189,7 @@ func greet(ctx context.Context, out io.Writer, opts *options, gateways []*app.Ga
 	}
 	fmt.Fprintf(&text, "\nA chat is at %s/chat.html\n", address(opts, gateways[0]))
 	fmt.Fprintf(&text, "The same call on the stock socket.io client: %s/stock.html?room=hello\n", address(opts, gateways[0]))
+	fmt.Fprintf(&text, "\nThe console, and the server API, of the whole cluster: http://%s/console/\n  with the key %s, which is new at each start\n", gateways[0].APIAddr(), key)
 	if opts.redis == "" {
 		text.WriteString("\nThe Redis inside is for trying out: it keeps nothing. Use --redis URL for a real one.\n")
 	} else {

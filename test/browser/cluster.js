@@ -14,7 +14,7 @@ import { end, ROOT, start, startRedis } from '../process.js';
  * Starts redis-server and all-in-one, which is built first unless SIGNALBOX_ALL_IN_ONE names a binary.
  *
  * @param {string[]} [flags] of all-in-one
- * @returns {Promise<{gateways: {name: string, url: string}[], another: () => Promise<{name: string, url: string, kill: () => void}>, stop: () => Promise<void>}>}
+ * @returns {Promise<{gateways: {name: string, url: string}[], console: string, key: string, another: () => Promise<{name: string, url: string, kill: () => void}>, stop: () => Promise<void>}>}
  */
 export async function startCluster(flags = []) {
   const dir = await mkdtemp(join(tmpdir(), 'signalbox-browser-'));
@@ -45,7 +45,9 @@ export async function startCluster(flags = []) {
       const [, name, url] = await line(/(gateway-\d+).*?(http:\/\/[^\s/]+)/);
       return { name, url, kill: () => child.kill('SIGKILL') };
     };
-    return { gateways, another, stop };
+    const [, console] = await cluster.line(/(http:\/\/\S+\/console\/)/);
+    const [, key] = await cluster.line(/with the key (\S+),/);
+    return { gateways, console, key, another, stop };
   } catch (error) {
     await stop();
     throw error;

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/signalbox-rtc/signalbox/pkg/httpapi"
+	"github.com/signalbox-rtc/signalbox/pkg/store"
 	"github.com/signalbox-rtc/signalbox/pkg/telemetry"
 )
 
@@ -55,15 +56,23 @@ func (g *Gateway) openAPI(ctx context.Context, opts Options) (*apiServer, error)
 		Hooks: g.webhooks.told, AnswerKey: g.key, AnswerTTL: c.IdempotencyTTL,
 		BodyBytes: c.BodyBytes, BodyTimeout: c.BodyTimeout, Timeout: c.Timeout,
 		RequestsPerSecond: c.RequestsPerSecond, RequestsBurst: c.RequestsBurst,
-		Listeners: c.Listeners, EventsPeriod: c.EventsPeriod, Version: telemetry.ReadBuild().Version,
+		Listeners: c.Listeners, EventsPeriod: c.EventsPeriod,
+		Viewers: c.Console.Viewers, ViewersPeriod: c.Console.Period, Examine: g.examine(opts), Pages: c.Console.Enabled && c.Console.Writes, Version: telemetry.ReadBuild().Version,
 		Tracer: g.tracer(), Sample: g.sample(), Logger: g.logger, Registerer: opts.Registry,
 	})
 	if err != nil {
 		_ = s.listener.Close()
 		return nil, err
 	}
+	var handler http.Handler = s.api
+	if c.Console.Enabled {
+		if handler, err = withConsole(handler); err != nil {
+			_ = s.listener.Close()
+			return nil, err
+		}
+	}
 	s.server = &http.Server{
-		Handler:           s.api,
+		Handler:           handler,
 		ReadHeaderTimeout: g.config.Limits.HeaderTimeout,
 		MaxHeaderBytes:    g.config.Limits.HeaderBytes,
 		WriteTimeout:      apiWriteTimeout,
@@ -72,6 +81,18 @@ func (g *Gateway) openAPI(ctx context.Context, opts Options) (*apiServer, error)
 	}
 	s.server.RegisterOnShutdown(s.api.Close)
 	return s, nil
+}
+
+// examine is how the servers of Redis are looked at for viewers.
+func (g *Gateway) examine(opts Options) func(context.Context) (*store.Examination, error) {
+	return func(ctx context.Context) (*store.Examination, error) {
+		o, err := g.config.StoreOptions()
+		if err != nil {
+			return nil, err
+		}
+		o.Dialer, o.Logger = opts.RedisDialer, g.logger
+		return store.Examine(ctx, o)
+	}
 }
 
 // openAPITLS has the listener speak TLS, if it is to.

@@ -20,6 +20,7 @@ type APIConfig struct {
 	IdempotencyTTL    time.Duration `koanf:"idempotency_ttl" default:"24h" min:"1m" max:"168h" doc:"How long the answer to a request with an Idempotency-Key is kept, for those who send it again."`
 	Listeners         int           `koanf:"listeners" default:"100" min:"1" max:"100000" doc:"Streams of a room's events that this gateway serves at a time. Further ones are answered with 429."`
 	EventsPeriod      time.Duration `koanf:"events_period" default:"500ms" min:"10ms" max:"1m" doc:"How often each of them asks Redis for what has happened."`
+	Console           ConsoleConfig `koanf:"console" doc:"The console, which shows operators the cluster in a browser."`
 	Keys              []APIKey      `koanf:"keys" max:"256" doc:"The operator's keys of the server API. Without any there is no server API."`
 }
 

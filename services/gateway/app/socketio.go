@@ -72,6 +72,7 @@ func (g *Gateway) openCluster(ctx context.Context, registry *prometheus.Registry
 		Store: g.store, Self: self,
 		Beat: g.config.Cluster.Beat, Lease: g.config.Cluster.Lease, Lapses: g.options.lapses,
 		Forgotten: g.putBack, Load: g.load, Apps: g.sessions.Apps, MaxApps: g.config.Quotas.Apps,
+		Counts: func() map[string]float64 { return counts(g.options.Registry) },
 		Logger: g.logger, Registerer: registry,
 	})
 	return err
