@@ -66,7 +66,7 @@ async function assertAccessible(page, what) {
 async function makeApp(id, more = {}) {
   await ask('POST', '/v1/apps', { id, ...more });
   const keys = {};
-  for (const can of ['read', 'write']) keys[can] = (await ask('POST', `/v1/apps/${id}/api-keys`, { can: [can] })).secret;
+  for (const can of ['read', 'write']) keys[can] = (await ask('POST', `/v1/apps/${id}/api-keys`, { can })).key;
   return keys;
 }
 

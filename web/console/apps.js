@@ -10,7 +10,7 @@ export async function apps({ signal, cluster }) {
   const all = await allApps(signal);
   const search = el('input', { type: 'search', id: 'search', autocomplete: 'off', spellcheck: false, placeholder: 'Ids that begin with…', oninput: () => show() });
   const grid = table('Apps', [
-    { title: 'App' }, { title: 'State' }, { title: 'Sessions', number: true }, { title: 'Rooms', number: true }, ...QUOTAS.map(([, title]) => ({ title: `Quota: ${title}`, number: true })), { title: '' },
+    { title: 'App' }, { title: 'State' }, { title: 'Sessions', number: true }, { title: 'Rooms', number: true }, ...QUOTAS.map(([, title]) => ({ title: `Quota: ${title}`, number: true })), { title: 'Action' },
   ], 'No app is called so.');
   const count = el('p', { class: 'muted', role: 'status' });
   const element = el('div', { class: 'view' }, el('h1', null, 'Apps'), el('div', { class: 'tools' }, el('label', { class: 'field grow' }, el('span', null, 'Search'), search)), count,
@@ -48,7 +48,7 @@ export async function webhooks({ parts, signal, writes, cluster, all }) {
   const app = parts[1] ?? known[0]?.id;
   if (!app) return el('div', { class: 'view' }, el('h1', null, 'Webhooks'), el('p', null, 'There is no app yet.'));
   const where = path('apps', app, 'webhooks', 'dead-letters');
-  const columns = [{ title: 'Event' }, { title: 'Room' }, { title: 'Seq', number: true }, { title: 'Endpoint' }, { title: 'Why' }, { title: 'Given up', number: true }, ...(writes ? [{ title: '' }] : [])];
+  const columns = [{ title: 'Event' }, { title: 'Room' }, { title: 'Seq', number: true }, { title: 'Endpoint' }, { title: 'Why' }, { title: 'Given up', number: true }, ...(writes ? [{ title: 'Action' }] : [])];
   const grid = table('Dead letters', columns, 'Every event was taken.');
   const count = el('p', { class: 'muted', role: 'status', id: 'count' });
   const figures = el('dl', { class: 'facts' });

@@ -114,7 +114,7 @@ export async function room({ parts, signal, writes }) {
   const [, app, name] = parts;
   const where = (...more) => path('apps', app, 'rooms', name, ...more);
   const facts = el('dl', { class: 'facts' });
-  const members = table('Members', [{ title: 'Name' }, { title: 'User' }, { title: 'Peer' }, { title: 'State' }, ...(writes ? [{ title: '' }] : [])], 'Nobody has a seat.');
+  const members = table('Members', [{ title: 'Name' }, { title: 'User' }, { title: 'Peer' }, { title: 'State' }, ...(writes ? [{ title: 'Action' }] : [])], 'Nobody has a seat.');
   const lobby = table('Lobby', [{ title: 'Name' }, { title: 'User' }, { title: 'Peer' }, { title: 'Waits' }], 'Nobody waits.');
   const log = el('ol', { class: 'events', id: 'events', tabIndex: 0, 'aria-label': 'Events' });
   const lamp = el('span', { class: 'lamp busy' });
