@@ -34,13 +34,15 @@ export function people(browser) {
     /**
      * @param {string} who
      * @param {string} url
-     * @param {import('playwright-core').BrowserContextOptions} [options]
+     * @param {import('playwright-core').BrowserContextOptions & {frames?: number}} [options] frames: how many a second a generated picture has; with
+     *   many people in one call on one machine fewer than in a page of its own
      */
-    async open(who, url, options) {
+    async open(who, url, { frames, ...options } = {}) {
       const context = await browser.newContext(options);
       contexts.push(context);
       context.setDefaultTimeout(PATIENCE);
       await context.addInitScript(watch);
+      if (frames) await context.addInitScript(slow, frames);
       const page = await context.newPage();
       page.on('console', (message) => {
         if (message.type() === 'error' || message.type() === 'warning') troubles.push({ who, what: message.text() });
@@ -106,6 +108,14 @@ export async function sees(page, selector, text) {
     const now = await page.locator(selector).allTextContents();
     throw new Error(`${selector} never said ${text}; it says ${JSON.stringify(now)}`, { cause: error });
   }
+}
+
+/** @param {number} frames */
+function slow(frames) {
+  const { captureStream } = HTMLCanvasElement.prototype;
+  HTMLCanvasElement.prototype.captureStream = function captureFewer() {
+    return captureStream.call(this, frames);
+  };
 }
 
 /**

@@ -233,8 +233,8 @@ for (const [look, options] of Object.entries(LOOKS).filter(([look]) => process.e
       await ada.click('#close-people');
       for (const [page, text] of [[grace, 'Is the timetable for the night trains ready?'], [ada, 'Almost. I draw the loop for you.']]) await write(page, text);
       await draw(ada, [[0.15, 0.7], [0.3, 0.25], [0.55, 0.3], [0.7, 0.65], [0.45, 0.8], [0.15, 0.7]]);
-      await ada.check('.choice[data-value=red] input', { force: true });
-      await ada.check('.choice[data-value=marker] input', { force: true });
+      await ada.click('.choice[data-value=red]');
+      await ada.click('.choice[data-value=marker]');
       await draw(ada, [[0.75, 0.2], [0.9, 0.2]]);
       await shoot(ada, 'board');
       await ada.click('#show-board');

@@ -40,8 +40,19 @@ export async function watches(page, ...names) {
       if (totalVideoFrames < before + 5) return false;
       delete video.dataset.frames;
       return true;
-    }, name);
+    }, name).catch(async (error) => {
+      throw new Error(`no moving pictures of ${name}: ${await page.evaluate(connections)}`, { cause: error });
+    });
   }
+}
+
+/** The state of each connection of a page, and what frames have come over it. */
+async function connections() {
+  const all = await Promise.all((window.peerConnections ?? []).map(async (pc) => {
+    const frames = [...(await pc.getStats()).values()].filter(({ type, kind }) => type === 'inbound-rtp' && kind === 'video').map((one) => one.framesDecoded);
+    return `${pc.connectionState}, ${pc.iceConnectionState}, ${pc.signalingState}, frames ${frames}`;
+  }));
+  return all.join('; ');
 }
 
 /** Writes a message to everybody. */

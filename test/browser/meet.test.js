@@ -63,16 +63,19 @@ test('three people see each other, and what each shows', async () => {
   all.assertNoTrouble();
 });
 
+/** Five of them, each seen by four others, keep two processors busy with encoding. */
+const CROWD = { frames: 5 };
+
 test('a gateway is killed, and nobody notices but the badge; who comes late finds chat and whiteboard', async () => {
   const room = newRoom();
   const [one, two] = cluster.gateways;
   const three = await cluster.another();
   const road = await startRoad(three.url);
   try {
-    const ada = await enter(all, 'Ada', one, room);
-    const bob = await enter(all, 'Bob', two, room);
-    const cy = await enter(all, 'Cy', road, room);
-    const dee = await enter(all, 'Dee', two, room);
+    const ada = await enter(all, 'Ada', one, room, CROWD);
+    const bob = await enter(all, 'Bob', two, room, CROWD);
+    const cy = await enter(all, 'Cy', road, room, CROWD);
+    const dee = await enter(all, 'Dee', two, room, CROWD);
     const everybody = [[ada, 'Ada'], [bob, 'Bob'], [cy, 'Cy'], [dee, 'Dee']];
     const seeEachOther = async () => {
       for (const [page, name] of everybody) await watches(page, ...everybody.map(([, other]) => other).filter((other) => other !== name));
@@ -98,7 +101,7 @@ test('a gateway is killed, and nobody notices but the badge; who comes late find
     await write(cy, 'Yes');
 
     await draw(cy, [[0.3, 0.8], [0.6, 0.8]]);
-    const eve = await enter(all, 'Eve', two, room);
+    const eve = await enter(all, 'Eve', two, room, CROWD);
     await watches(eve, 'Ada', 'Bob', 'Cy', 'Dee');
     await eve.click('#show-chat');
     for (const text of ['Good morning', 'Still here?', 'Yes']) await sees(eve, '.said-text', text);
@@ -116,8 +119,8 @@ test('the whiteboard: others see a stroke while it is drawn, one takes one\'s ow
   await strokes(bob, 0);
   await strokes(ada, 0);
   const paper = await ada.locator('#paper').boundingBox();
-  await ada.check('.choice[data-value=red] input', { force: true });
-  await ada.check('.choice[data-value=thick] input', { force: true });
+  await ada.click('.choice[data-value=red]');
+  await ada.click('.choice[data-value=thick]');
   await ada.mouse.move(paper.x + 100, paper.y + 100);
   await ada.mouse.down();
   await ada.mouse.move(paper.x + 260, paper.y + 140, { steps: 8 });
