@@ -145,3 +145,40 @@ func TestEventsAreBounded(t *testing.T) {
 	require.NoError(t, s.apps.Configure([]auth.App{testApp("umbra", umbraKey, "")}))
 	s.ask(t, acmeKey, "GET", rooms+"/a/events", "").problem(401, wire.CodeUnauthorized)
 }
+
+// A brief stream says what happens, and nothing of what peers and apps have written, however they call it.
+func TestBriefEvents(t *testing.T) {
+	s := start(t, fast)
+	s.ask(t, acmeKey, "POST", rooms, `{"room":"a","properties":{"name":"hush-1","x":{"user":"hush-2"}}}`).ok(201, nil)
+	whole, brief := s.listen(t, acmeReader, rooms+"/a/events", ""), s.listen(t, acmeReader, rooms+"/a/events?brief=true", "")
+	require.Contains(t, whole.must("snapshot").data, "properties")
+	snapshot := brief.must("snapshot")
+	require.Equal(t, "a", snapshot.data["room"])
+	require.NotContains(t, snapshot.data, "properties")
+
+	s.join(t, "acme", "a", "p1", "ann")
+	s.ask(t, acmeKey, "POST", rooms+"/a/messages", `{"topic":"chat","data":{"name":"hush-3","by":["hush-4"]}}`).ok(200, nil)
+	s.ask(t, acmeKey, "PATCH", rooms+"/a", `{"version":1,"locked":true,"properties":{"reason":"hush-5"}}`).ok(200, nil)
+	s.ask(t, acmeKey, "POST", rooms+"/a/members/p1/kick", "").ok(200, nil)
+	for _, kind := range []string{"joined-peer", "message", "room", "left-peer"} {
+		all, part := whole.must(kind), brief.must(kind)
+		require.Equal(t, all.id, part.id)
+		require.Equal(t, all.data["seq"], part.data["seq"])
+		require.NotContains(t, fmt.Sprint(part.data), "hush")
+		for name, value := range part.data {
+			if name != "peer" {
+				require.Equal(t, all.data[name], value, name)
+			}
+		}
+		switch kind {
+		case "joined-peer":
+			require.Equal(t, map[string]any{"id": "p1", "user": "ann"}, part.data["peer"])
+		case "message":
+			require.Equal(t, "chat", part.data["topic"])
+			require.Contains(t, fmt.Sprint(all.data), "hush-3")
+		case "room":
+			require.Equal(t, true, part.data["locked"])
+			require.Contains(t, fmt.Sprint(all.data), "hush-5")
+		}
+	}
+}

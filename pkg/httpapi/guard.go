@@ -82,7 +82,7 @@ func (a *API) admit(op *operation, c *call, r *http.Request) *Problem {
 		c.app, c.room = app, r.PathValue("room")
 	}
 	switch {
-	case op.change() && !a.opts.Pages && r.Header.Get("Sec-Fetch-Site") == "same-origin":
+	case op.change() && !a.opts.Pages && ofPage(r):
 		return newProblem(wire.CodeForbidden, "the pages of this gateway may only look: see api.console.writes")
 	case op.operator && !c.principal.all:
 		return newProblem(wire.CodeForbidden, "this is for keys of the operator that are for all apps")
@@ -90,6 +90,13 @@ func (a *API) admit(op *operation, c *call, r *http.Request) *Problem {
 		return newProblem(wire.CodeForbidden, "this needs a key that can "+op.need.String())
 	}
 	return a.readBody(op, c, r)
+}
+
+// ofPage tells whether a page of this API's own origin has a browser send a request: others' were refused before. Without TLS, elsewhere
+// than on the loopback interface, browsers say it with Origin alone.
+func ofPage(r *http.Request) bool {
+	site := r.Header.Get("Sec-Fetch-Site")
+	return site == "same-origin" || site == "" && r.Header.Get("Origin") != ""
 }
 
 // readBody reads the whole body, within its limits, and puts it back.

@@ -53,16 +53,33 @@ type server struct {
 // start makes a server with two apps and their keys. change may be nil.
 func start(tb testing.TB, change func(*httpapi.Options)) *server {
 	tb.Helper()
-	s := &server{redis: redistest.Single(tb), registry: prometheus.NewRegistry(), log: new(lockedBuffer)}
+	redis := redistest.Single(tb)
+	s := open(tb, store.Options{Addresses: []string{redis.Addr()}}, change)
+	s.redis, s.Server = redis, httptest.NewServer(s.api)
+	tb.Cleanup(func() {
+		s.api.Close()
+		s.Server.Close()
+	})
+	return s
+}
+
+// open makes the API of a server, which nothing listens for.
+func open(tb testing.TB, redis store.Options, change func(*httpapi.Options)) *server {
+	tb.Helper()
+	s := &server{registry: prometheus.NewRegistry(), log: new(lockedBuffer)}
 	logger := slog.New(slog.NewJSONHandler(s.log, nil))
 	var err error
 	s.apps, err = auth.NewDirectory(auth.Options{Apps: []auth.App{testApp("acme", acmeKey, acmeReader), testApp("umbra", umbraKey, "")}})
 	require.NoError(tb, err)
-	s.store, err = store.Open(tb.Context(), store.Options{Addresses: []string{s.redis.Addr()}, Partitions: 4, Logger: logger})
+	redis.Partitions, redis.Logger = 4, logger
+	s.store, err = store.Open(tb.Context(), redis)
 	require.NoError(tb, err)
 	s.rooms, err = room.New(room.Options{Store: s.store, Node: "node-of-the-tests", Logger: logger})
 	require.NoError(tb, err)
-	roster, err := cluster.New(cluster.Options{Store: s.store, Self: cluster.Node{ID: "node-of-the-tests", Name: "one", Version: "v1", Started: 1}})
+	roster, err := cluster.New(cluster.Options{
+		Store: s.store, Self: cluster.Node{ID: "node-of-the-tests", Name: "one", Version: "v1", Started: 1},
+		Apps: func() map[string]int { return map[string]int{"bright": 2, "umbra": 5} }, Counts: func() map[string]float64 { return map[string]float64{"joins.ok": 7} },
+	})
 	require.NoError(tb, err)
 	opts := httpapi.Options{
 		Keys: []httpapi.Key{
@@ -80,15 +97,12 @@ func start(tb testing.TB, change func(*httpapi.Options)) *server {
 	}
 	s.api, err = httpapi.New(opts)
 	require.NoError(tb, err)
-	s.Server = httptest.NewServer(s.api)
 
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { _ = s.store.Run(ctx) })
 	running.Go(func() { _ = roster.Run(ctx) })
 	tb.Cleanup(func() {
-		s.api.Close()
-		s.Server.Close()
 		cancel()
 		running.Wait()
 		_ = s.store.Close()
