@@ -54,6 +54,7 @@ func mustJoinBeating(t *testing.T, opts store.Options, id string, beat time.Dura
 		Store: st, Self: cluster.Node{ID: id, Name: "name of " + id, Address: "127.0.0.1:1", Version: "v1"},
 		Beat: beat, Lease: 60 * beat, // nobody is to be given up on a busy machine
 		Apps: func() map[string]int { return map[string]int{"umbra": 1, "nova": 1, "acme": 2} }, MaxApps: 2,
+		Counts: func() map[string]float64 { return map[string]float64{"joins.ok": 3, "rooms": 1} },
 	})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -107,6 +108,38 @@ func TestNodesFindEachOther(t *testing.T) {
 		endB()
 		require.Eventually(t, func() bool { return !knows(t, a, "b")() }, patience, tick)
 		apps(map[string]int{"acme": 2, "nova": 1})
+	})
+}
+
+// Nodes tell what they have counted while somebody looks, and only then.
+func TestNodesTellWhatTheyHaveCounted(t *testing.T) {
+	forEachRedis(t, func(t *testing.T, opts store.Options, do func(...string) any) {
+		a, _ := mustJoin(t, opts, "a")
+		b, endB := mustJoin(t, opts, "b")
+		require.Eventually(t, knows(t, a, "b"), patience, tick)
+		require.NoError(t, b.WaitReady(t.Context()))
+		require.EqualValues(t, 0, do("EXISTS", "sb:{cluster}:counts:a", "sb:{cluster}:counts:b", "sb:{cluster}:looked"))
+		from := time.Now().Add(-time.Second).UnixMilli()
+		require.Eventually(t, func() bool {
+			counted, err := a.Counted(t.Context())
+			return err == nil && len(counted) == 2
+		}, patience, tick)
+		left := do("PTTL", "sb:{cluster}:looked").(int64)
+		require.LessOrEqual(t, left, (250 * time.Millisecond).Milliseconds(), "some beats after the last look it is over")
+		require.NotEqualValues(t, -1, left)
+		require.NotEqualValues(t, -1, do("PTTL", "sb:{cluster}:counts:b"))
+
+		// What cannot be read is left out, and a node that has gone with it.
+		do("SET", "sb:{cluster}:counts:b", "{", "PX", "60000")
+		counted, err := a.Counted(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, map[string]float64{"joins.ok": 3, "rooms": 1}, counted["a"].Counts)
+		require.Greater(t, counted["a"].At, from)
+		endB()
+		require.Eventually(t, func() bool {
+			counted, err := a.Counted(t.Context())
+			return err == nil && len(counted) == 1
+		}, patience, tick)
 	})
 }
 

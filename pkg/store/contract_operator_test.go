@@ -3,6 +3,7 @@ package store_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -189,4 +190,92 @@ func testListRooms(t *testing.T, d deployment) {
 	requireCode(t, wire.CodeBadRequest, err)
 	_, _, err = a.store.ListRooms(t.Context(), "demo", "", 0)
 	requireCode(t, wire.CodeBadRequest, err)
+}
+
+// found are the names of all pages of a search, sorted, and the number of pages.
+func (n *node) found(t *testing.T, prefix string, limit int) (names []string, pages int) {
+	t.Helper()
+	for cursor := ""; ; pages++ {
+		rooms, next, err := n.store.FindRooms(t.Context(), "demo", prefix, cursor, limit)
+		require.NoError(t, err)
+		require.LessOrEqual(t, len(rooms), limit)
+		for _, room := range rooms {
+			names = append(names, room.Name)
+			require.NotEmpty(t, room.Epoch)
+		}
+		if cursor = next; next == "" {
+			slices.Sort(names)
+			return names, pages + 1
+		}
+	}
+}
+
+// A prefix is a text, not a pattern, of one app's names.
+func testFindRooms(t *testing.T, d deployment) {
+	a, _ := twoNodes(t, d)
+	long := strings.Repeat("l", 128)
+	var team []string
+	for i := range 12 {
+		team = append(team, fmt.Sprintf("team-%02d", i))
+	}
+	for _, name := range append([]string{"team", "tea", "steam-01", "TEAM-01", "t.am", "~", "-", "..", "_x", long}, team...) {
+		mustJoin(t, a, store.Room{App: "demo", Name: name}, "p")
+	}
+	mustJoin(t, a, store.Room{App: "other", Name: "team-99"}, "p")
+	mustJoin(t, a, store.Room{App: "demo-team", Name: "team-77"}, "p")
+	for prefix, want := range map[string][]string{
+		"team-":                   team,
+		"team-0":                  team[:10],
+		"team-11":                 team[11:],
+		"team":                    append([]string{"team"}, team...),
+		"t.":                      {"t.am"},
+		".":                       {".."},
+		"~":                       {"~"},
+		long:                      {long},
+		long + "l":                nil,
+		"team-110":                nil,
+		"t*":                      nil,
+		"*":                       nil,
+		"t?am":                    nil,
+		"[a-z]":                   nil,
+		"^team":                   nil,
+		"\\":                      nil,
+		"demo/team":               nil,
+		"rooms:":                  nil,
+		"}:rooms:demo":            nil,
+		"team\x00":                nil,
+		"\r\nFLUSHALL\r\n":        nil,
+		"\xff":                    nil,
+		strings.Repeat("x", 4096): nil,
+	} {
+		for _, limit := range []int{1, 5, 1000} {
+			got, pages := a.found(t, prefix, limit)
+			require.Equal(t, want, got, "%q by %d", prefix, limit)
+			require.LessOrEqual(t, pages, len(want)/limit+2)
+		}
+	}
+	all, _ := a.found(t, "", 7)
+	require.Len(t, all, 22)
+}
+
+// Among tens of thousands of rooms a search gives what it has found so far, be it nothing, and goes on from there.
+func testFindRoomsAmongMany(t *testing.T, d deployment) {
+	if !d.real {
+		t.Skip("the embedded one takes seconds for so many")
+	}
+	a, _ := twoNodes(t, d)
+	last := store.Room{App: "demo", Name: "zz-last"}
+	mustJoin(t, a, last, "p")
+	command := []string{"ZADD", d.prefix(a.store, last) + "rooms:demo"}
+	for i := range 20_500 { // rooms of the list alone, which are before the other one
+		command = append(command, "1", fmt.Sprintf("other-%05d", i))
+	}
+	d.do(t, command...)
+	rooms, next, err := a.store.FindRooms(t.Context(), "demo", "zz-", "", 10)
+	require.NoError(t, err)
+	require.Empty(t, rooms)
+	require.NotEmpty(t, next)
+	names, pages := a.found(t, "zz-", 10)
+	require.Equal(t, []string{"zz-last"}, names)
+	require.Equal(t, 2, pages)
 }

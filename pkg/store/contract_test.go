@@ -104,6 +104,8 @@ var contract = []struct {
 	{"a room is closed", testCloseRoom},
 	{"the operator acts without a seat", testOperator},
 	{"rooms are listed", testListRooms},
+	{"rooms are found by what their names begin with", testFindRooms},
+	{"a search looks at no more than it may", testFindRoomsAmongMany},
 	{"join makes no room where it must not", testJoinNoCreate},
 	{"nodes tell each other what they use", testUsage},
 	{"nodes tell what their apps have", testFigures},
