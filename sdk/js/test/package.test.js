@@ -15,7 +15,7 @@ import { FakeGateway } from './gateway.js';
 import { next } from './support.js';
 
 /** What a page may have to load, in bytes of gzip. */
-const BUDGET = 15 * 1024;
+const BUDGET = 15_000;
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
