@@ -13,6 +13,9 @@ declarations by \`npm run reference\` in \`sdk/js\`.
 /** What is no export, and yet what its subclasses have. */
 const SHARED = { name: 'TypedTarget', file: 'events' };
 
+/** Classes that are no export, and stand for a part of one. */
+const PARTS = [{ name: 'ModeratedRoom', file: 'moderation' }];
+
 /**
  * @typedef {object} Declaration
  * @property {string} doc
@@ -31,7 +34,7 @@ export async function reference(types) {
   const sections = [HEAD];
   for (const { name, file } of [...values, SHARED]) {
     const declaration = find(await read(types, file), new RegExp(`^export declare (class|function) ${name}\\b`));
-    sections.push(declaration.text.includes('class ') ? renderClass(name, declaration) : renderMember('##', declaration));
+    sections.push(declaration.text.includes('class ') ? renderClass(name, declaration, await inherited(types, declaration)) : renderMember('##', declaration));
   }
   sections.push('## Types\n');
   for (const { name, file } of aliases.sort((a, b) => (a.name < b.name ? -1 : 1))) {
@@ -91,14 +94,36 @@ function find(source, beginning) {
 }
 
 /**
+ * What a class has of one that cannot be imported.
+ *
+ * @param {string} types
+ * @param {Declaration} declaration
+ * @returns {Promise<Declaration | undefined>}
+ */
+async function inherited(types, { text }) {
+  const part = PARTS.find(({ name }) => parentOf(text) === name);
+  return part && find(await read(types, part.file), new RegExp(`^export declare class ${part.name}\\b`));
+}
+
+/** @param {string} text of a class */
+function parentOf(text) {
+  return / extends (\w+)/.exec(text.split('\n')[0])?.[1];
+}
+
+/** @param {string} text of a class */
+function membersOf(text) {
+  return declarations(text.split('\n').slice(1, -1).join('\n'), '    ')
+    .filter(({ doc, text }) => !/^(#private|protected |private )/.test(text) && !doc.includes('@internal'));
+}
+
+/**
  * @param {string} name
  * @param {Declaration} declaration
+ * @param {Declaration} [part] what it is made of
  */
-function renderClass(name, { doc, text }) {
-  const [head, ...body] = text.split('\n');
-  const parent = / extends (\w+)/.exec(head)?.[1];
-  const members = declarations(body.slice(0, -1).join('\n'), '    ')
-    .filter(({ doc, text }) => !/^(#private|protected |private )/.test(text) && !doc.includes('@internal'));
+function renderClass(name, { doc, text }, part) {
+  const parent = parentOf(part ? part.text : text);
+  const members = [...membersOf(text), ...membersOf(part?.text ?? '').filter(({ text }) => !text.startsWith('constructor'))];
   const title = name === SHARED.name ? 'Every event target' : name;
   const kind = parent && parent !== 'EventTarget' ? `Extends \`${parent}\`${parent === SHARED.name ? ' ([every event target](#every-event-target))' : ''}.\n\n` : '';
   return `## ${title}\n\n${kind}${prose(doc)}\n${members.map((member) => renderMember('###', member)).join('\n')}`;

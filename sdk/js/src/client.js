@@ -1,85 +1,29 @@
 import { Backoff } from './backoff.js';
 import { SignalboxError } from './errors.js';
 import { TypedTarget } from './events.js';
+import { closeError, failureOf } from './failure.js';
 import { Gate } from './gate.js';
-import { Link, disconnected } from './link.js';
-import { Lobby, Waiting } from './lobby.js';
+import { Link, connectURL, disconnected } from './link.js';
+import { Waiting } from './lobby.js';
+import { watchPage } from './page.js';
 import { pause } from './pause.js';
-import {
-  CLIENT, CLOSE_EXPIRED, CLOSE_LOST, CLOSE_MOVED, CLOSE_REVOKED, CLOSE_TAKEN_OVER, CLOSE_UNAUTHORIZED, isFinalClose,
-} from './protocol.js';
-import { ownState } from './records.js';
-import { Request, outcomeUnknown } from './request.js';
-import { Room } from './room.js';
+import { CLIENT, CLOSE_LOST, CLOSE_MOVED, CLOSE_TAKEN_OVER } from './protocol.js';
+import { Request } from './request.js';
+import { Seats } from './seats.js';
 import { Tokens } from './tokens.js';
 
-/** @import { ErrorCode } from './errors.js' */
-/** @import { End, WebSocketConstructor } from './link.js' */
-/** @import { HeadCount, Limits, Place, ServerEvent, Snapshot, State, Welcome } from './protocol.js' */
+/** @import { Failure } from './failure.js' */
+/** @import { End } from './link.js' */
+/** @import { ClientEvents, ClientState, JoinOptions, SignalboxOptions, StateDetail, WaitOptions } from './options.js' */
+/** @import { HeadCount, Limits, ServerEvent, Snapshot, Welcome } from './protocol.js' */
 /** @import { RequestOptions } from './request.js' */
-/** @import { Closing } from './room.js' */
-
-/**
- * @typedef {object} SignalboxOptions
- * @property {string} [token] a JWT of the app's backend
- * @property {() => string | Promise<string>} [getToken] fetches a JWT for each session, and for one whose token is about to expire;
- *   preferred over `token`, which expires
- * @property {string} [app]  without a token: an app that lets anonymous clients in
- * @property {string} [name] the display name, without a token
- * @property {WebSocketConstructor} [WebSocket] where the platform has none
- * @property {{min?: number, max?: number, healthy?: number, random?: () => number}} [backoff] see {@link Backoff}
- * @property {number} [openTimeout] how long a handshake and its hello may take each, in milliseconds
- *
- * @typedef {'connecting' | 'connected' | 'reconnecting' | 'closed'} ClientState
- *
- * @typedef {object} StateDetail
- * @property {ClientState} state
- * @property {boolean} [resumed] with `connected`: the session goes on, with its seats
- * @property {SignalboxError} [error] why it is not connected
- * @property {number} [delay]   until the next attempt, in milliseconds; absent if that is under way
- *
- * @typedef {object} ClientEvents
- * @property {StateDetail} state
- * @property {{retryAfter: number, deadline: number}} goaway the gateway drains; the client moves by itself
- * @property {{iceServers: RTCIceServer[]}} ice fresh ICE servers
- * @property {{at: number}} expiring the token expires then, by the gateway's clock: with `getToken` it is refreshed by itself
- * @property {{expires: number}} refreshed the session goes on with another token until then
- * @property {{online: boolean}} network the browser has another network; with `online` it had none before
- * @property {{error: unknown}} refresh-failed there was no other token, or it was refused; it is tried again
- *
- * @typedef {object} JoinOptions
- * @property {State} [state]      one's own first state
- * @property {number} [capacity]  seats of the room, if this join makes it and the token allows it
- *
- * @typedef {object} WaitOptions
- * @property {boolean} [wait] wait in the queue where there is no seat, or where a moderator has to let one in. It may take any time:
- *   `signal` ends it, and gives the place up
- * @property {(place: Place) => void} [onPosition] told the place in the queue, and every change of it
- *
- * @typedef {object} Failure why a connection ended or was not made
- * @property {SignalboxError} error
- * @property {boolean} final
- */
-
-/** Error codes of close codes. @type {Map<number, ErrorCode>} */
-const CLOSE_WORDS = new Map([
-  [CLOSE_UNAUTHORIZED, 'unauthorized'],
-  [CLOSE_EXPIRED, 'unauthorized'],
-  [CLOSE_TAKEN_OVER, 'taken_over'],
-  [CLOSE_REVOKED, 'revoked'],
-]);
+/** @import { Room } from './room.js' */
 
 /** How long a sign of life may take when the network has probably changed, in milliseconds. */
 const PROBE_DEADLINE = 5_000;
 
 /** How long the gateway that is left may take to close its connection, in milliseconds. */
 const TAKEOVER_DEADLINE = 5_000;
-
-/**
- * How long `room_full` is not believed when a seat is taken again, in milliseconds: until the gateway has noticed
- * that the lost connection is dead, it is one's own old seat that fills the room.
- */
-const OLD_SEAT_PATIENCE = 90_000;
 
 /**
  * A client of a Signalbox cluster: one session, which is resumed by itself when its connection is lost, on whichever
@@ -108,8 +52,6 @@ export class Signalbox extends TypedTarget {
   /** The session's connections so far, also those that were not made. */
   #attempt = 0;
   #lastID = 0;
-  /** Requests that wait for a connection, or for their room's seat; first those that were sent already. @type {Set<Request>} */
-  #held = new Set();
   /** Calls of connect() that wait for `#link`. */
   #gate = new Gate();
   /** Ends the pause before the next attempt. @type {(() => void) | undefined} */
@@ -117,7 +59,7 @@ export class Signalbox extends TypedTarget {
   /** Until when a lost connection is followed by the next attempt at once, by performance.now(). */
   #hurryUntil = 0;
   #tokens;
-  #lobby;
+  #seats;
   /** What the gateway's clock is ahead of performance.now(), in milliseconds. @type {number | undefined} */
   #clock;
   /** When the draining gateway wants to be left, by performance.now(). */
@@ -126,17 +68,6 @@ export class Signalbox extends TypedTarget {
   #move = () => {};
   /** Whether the next connection is being made while this one serves. */
   #moving = false;
-  /** @type {Map<string, Room>} */
-  #rooms = new Map();
-  /** Rooms whose seat is lost, and asked for anew. @type {Set<Room>} */
-  #seatless = new Set();
-  /** Rooms that were left, as long as the gateway has not said so. @type {Set<Room>} */
-  #leaving = new Set();
-  /** The capacity that each room was joined with, to make it the same if it has ended meanwhile. @type {WeakMap<Room, number>} */
-  #capacities = new WeakMap();
-  /** Rooms whose first join is under way: how many calls, and what came before the reply. @type {Map<string, {calls: number, events: any[]}>} */
-  #joining = new Map();
-
   /**
    * @param {string | URL} url the gateway: `https://host` or `wss://host/path`; the path is `/v1/connect` where the
    *   URL has none
@@ -147,10 +78,9 @@ export class Signalbox extends TypedTarget {
     this.#url = connectURL(url);
     this.#options = options;
     this.#tokens = new Tokens(options);
-    this.#lobby = new Lobby({
-      ask: (name, asked) => this.#askAgain(name, asked),
-      leave: (name, options) => this.#request('leave', { room: name }, options),
-      seated: (snapshot, asked) => this.#seated(snapshot, asked),
+    this.#seats = new Seats({
+      request: (type, fields, options, room) => this.#request(type, fields, options, room),
+      submit: (request) => this.#link?.submit(request),
     });
     const WebSocket = options.WebSocket ?? /** @type {any} */ (globalThis).WebSocket;
     if (!WebSocket) throw new TypeError('this platform has no WebSocket: give one in the options');
@@ -213,7 +143,7 @@ export class Signalbox extends TypedTarget {
 
   /** The rooms with a seat, by name. @returns {ReadonlyMap<string, Room>} */
   get rooms() {
-    return this.#rooms;
+    return this.#seats._rooms;
   }
 
   /**
@@ -244,7 +174,7 @@ export class Signalbox extends TypedTarget {
    * @returns {Promise<Room>}
    */
   async join(name, { wait, onPosition, ...options } = {}) {
-    if (!wait) return /** @type {Room} */ (await this.#join(name, options));
+    if (!wait) return /** @type {Room} */ (await this.#seats._join(name, options));
     const waiting = this.wait(name, options);
     if (onPosition) waiting.addEventListener('position', ({ detail }) => onPosition(detail));
     return waiting.room;
@@ -259,11 +189,11 @@ export class Signalbox extends TypedTarget {
    * @returns {Waiting}
    */
   wait(name, options = {}) {
-    const waiting = new Waiting(name, (one, options) => this.#lobby.giveUp(one, options), options.signal);
+    const waiting = new Waiting(name, (one, options) => this.#seats._lobby.giveUp(one, options), options.signal);
     if (!waiting.ended) {
-      this.#join(name, options, waiting).then((room) => {
+      this.#seats._join(name, options, waiting).then((room) => {
         if (room) waiting._seated(room);
-        else if (room === null) this.#giveUpSeat(name);
+        else if (room === null) this.#seats._giveUp(name);
       }, (error) => waiting._end(error));
     }
     return waiting;
@@ -314,28 +244,15 @@ export class Signalbox extends TypedTarget {
     const running = new AbortController();
     this.#running = running;
     this.#setState('connecting');
-    const options = { signal: running.signal };
-    const target = /** @type {any} */ (globalThis);
-    const nudge = () => this.#nudge();
-    const changed = (/** @type {boolean} */ online) => {
-      nudge();
-      this.emit('network', { online });
-    };
-    target.addEventListener?.('online', () => changed(true), options);
-    const network = target.navigator?.connection;
-    let kind = network?.type;
-    // It tells of every new estimate of its speed as well.
-    network?.addEventListener?.('change', () => (network.type === kind ? nudge() : changed(false), (kind = network.type)), options);
-    target.document?.addEventListener('visibilitychange', () => {
-      if (target.document.visibilityState === 'visible') nudge();
-    }, options);
-    target.addEventListener?.('pageshow', (/** @type {any} */ { persisted }) => persisted && nudge(), options);
-    target.addEventListener?.('pagehide', (/** @type {any} */ { persisted }) => {
-      // A page that may be shown again is not kept with a connection: its session is resumed then. One that is thrown away comes back
-      // as another session: its seats are not to be kept.
-      if (persisted) this.#link?.close(CLOSE_LOST, 'the page is put away');
-      else this.close();
-    }, options);
+    watchPage(running.signal, {
+      nudge: () => this.#nudge(),
+      changed: (online) => {
+        this.#nudge();
+        this.emit('network', { online });
+      },
+      away: () => this.#link?.close(CLOSE_LOST, 'the page is put away'),
+      gone: () => this.close(),
+    });
     this.#run(running.signal);
     return running;
   }
@@ -416,7 +333,7 @@ export class Signalbox extends TypedTarget {
   async #greet(link) {
     if (this.#resume !== undefined) {
       try {
-        const rooms = this.#positions();
+        const rooms = this.#seats._positions;
         await this.#hello(link, { resume: this.#resume, rooms });
         return;
       } catch (cause) {
@@ -446,13 +363,6 @@ export class Signalbox extends TypedTarget {
     });
   }
 
-  /** What was seen last in each room that has a seat, or a place in the queue, as far as is known. */
-  #positions() {
-    const seats = [...this.#leaving, ...this.#rooms.values()].filter((room) => !this.#seatless.has(room));
-    const positions = [...seats.map((room) => [room.name, room._position]), ...this.#lobby.positions];
-    return positions.length === 0 ? undefined : Object.fromEntries(positions);
-  }
-
   /**
    * A hello is in force. What is sent from now on goes this way: first what has no reply yet.
    *
@@ -473,27 +383,9 @@ export class Signalbox extends TypedTarget {
     link.establish(welcome.limits ?? {}, welcome.heartbeat);
     link.closed.then((end) => this.#unlink(link, end));
 
-    const results = (resumed && welcome.rooms) || {};
-    const isKept = (/** @type {Room} */ { name }) => ['replayed', 'resync'].includes(results[name]?.result);
-    const rooms = [...this.#rooms.values()];
-    const unseated = rooms.filter((room) => !isKept(room) && !this.#seatless.has(room));
-    for (const room of unseated) this.#seatless.add(room);
-    for (const request of [...this.#held]) {
-      const { id, room } = request;
-      const lost = room ? !isKept(room) : !resumed;
-      request.resynced = room !== undefined && results[room.name]?.result === 'resync';
-      // What was sent may have taken effect; what was not waits for the room's next seat, if there is to be one.
-      if (lost && id > 0 && resumed && request.leavesOpen) request.fail(outcomeUnknown());
-      else if (lost && (id > 0 || room?.status === 'closed')) request.fail(disconnected());
-      else if (!this.#waitsForSeat(request)) link.submit(request);
-    }
-    for (const room of unseated) {
-      room._unseated();
-      this.#rejoin(room, resumed ? 0 : OLD_SEAT_PATIENCE);
-    }
-    this.#lobby.resumed(results, resumed ? 0 : OLD_SEAT_PATIENCE);
+    const replayed = this.#seats._goOn(link, resumed, (resumed && welcome.rooms) || {});
     this.#gate.open();
-    for (const room of rooms) if (results[room.name]?.result === 'replayed') room._resumed();
+    for (const room of replayed) room._resumed();
     if (this.#link !== link) return;
     this.#setState('connected', { resumed });
     this.emit('ice', { iceServers: this.#iceServers });
@@ -506,7 +398,7 @@ export class Signalbox extends TypedTarget {
    * @param {boolean} resumed
    */
   #supersede(old, resumed) {
-    this.#hold(old.release());
+    this.#seats._hold(old.release());
     if (!resumed) {
       old.close();
       return;
@@ -535,9 +427,9 @@ export class Signalbox extends TypedTarget {
     if (this.#link !== link) return;
     this.#link = undefined;
     if (lasted >= this.#backoff.healthy) this.#backoff.reset();
-    this.#hold(link.release());
+    this.#seats._hold(link.release());
     if (this.#resume === undefined) {
-      for (const request of [...this.#held]) if (request.id > 0) request.fail(disconnected(code));
+      for (const request of [...this.#seats._held]) if (request.id > 0) request.fail(disconnected(code));
     }
     if (!this.#moving) return;
     // It is one's own next connection that takes over, and is about to say so, or should be asked again.
@@ -547,19 +439,8 @@ export class Signalbox extends TypedTarget {
 
   /** @param {{error: SignalboxError, delay?: number}} detail */
   #lost(detail) {
-    for (const room of [...this.#rooms.values()]) room._lost();
+    for (const room of [...this.#seats._rooms.values()]) room._lost();
     this.#setState(this.#welcome ? 'reconnecting' : 'connecting', detail);
-  }
-
-  /**
-   * Keeps requests for the next connection, before those that are kept already.
-   *
-   * @param {Request[]} requests
-   */
-  #hold(requests) {
-    const held = new Set();
-    for (const request of [...requests, ...this.#held]) request.waitIn(held);
-    this.#held = held;
   }
 
   /**
@@ -592,75 +473,6 @@ export class Signalbox extends TypedTarget {
     this.#attempt = 0;
   }
 
-  /**
-   * Sends a join, and once more in the next session if its session is lost.
-   *
-   * @param {string} name
-   * @param {JoinOptions & RequestOptions} options
-   * @param {Waiting} [waiting] who takes a place in the queue as well
-   * @returns {Promise<Room | undefined | null>} undefined for a place, null for what nobody wants any more
-   */
-  async #join(name, { state, capacity, signal, timeout = 20_000 }, waiting) {
-    const deadline = performance.now() + timeout;
-    const joining = this.#joining.get(name) ?? { calls: 0, events: [] };
-    joining.calls += 1;
-    this.#joining.set(name, joining);
-    try {
-      for (;;) {
-        try {
-          return await this.#request('join', { room: name, state, capacity, wait: waiting && true }, {
-            signal,
-            timeout: deadline - performance.now(),
-            accept: (snapshot) => this.#entered(snapshot, { state, capacity }, waiting),
-            late: () => this.#giveUpSeat(name),
-          });
-        } catch (error) {
-          if (/** @type {SignalboxError} */ (error).code !== 'disconnected') throw error;
-          joining.events = [];
-        }
-      }
-    } finally {
-      joining.calls -= 1;
-      if (joining.calls === 0) this.#joining.delete(name);
-    }
-  }
-
-  /**
-   * A join by the application took effect.
-   *
-   * @param {Snapshot} snapshot
-   * @param {JoinOptions} asked
-   * @param {Waiting} [waiting]
-   * @returns {Room | undefined | null} as of #join
-   */
-  #entered(snapshot, asked, waiting) {
-    if (waiting?.ended) return null;
-    if (!snapshot.waiting) return this.#seated(snapshot, asked);
-    if (waiting) {
-      this.#lobby.placed(snapshot, asked, waiting);
-      return undefined;
-    }
-    if (!this.#lobby.has(snapshot.room)) this.#request('leave', { room: snapshot.room }).catch(() => {});
-    throw noSeat(snapshot.waiting);
-  }
-
-  /**
-   * Asks for a seat or a place once more that was lost.
-   *
-   * @param {string} name
-   * @param {JoinOptions} asked
-   */
-  #askAgain(name, asked) {
-    const { state, capacity } = asked;
-    const accept = (/** @type {Snapshot} */ snapshot) => {
-      if (!this.#lobby.has(name)) this.#giveUpSeat(name);
-      else if (!snapshot.waiting) return this.#seated(snapshot, asked);
-      else this.#lobby.placed(snapshot, asked);
-      return undefined;
-    };
-    return this.#request('join', { room: name, state, capacity, wait: true }, { accept, late: () => this.#giveUpSeat(name) });
-  }
-
   /** Goes on with another token, as the one before is about to expire. */
   async #renew() {
     const [link, running] = [this.#link, this.#running];
@@ -678,104 +490,6 @@ export class Signalbox extends TypedTarget {
   }
 
   /**
-   * Takes a room's seat again that is lost.
-   *
-   * @param {Room} room
-   * @param {number} patience how long one's own old seat may fill the room, in milliseconds
-   */
-  async #rejoin(room, patience) {
-    const patient = performance.now() + patience;
-    const backoff = new Backoff({ min: 500, max: 5_000 });
-    while (this.#seatless.has(room)) {
-      try {
-        await this.#request('join', { room: room.name, state: ownState(room.self.state), capacity: this.#capacities.get(room) }, {
-          accept: (snapshot) => {
-            if (!snapshot.waiting) return this.#seated(snapshot, {}, room);
-            this.#request('leave', { room: room.name }).catch(() => {});
-            throw noSeat(snapshot.waiting);
-          },
-          late: () => this.#giveUpSeat(room.name),
-        }, room);
-        return;
-      } catch (cause) {
-        const error = /** @type {SignalboxError} */ (cause);
-        if (!this.#seatless.has(room)) return;
-        if (error.code === 'disconnected') continue;
-        const oldSeat = error.code === 'room_full' && performance.now() < patient;
-        if (!error.retryable && !oldSeat) {
-          room._close({ reason: 'lost', error });
-          return;
-        }
-        await pause(Math.max(error.retryAfter, backoff.next()));
-      }
-    }
-  }
-
-  /**
-   * A join took effect.
-   *
-   * @param {Snapshot} snapshot
-   * @param {{capacity?: number}} asked
-   * @param {Room} [again] the room that was lost; undefined for a join by the application
-   * @returns {Room}
-   */
-  #seated(snapshot, { capacity }, again) {
-    let room = this.#rooms.get(snapshot.room);
-    if (again && room !== again) {
-      this.#giveUpSeat(snapshot.room);
-      throw new SignalboxError('closed', 'the room was left');
-    }
-    if (room) {
-      this.#seatless.delete(room);
-      for (const request of [...this.#held]) if (request.room === room) this.#link?.submit(request);
-      room._rejoined(snapshot);
-      this.#lobby.seated(room);
-      return room;
-    }
-    room = new Room(
-      {
-        request: (asking, type, fields, options) => this.#request(type, fields, options, asking),
-        forget: (closed, closing) => this.#forget(closed, closing),
-        join: (name, options) => this.join(name, options),
-        has: (name) => this.#rooms.has(name),
-      },
-      snapshot,
-    );
-    this.#rooms.set(snapshot.room, room);
-    if (capacity !== undefined) this.#capacities.set(room, capacity);
-    for (const event of this.#joining.get(snapshot.room)?.events ?? []) room._event(event);
-    this.#lobby.seated(room);
-    return room;
-  }
-
-  /**
-   * A room is being closed.
-   *
-   * @param {Room} room
-   * @param {Closing} closing
-   */
-  #forget(room, { reason }) {
-    const seatless = this.#seatless.delete(room);
-    if (this.#rooms.get(room.name) === room) this.#rooms.delete(room.name);
-    // When one leaves, what one has said before is still to be sent.
-    if ((reason === 'left' || reason === 'moved') && !seatless) return;
-    for (const request of [...this.#held]) {
-      if (request.room !== room) continue;
-      request.fail(request.id > 0 ? disconnected() : new SignalboxError('closed', 'the room is closed'));
-    }
-  }
-
-  /**
-   * A join took effect that nobody waits for any more.
-   *
-   * @param {string} name
-   */
-  #giveUpSeat(name) {
-    if (this.#rooms.has(name) || this.#joining.has(name) || this.#lobby.has(name)) return;
-    this.#request('leave', { room: name }).catch(() => {});
-  }
-
-  /**
    * Sends a request, as soon as there is a connection.
    *
    * @param {string} type
@@ -788,19 +502,10 @@ export class Signalbox extends TypedTarget {
     if (!this.#running) throw new SignalboxError('closed', 'the client is not connected: call connect() first');
     // What is soon out of date is sent at most once, and now.
     const request = new Request(type, fields, options, { once: fields.volatile === true, room });
-    if (type === 'leave' && room) {
-      this.#leaving.add(room);
-      request.promise.catch(() => {}).then(() => this.#leaving.delete(room));
-    }
-    if (this.#link && !this.#link.ended && !this.#waitsForSeat(request)) this.#link.submit(request);
+    if (this.#link && !this.#link.ended && !this.#seats._lacks(request)) this.#link.submit(request);
     else if (request.once) request.fail(disconnected());
-    else request.waitIn(this.#held);
+    else request.waitIn(this.#seats._held);
     return request.promise;
-  }
-
-  /** @param {Request} request */
-  #waitsForSeat({ type, room }) {
-    return type !== 'join' && room !== undefined && this.#seatless.has(room);
   }
 
   /** @param {ServerEvent} event */
@@ -814,10 +519,7 @@ export class Signalbox extends TypedTarget {
       this.emit('expiring', { at: event.at });
       if (this.#tokens.haveSource) this.#renew();
     } else if (event.room !== undefined) {
-      const room = this.#rooms.get(event.room);
-      if (room) room._event(/** @type {any} */ (event));
-      else if (this.#lobby.event(event)) return;
-      else if (event.seq !== undefined) this.#joining.get(event.room)?.events.push(event);
+      this.#seats._event(event);
     }
   }
 
@@ -868,14 +570,14 @@ export class Signalbox extends TypedTarget {
     const running = this.#running;
     this.#running = undefined;
     // The close code 1000 gives the seats up.
-    for (const room of [...this.#rooms.values()]) room._close(reason === 'left' ? { reason } : { reason, error });
-    this.#lobby.stop(error);
+    for (const room of [...this.#seats._rooms.values()]) room._close(reason === 'left' ? { reason } : { reason, error });
+    this.#seats._lobby.stop(error);
     this.#gate.fail(error);
     const link = this.#link;
     this.#link = undefined;
     running.abort();
-    for (const request of [...(link?.release() ?? []), ...this.#held]) request.fail(request.id > 0 ? disconnected() : error);
-    this.#held.clear();
+    for (const request of [...(link?.release() ?? []), ...this.#seats._held]) request.fail(request.id > 0 ? disconnected() : error);
+    this.#seats._held.clear();
     this.#endSession();
     this.#backoff.reset();
     this.#welcome = undefined;
@@ -891,42 +593,4 @@ export class Signalbox extends TypedTarget {
     this.#state = state;
     this.emit('state', { state, ...detail });
   }
-}
-
-/**
- * Why a join that was not to wait has got no seat.
- *
- * @param {Place} place
- */
-function noSeat({ reason }) {
-  return new SignalboxError(reason === 'full' ? 'room_full' : 'room_locked', 'there is a place in the queue, and no seat');
-}
-
-/**
- * @param {number} code
- * @param {string} reason
- */
-function closeError(code, reason) {
-  const word = CLOSE_WORDS.get(code) ?? 'disconnected';
-  return new SignalboxError(word, reason || `connection closed (${code})`, { closeCode: code, retryable: !isFinalClose(code) });
-}
-
-/**
- * @param {SignalboxError} error
- * @returns {Failure}
- */
-function failureOf(error) {
-  return { error, final: !error.retryable };
-}
-
-/**
- * @param {string | URL} given
- * @returns {string}
- */
-function connectURL(given) {
-  const url = new URL(given);
-  url.protocol = { 'http:': 'ws:', 'https:': 'wss:' }[url.protocol] ?? url.protocol;
-  if (url.pathname === '/') url.pathname = '/v1/connect';
-  url.hash = '';
-  return url.href;
 }

@@ -26,7 +26,7 @@ export class SignalboxError extends Error {
    * @param {{retryable?: boolean, retryAfter?: number, version?: number, closeCode?: number, cause?: unknown}} [details]
    */
   constructor(code, message, details = {}) {
-    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    super(message, details);
     this.name = 'SignalboxError';
     /** What happened, in one word; decide by this, never by the message. */
     this.code = code;

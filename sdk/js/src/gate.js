@@ -1,6 +1,6 @@
 /** Where calls wait for a connection. */
 export class Gate {
-  /** @type {Set<{resolve: () => void, reject: (error: Error) => void}>} */
+  /** @type {Set<(failed: boolean, error?: unknown) => void>} */
   #waiters = new Set();
 
   /**
@@ -9,32 +9,24 @@ export class Gate {
    */
   wait(signal) {
     return new Promise((resolve, reject) => {
-      const settle = () => {
-        this.#waiters.delete(waiter);
+      const settle = (/** @type {boolean} */ failed, /** @type {unknown} */ error) => {
+        this.#waiters.delete(settle);
         signal?.removeEventListener('abort', abort);
+        if (failed) reject(error);
+        else resolve();
       };
-      const waiter = {
-        resolve: () => {
-          settle();
-          resolve();
-        },
-        reject: (/** @type {Error} */ error) => {
-          settle();
-          reject(error);
-        },
-      };
-      const abort = () => waiter.reject(signal?.reason);
-      signal?.addEventListener('abort', abort, { once: true });
-      this.#waiters.add(waiter);
+      const abort = () => settle(true, signal?.reason);
+      signal?.addEventListener('abort', abort);
+      this.#waiters.add(settle);
     });
   }
 
   open() {
-    for (const waiter of [...this.#waiters]) waiter.resolve();
+    for (const settle of [...this.#waiters]) settle(false);
   }
 
   /** @param {Error} error */
   fail(error) {
-    for (const waiter of [...this.#waiters]) waiter.reject(error);
+    for (const settle of [...this.#waiters]) settle(true, error);
   }
 }

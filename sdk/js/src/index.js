@@ -14,11 +14,11 @@ export { Room } from './room.js';
 export { spotlightPeer } from './spotlight.js';
 
 /**
- * @typedef {import('./client.js').SignalboxOptions} SignalboxOptions
- * @typedef {import('./client.js').JoinOptions} JoinOptions
- * @typedef {import('./client.js').WaitOptions} WaitOptions
- * @typedef {import('./client.js').ClientState} ClientState
- * @typedef {import('./client.js').ClientEvents} ClientEvents
+ * @typedef {import('./options.js').SignalboxOptions} SignalboxOptions
+ * @typedef {import('./options.js').JoinOptions} JoinOptions
+ * @typedef {import('./options.js').WaitOptions} WaitOptions
+ * @typedef {import('./options.js').ClientState} ClientState
+ * @typedef {import('./options.js').ClientEvents} ClientEvents
  * @typedef {import('./call.js').CallOptions} CallOptions
  * @typedef {import('./call.js').CallEvents} CallEvents
  * @typedef {import('./channel.js').ChannelOptions} ChannelOptions

@@ -294,6 +294,20 @@ export function disconnected(closeCode) {
   return new SignalboxError('disconnected', 'the connection to the gateway is lost', { retryable: true, closeCode });
 }
 
+/**
+ * Where a gateway takes connections.
+ *
+ * @param {string | URL} given
+ * @returns {string}
+ */
+export function connectURL(given) {
+  const url = new URL(given);
+  url.protocol = { 'http:': 'ws:', 'https:': 'wss:' }[url.protocol] ?? url.protocol;
+  if (url.pathname === '/') url.pathname = '/v1/connect';
+  url.hash = '';
+  return url.href;
+}
+
 const encoder = new TextEncoder();
 
 /**

@@ -1,7 +1,7 @@
-import { Backoff } from './backoff.js';
 import { NotSeatedError } from './errors.js';
 import { TypedTarget } from './events.js';
-import { pause } from './pause.js';
+import { regain } from './regain.js';
+import { givenUp } from './request.js';
 
 /** @import { SignalboxError, NotSeatedCode } from './errors.js' */
 /** @import { Place, Position, RoomResult, Snapshot, State } from './protocol.js' */
@@ -29,9 +29,6 @@ import { pause } from './pause.js';
  * @property {(name: string, options?: RequestOptions) => Promise<any>} leave gives either up
  * @property {(snapshot: Snapshot, asked: Asked) => Room} seated makes a room of a seat
  */
-
-/** What a `leave` is answered with that finds nothing to give up. */
-const GONE = new Set(['closed', 'disconnected', 'not_member', 'outcome_unknown']);
 
 /**
  * A wait for a seat: for the room, by its promise `room`; for one's place in the queue meanwhile, by the event `position`, or by
@@ -282,9 +279,7 @@ export class Lobby {
     this.#places.delete(queued.name);
     this.#leaving.add(queued);
     try {
-      await this.#port.leave(queued.name, options);
-    } catch (error) {
-      if (!GONE.has(/** @type {SignalboxError} */ (error).code)) throw error;
+      await givenUp(this.#port.leave(queued.name, options));
     } finally {
       this.#leaving.delete(queued);
     }
@@ -303,25 +298,10 @@ export class Lobby {
    * @param {Queued} queued
    * @param {number} patience
    */
-  async #askAgain(queued, patience) {
+  #askAgain(queued, patience) {
     queued.lost = true;
-    const patient = performance.now() + patience;
-    const backoff = new Backoff({ min: 500, max: 5_000 });
-    while (this.#places.get(queued.name) === queued && queued.lost) {
-      try {
-        await this.#port.ask(queued.name, queued.asked);
-        return;
-      } catch (cause) {
-        const error = /** @type {SignalboxError} */ (cause);
-        if (error.code === 'disconnected') continue;
-        const ownPlace = error.code === 'room_full' && performance.now() < patient;
-        if (!error.retryable && !ownPlace) {
-          this.#end(queued, error);
-          return;
-        }
-        await pause(Math.max(error.retryAfter, backoff.next()));
-      }
-    }
+    const isWanted = () => this.#places.get(queued.name) === queued && queued.lost;
+    regain(isWanted, () => this.#port.ask(queued.name, queued.asked), (error) => this.#end(queued, error), patience);
   }
 
   /**

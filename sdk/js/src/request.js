@@ -8,6 +8,9 @@ const SEATED = new Set(['signal', 'publish', 'state', 'room', 'control', 'undo',
 /** How a request may be refused that had taken effect before Redis lost its data. */
 const LOST_WITH_DATA = new Set(['peer_gone', 'conflict']);
 
+/** What a `leave` is answered with that finds nothing to give up. */
+const GONE = new Set(['closed', 'disconnected', 'not_member', 'outcome_unknown']);
+
 /**
  * @typedef {object} RequestOptions
  * @property {AbortSignal} [signal]  gives the request up
@@ -131,4 +134,17 @@ export class Request {
 
 export function outcomeUnknown() {
   return new SignalboxError('outcome_unknown', 'the seat, or what is known of it, was lost meanwhile: the request may or may not have taken effect');
+}
+
+/**
+ * Waits for the reply to a `leave`. Without the session, or without a seat, it is given up as well.
+ *
+ * @param {Promise<unknown>} reply
+ */
+export async function givenUp(reply) {
+  try {
+    await reply;
+  } catch (error) {
+    if (!GONE.has(/** @type {SignalboxError} */ (error).code)) throw error;
+  }
 }

@@ -1,9 +1,9 @@
-import { ConflictError, SignalboxError } from './errors.js';
-import { TypedTarget } from './events.js';
 import { pages } from './history.js';
-import { defined, idOf, known, merge, ownState, said, toPeer, toWaiter } from './records.js';
+import { ModeratedRoom } from './moderation.js';
+import { defined, idOf, merge, ownState, said, toPeer, toWaiter } from './records.js';
+import { givenUp } from './request.js';
 
-/** @import { HistoryPage, ICEReport, JSONValue, Position, RoomChanges, RoomEvent, Snapshot, Spotlight, State } from './protocol.js' */
+/** @import { HistoryPage, ICEReport, JSONValue, Position, RoomChanges, RoomEvent, Snapshot, State } from './protocol.js' */
 /** @import { RequestOptions } from './request.js' */
 /** @import { StreamOptions } from './stream.js' */
 
@@ -59,35 +59,18 @@ import { defined, idOf, known, merge, ownState, said, toPeer, toWaiter } from '.
  * @property {(room: Room, closing: Closing) => void} forget
  * @property {(name: string, options: {state: State}) => Promise<Room>} join
  * @property {(name: string) => boolean} has whether one has a seat in a room
- *
- * @typedef {object} Waits how long to wait for something
- * @property {AbortSignal} [signal]
- * @property {number} [timeout] milliseconds
  */
 
 /** State keys that moderators write, by the kind of media. */
 const MUTED = /** @type {Record<string, string>} */ ({ audio: 'mutedAudio', video: 'mutedVideo' });
 
-/** What a `leave` is answered with that finds no seat any more. */
-const SEATLESS = new Set(['closed', 'disconnected', 'not_member', 'outcome_unknown']);
-
 /**
  * A seat in a room: who is there, what the room is like, and what is sent through it. It stays the same object across
  * lost connections, until 'closed'.
- *
- * @extends {TypedTarget<RoomEvents>}
  */
-export class Room extends TypedTarget {
-  #port;
-  #name;
+export class Room extends ModeratedRoom {
   #selfID = '';
   #epoch = '';
-  /** @type {RoomStatus} */
-  #status = 'joined';
-  /** The last event told: those at or below it are not told again. */
-  #seen = 0;
-  /** The last snapshot: changes at or below it are in it already. */
-  #known = 0;
   /**
    * Events that came before the application could add its listeners, or before the snapshot of another seat; undefined
    * when events are told as they come.
@@ -97,16 +80,6 @@ export class Room extends TypedTarget {
   #early = [];
   /** Whether the seat is lost, and another one is asked for. */
   #unseated = false;
-  #version = 0;
-  #capacity = 0;
-  #locked = false;
-  #relayOnly = false;
-  /** @type {string | null} */
-  #presenter = null;
-  /** @type {Readonly<State>} */
-  #properties = Object.freeze({});
-  /** @type {Spotlight | null} */
-  #spotlight = null;
   /** @type {Map<string, Peer>} */
   #peers = new Map();
   /** @type {Map<string, Waiter>} */
@@ -119,25 +92,14 @@ export class Room extends TypedTarget {
    * @param {Snapshot} snapshot
    */
   constructor(port, snapshot) {
-    super();
-    this.#port = port;
-    this.#name = snapshot.room;
+    super(port, snapshot.room);
     this.#take(snapshot);
-    this.#seen = snapshot.seq;
+    this._seen = snapshot.seq;
     // `await client.join()` resumes in a microtask, so after the next task the application has its listeners.
     const first = this.#early;
     setTimeout(() => {
       if (this.#early === first) this.#tellEarly();
     });
-  }
-
-  get name() {
-    return this.#name;
-  }
-
-  /** Whether the seat is held; `rejoining` from a lost connection until it is known again. Requests wait then. */
-  get status() {
-    return this.#status;
   }
 
   /** One's own seat. */
@@ -155,42 +117,6 @@ export class Room extends TypedTarget {
     return this.#queue;
   }
 
-  get capacity() {
-    return this.#capacity;
-  }
-
-  get locked() {
-    return this.#locked;
-  }
-
-  /** Whether the app asks that media goes through TURN servers alone: a {@link Call} does so by itself. */
-  get relayOnly() {
-    return this.#relayOnly;
-  }
-
-  get properties() {
-    return this.#properties;
-  }
-
-  /** The presenter's peer id. */
-  get presenter() {
-    return this.#presenter;
-  }
-
-  get spotlight() {
-    return this.#spotlight;
-  }
-
-  /** The version that `update` is made for. */
-  get version() {
-    return this.#version;
-  }
-
-  /** The number of the last event. */
-  get seq() {
-    return Math.max(this.#seen, this.#known);
-  }
-
   /** Names this life of the room: another epoch counts from 1 again. */
   get epoch() {
     return this.#epoch;
@@ -206,7 +132,7 @@ export class Room extends TypedTarget {
    * @returns {Promise<number>} the event's number
    */
   async signal(peer, data, { offer, answers, ...options } = {}) {
-    return (await this.#request('signal', { to: idOf(peer), offer, answers, data }, options)).seq;
+    return (await this._request('signal', { to: idOf(peer), offer, answers, data }, options)).seq;
   }
 
   /**
@@ -218,7 +144,7 @@ export class Room extends TypedTarget {
    * @returns {Promise<number>} the event's number
    */
   async publish(data, { topic, echo, volatile, keep, ...options } = {}) {
-    return (await this.#request('publish', { topic, data, echo, volatile, keep }, options)).seq;
+    return (await this._request('publish', { topic, data, echo, volatile, keep }, options)).seq;
   }
 
   /**
@@ -244,7 +170,7 @@ export class Room extends TypedTarget {
    * @returns {AsyncGenerator<HistoryPage, void, void>}
    */
   history(topic, { limit, before, ...options } = {}) {
-    return pages((fields) => this.#request('history', { topic, ...fields }, options), { limit, before });
+    return pages((fields) => this._request('history', { topic, ...fields }, options), { limit, before });
   }
 
   /**
@@ -256,7 +182,7 @@ export class Room extends TypedTarget {
    *   after a lost connection
    */
   async undo(topic, { of, ...options } = {}) {
-    return (await this.#request('undo', { topic, of }, options)).of || undefined;
+    return (await this._request('undo', { topic, of }, options)).of || undefined;
   }
 
   /**
@@ -267,7 +193,7 @@ export class Room extends TypedTarget {
    * @returns {Promise<number>} the event's number
    */
   async clear(topic, options) {
-    return (await this.#request('clear', { topic }, options)).seq;
+    return (await this._request('clear', { topic }, options)).seq;
   }
 
   /**
@@ -283,197 +209,7 @@ export class Room extends TypedTarget {
       this.#changePeer(this.#selfID, { state: merge(this.self.state, patch) }, patch);
       return ok.seq;
     };
-    return this.#request('state', { state: patch }, { ...options, accept });
-  }
-
-  /**
-   * Changes the room, for moderators. Another's change in between is a {@link ConflictError}.
-   *
-   * @param {RoomChanges} changes
-   * @param {RequestOptions} [options]
-   * @returns {Promise<number>} the room's new version
-   */
-  async update(changes, options) {
-    const accept = (/** @type {{seq: number, version: number, repeated?: boolean}} */ ok) => {
-      // The event, or a snapshot, has come before a repeated reply, which may not know the version any more.
-      if (ok.repeated) return ok.version || this.#version;
-      // The event may come later, but the next update is made for this version.
-      if (ok.seq > this.seq) this.#applyChanges(ok.version, known(changes));
-      return ok.version;
-    };
-    return this.#request('room', { version: this.#version, ...changes }, { ...options, accept });
-  }
-
-  /**
-   * Changes the room by what it is, for moderators: when somebody else was faster, `change` is asked again for the room as it is then.
-   *
-   * @param {(room: Room) => RoomChanges | undefined} change what to change; undefined for nothing
-   * @param {Waits} [options]
-   * @returns {Promise<number>} the room's version
-   */
-  async edit(change, { signal, timeout = 10_000 } = {}) {
-    const deadline = performance.now() + timeout;
-    for (;;) {
-      const changes = change(this);
-      if (!changes) return this.#version;
-      const version = this.#version;
-      try {
-        return await this.update(changes, { signal, timeout: deadline - performance.now() });
-      } catch (error) {
-        if (!(error instanceof ConflictError) || error.version === undefined) throw error;
-        await this.#anotherVersion(version, error, { signal, timeout: deadline - performance.now() });
-      }
-    }
-  }
-
-  /**
-   * Makes a peer the presenter, or nobody; for moderators. With `from` only as long as that one, or with null nobody, presents:
-   * of several who want to take over at once one does, and the others get a {@link ConflictError}.
-   *
-   * @param {string | Peer | null} peer
-   * @param {{from?: string | Peer | null} & Waits} [options]
-   * @returns {Promise<number>} the room's version
-   */
-  async setPresenter(peer, { from, ...options } = {}) {
-    const presenter = peer === null ? null : idOf(peer);
-    const expected = from === null || from === undefined ? from : idOf(from);
-    return this.edit(({ presenter: present, version }) => {
-      if (expected !== undefined && present !== expected) {
-        throw new ConflictError(`the presenter is ${present ?? 'nobody'}, and not ${expected ?? 'nobody'}`, { version });
-      }
-      return { presenter };
-    }, options);
-  }
-
-  /**
-   * Lets nobody in any more but moderators; for moderators.
-   *
-   * @param {Waits} [options]
-   */
-  async lock(options) {
-    await this.edit(() => ({ locked: true }), options);
-  }
-
-  /** @param {Waits} [options] */
-  async unlock(options) {
-    await this.edit(() => ({ locked: false }), options);
-  }
-
-  /**
-   * Changes the number of seats, for moderators. Nobody loses a seat; who waits gets one that is more.
-   *
-   * @param {number} capacity
-   * @param {Waits} [options]
-   */
-  async setCapacity(capacity, options) {
-    await this.edit(() => ({ capacity }), options);
-  }
-
-  /**
-   * What moderators do to one peer or, without `to`, to everybody but oneself. The methods below are this one in words.
-   *
-   * @param {'mute' | 'unmute' | 'kick' | 'admit' | 'deny' | 'close'} action
-   * @param {{kind?: 'audio' | 'video', to?: string | Peer | Waiter, text?: string} & RequestOptions} [options] `text` is what
-   *   those who are kicked, or in a room that is closed, are told about it
-   * @returns {Promise<number | undefined>} how many peers it affected, if that is still known after a lost connection
-   */
-  async control(action, { kind, to, text, ...options } = {}) {
-    const target = to === undefined ? undefined : idOf(to);
-    const { affected, repeated } = await this.#request('control', { action, kind, to: target, text }, options);
-    return repeated ? affected || undefined : affected;
-  }
-
-  /**
-   * Mutes a peer. It is noted in the peer's state, as `mutedAudio` or `mutedVideo`: its page has to heed it.
-   *
-   * @param {string | Peer} peer
-   * @param {'audio' | 'video'} kind
-   * @param {RequestOptions} [options]
-   */
-  async mute(peer, kind, options) {
-    return this.control('mute', { ...options, kind, to: idOf(peer) });
-  }
-
-  /**
-   * @param {string | Peer} peer
-   * @param {'audio' | 'video'} kind
-   * @param {RequestOptions} [options]
-   */
-  async unmute(peer, kind, options) {
-    return this.control('unmute', { ...options, kind, to: idOf(peer) });
-  }
-
-  /**
-   * Mutes everybody but oneself.
-   *
-   * @param {'audio' | 'video'} kind
-   * @param {RequestOptions} [options]
-   */
-  async muteAll(kind, options) {
-    return this.control('mute', { ...options, kind });
-  }
-
-  /**
-   * @param {'audio' | 'video'} kind
-   * @param {RequestOptions} [options]
-   */
-  async unmuteAll(kind, options) {
-    return this.control('unmute', { ...options, kind });
-  }
-
-  /**
-   * Takes a peer's seat away.
-   *
-   * @param {string | Peer} peer
-   * @param {{text?: string} & RequestOptions} [options]
-   */
-  async kick(peer, options) {
-    return this.control('kick', { ...options, to: idOf(peer) });
-  }
-
-  /** Takes everybody's seat away but one's own. @param {{text?: string} & RequestOptions} [options] */
-  async kickAll(options) {
-    return this.control('kick', options);
-  }
-
-  /**
-   * Lets somebody in who waits to be let in. Where every seat is taken it waits for one from then on.
-   *
-   * @param {string | Waiter} waiter
-   * @param {RequestOptions} [options]
-   */
-  async admit(waiter, options) {
-    return this.control('admit', { ...options, to: idOf(waiter) });
-  }
-
-  /** @param {RequestOptions} [options] */
-  async admitAll(options) {
-    return this.control('admit', options);
-  }
-
-  /**
-   * Sends somebody away who waits.
-   *
-   * @param {string | Waiter} waiter
-   * @param {RequestOptions} [options]
-   */
-  async deny(waiter, options) {
-    return this.control('deny', { ...options, to: idOf(waiter) });
-  }
-
-  /** @param {RequestOptions} [options] */
-  async denyAll(options) {
-    return this.control('deny', options);
-  }
-
-  /**
-   * Ends the room for everybody, oneself too.
-   *
-   * @param {{text?: string} & RequestOptions} [options]
-   * @returns {Promise<number | undefined>} how many seats that were
-   */
-  async end(options) {
-    return this.control('close', options);
+    return this._request('state', { state: patch }, { ...options, accept });
   }
 
   /**
@@ -483,7 +219,7 @@ export class Room extends TypedTarget {
    * @param {RequestOptions} [options]
    */
   async report(outcome, options) {
-    await this.#request('report', outcome, options);
+    await this._request('report', outcome, options);
   }
 
   /**
@@ -521,7 +257,7 @@ export class Room extends TypedTarget {
    */
   get _position() {
     // Below the last snapshot, messages may be missing still.
-    return { epoch: this.#epoch, seq: this.#seen };
+    return { epoch: this.#epoch, seq: this._seen };
   }
 
   /**
@@ -536,8 +272,8 @@ export class Room extends TypedTarget {
     this.#take(snapshot);
     const newSeat = this.self.id !== id || this.self.order !== order || this.#epoch !== epoch;
     // With the same seat, messages at or below the snapshot may still be on their way.
-    if (newSeat || this.#unseated) this.#seen = snapshot.seq;
-    this.#setStatus('joined');
+    if (newSeat || this.#unseated) this._seen = snapshot.seq;
+    this._setStatus('joined');
     this.emit('resync', { snapshot, newSeat });
     if (this.#unseated) this.#tellEarly();
   }
@@ -548,7 +284,7 @@ export class Room extends TypedTarget {
    * @internal
    */
   _lost() {
-    this.#setStatus('rejoining');
+    this._setStatus('rejoining');
   }
 
   /**
@@ -557,7 +293,7 @@ export class Room extends TypedTarget {
    * @internal
    */
   _resumed() {
-    this.#setStatus('joined');
+    this._setStatus('joined');
   }
 
   /**
@@ -568,7 +304,7 @@ export class Room extends TypedTarget {
   _unseated() {
     this.#unseated = true;
     this.#early = [];
-    this.#setStatus('rejoining');
+    this._setStatus('rejoining');
   }
 
   /**
@@ -576,9 +312,9 @@ export class Room extends TypedTarget {
    * @param {Closing} closing
    */
   _close(closing) {
-    if (this.#status === 'closed') return;
-    this.#port.forget(this, closing);
-    this.#setStatus('closed');
+    if (this._status === 'closed') return;
+    this._port.forget(this, closing);
+    this._setStatus('closed');
     this.emit('closed', closing);
     this.endStreams();
   }
@@ -588,15 +324,10 @@ export class Room extends TypedTarget {
    * @param {RequestOptions} [options]
    */
   async #giveUp(reason, options) {
-    if (this.#status === 'closed') return;
-    const reply = this.#request('leave', {}, options);
+    if (this._status === 'closed') return;
+    const reply = this._request('leave', {}, options);
     this._close({ reason });
-    try {
-      await reply;
-    } catch (error) {
-      // Without the session, or without a seat, it is given up as well.
-      if (!SEATLESS.has(/** @type {SignalboxError} */ (error).code)) throw error;
-    }
+    await givenUp(reply);
   }
 
   /**
@@ -605,11 +336,11 @@ export class Room extends TypedTarget {
    * @param {string} target
    */
   async #move(target) {
-    if (target === this.#name || !this.emit('move', { target }, { cancelable: true })) return;
-    const wasThere = this.#port.has(target);
+    if (target === this._name || !this.emit('move', { target }, { cancelable: true })) return;
+    const wasThere = this._port.has(target);
     try {
-      const room = await this.#port.join(target, { state: ownState(this.self.state) });
-      if (this.#status === 'closed') { // one has left meanwhile
+      const room = await this._port.join(target, { state: ownState(this.self.state) });
+      if (this._status === 'closed') { // one has left meanwhile
         if (!wasThere) await room.leave();
         return;
       }
@@ -621,35 +352,6 @@ export class Room extends TypedTarget {
     this.#giveUp('moved').catch(() => {}); // it is closed here; the gateway gives the seat up with the session at the latest
   }
 
-  /**
-   * Waits until the room has another version.
-   *
-   * @param {number} version
-   * @param {ConflictError} conflict what comes of it if that takes too long
-   * @param {Waits} waits
-   * @returns {Promise<void>}
-   */
-  async #anotherVersion(version, conflict, { signal, timeout }) {
-    const changes = this.stream(({ type }) => type === 'changed' || type === 'resync' || undefined, { signal });
-    const timer = setTimeout(() => changes.return?.(), timeout);
-    while (this.#version === version && !(await changes.next()).done);
-    clearTimeout(timer);
-    changes.return?.();
-    signal?.throwIfAborted();
-    if (this.#status === 'closed') throw new SignalboxError('closed', 'the room is closed');
-    if (this.#version === version) throw conflict;
-  }
-
-  /**
-   * @param {string} type
-   * @param {object} fields
-   * @param {RequestOptions} [options]
-   */
-  #request(type, fields, options) {
-    if (this.#status === 'closed') return Promise.reject(new SignalboxError('closed', 'the room is closed'));
-    return this.#port.request(this, type, { room: this.#name, ...fields }, options);
-  }
-
   #tellEarly() {
     const early = this.#early ?? [];
     this.#early = undefined;
@@ -659,13 +361,13 @@ export class Room extends TypedTarget {
 
   /** @param {RoomEvent & {[field: string]: any}} event */
   #handle(event) {
-    if (this.#status === 'closed') return;
+    if (this._status === 'closed') return;
     if (event.type === 'resync') {
       const newSeat = event.self !== this.#selfID;
       const snapshot = /** @type {any} */ (event);
       this.#take(snapshot);
-      this.#seen = event.seq;
-      this.#setStatus('joined');
+      this._seen = event.seq;
+      this._setStatus('joined');
       this.emit('resync', { snapshot, newSeat });
       return;
     }
@@ -673,27 +375,22 @@ export class Room extends TypedTarget {
       this.#change(event); // by the gateway itself, not by an event of the room
       return;
     }
-    if (!(event.seq > this.#seen)) return;
-    this.#seen = event.seq;
-    if (event.type === 'signal') {
-      this.emit('signal', { from: event.from, peer: this.#peers.get(event.from), data: event.data, seq: event.seq });
-    } else if (event.type === 'message') {
-      this.emit('message', {
-        from: event.from,
-        peer: this.#peers.get(event.from),
-        topic: event.topic ?? '',
-        data: event.data,
-        volatile: event.volatile ?? false,
-        seq: event.seq,
-        ...(event.kept && { kept: true, time: event.time }),
-      });
-    } else if (event.type === 'undone') {
-      this.emit('undone', { topic: event.topic, of: event.of, by: event.by });
-    } else if (event.type === 'cleared') {
-      this.emit('cleared', { topic: event.topic, by: event.by });
-    } else if (event.type === 'control' && event.action === 'move') {
+    if (!(event.seq > this._seen)) return;
+    this._seen = event.seq;
+    const { type, from, topic, data, by, seq } = event;
+    const peer = this.#peers.get(from);
+    if (type === 'signal') {
+      this.emit(type, { from, peer, data, seq });
+    } else if (type === 'message') {
+      const { kept, time, volatile = false } = event;
+      this.emit(type, { from, peer, topic: topic ?? '', data, volatile, seq, ...(kept && { kept: true, time }) });
+    } else if (type === 'undone') {
+      this.emit(type, { topic, of: event.of, by });
+    } else if (type === 'cleared') {
+      this.emit(type, { topic, by });
+    } else if (type === 'control' && event.action === 'move') {
       if (event.to === this.#selfID) this.#move(event.target);
-    } else if (event.seq > this.#known) {
+    } else if (seq > this._known) {
       this.#change(event);
     }
   }
@@ -743,7 +440,7 @@ export class Room extends TypedTarget {
       case 'room': {
         const { capacity, locked, presenter, properties, spotlight } = event;
         const changes = { capacity, locked, presenter, properties, spotlight };
-        this.#applyChanges(event.version, changes);
+        this._applyChanges(event.version, changes);
         this.emit('changed', { by: event.by, changes: defined(changes) });
         break;
       }
@@ -775,19 +472,6 @@ export class Room extends TypedTarget {
   }
 
   /**
-   * @param {number} version
-   * @param {RoomChanges & {spotlight?: Spotlight | null}} changes
-   */
-  #applyChanges(version, { capacity, locked, presenter, properties, spotlight }) {
-    this.#version = version;
-    if (capacity !== undefined) this.#capacity = capacity;
-    if (locked !== undefined) this.#locked = locked;
-    if (presenter !== undefined) this.#presenter = presenter;
-    if (properties !== undefined) this.#properties = merge(this.#properties, properties);
-    if (spotlight !== undefined) this.#spotlight = spotlight;
-  }
-
-  /**
    * @param {string} id
    * @param {Partial<Peer>} change
    * @param {State} changes
@@ -804,23 +488,9 @@ export class Room extends TypedTarget {
   #take(snapshot) {
     this.#selfID = snapshot.self;
     this.#epoch = snapshot.epoch;
-    this.#known = snapshot.seq;
-    this.#version = snapshot.version;
-    this.#capacity = snapshot.capacity;
-    this.#locked = snapshot.locked ?? false;
-    this.#relayOnly = snapshot.relayOnly ?? false;
-    this.#presenter = snapshot.presenter ?? null;
-    this.#properties = Object.freeze({ ...snapshot.properties });
-    this.#spotlight = snapshot.spotlight ?? null;
+    this._is(snapshot);
     const peers = snapshot.peers.map(toPeer).sort((a, b) => a.order - b.order);
     this.#peers = new Map(peers.map((peer) => [peer.id, peer]));
     this.#queue = new Map((snapshot.queue ?? []).map((record) => [record.id, toWaiter(record)]));
-  }
-
-  /** @param {RoomStatus} status */
-  #setStatus(status) {
-    if (this.#status === status) return;
-    this.#status = status;
-    this.emit('status', { status });
   }
 }
