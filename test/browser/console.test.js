@@ -1,19 +1,17 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { holds, launch, people, sees } from './browser.js';
 import { startCluster } from './cluster.js';
+import * as console from './console.js';
+import { assertAccessible, hook, show, unhook } from './console.js';
 
 const HOSTILE = '<img src=x onerror="document.title=1"><b>bold</b>';
 
 let cluster;
 let browser;
-let axe;
 let all;
 
 before(async () => {
-  axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
   cluster = await startCluster();
   browser = await launch();
 });
@@ -26,41 +24,9 @@ beforeEach(() => {
 });
 afterEach(() => all.close());
 
-/** Asks the server API, as a backend does. */
-async function ask(method, path, body, key = cluster.key) {
-  const response = await fetch(new URL(path, cluster.console), {
-    method, headers: { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json' }, body: body && JSON.stringify(body),
-  });
-  const answer = await response.json();
-  assert.ok(response.ok, `${method} ${path}: ${JSON.stringify(answer)}`);
-  return answer;
-}
-
-async function open(key = cluster.key, options) {
-  const page = await all.open('operator', cluster.console, options);
-  await page.fill('#secret', key);
-  await page.press('#secret', 'Enter');
-  await page.waitForSelector('#nav:not([hidden])');
-  return page;
-}
-
-async function show(page, hash) {
-  await page.evaluate((hash) => (location.hash = hash), hash);
-}
-
-async function enter(who, gateway, room) {
-  const page = await all.open(who, `${gateway.url}/chat.html?room=${room}`);
-  await page.fill('#name', who);
-  await page.press('#name', 'Enter');
-  await page.waitForFunction(() => document.activeElement.id === 'text');
-  return page;
-}
-
-/** axe's own script is run by the debugger, as the page's policy keeps everything else out. */
-async function assertAccessible(page, what) {
-  const violations = await page.evaluate(`${axe}; axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) => violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]))`);
-  assert.deepEqual(violations, [], what);
-}
+const ask = (...what) => console.ask(cluster, ...what);
+const open = (...how) => console.open(all, cluster, ...how);
+const enter = (...who) => console.enter(all, ...who);
 
 /** An app of its own with keys that may look, and change. */
 async function makeApp(id, more = {}) {
@@ -160,6 +126,47 @@ test('thousands of rooms are listed, searched by prefix, and walked with the key
   all.assertNoTrouble();
 });
 
+test('what no endpoint took is shown, delivered anew, and forgotten, one or all', async () => {
+  await makeApp('letters');
+  await hook(cluster, 'letters');
+  for (const room of ['one', 'two', 'three']) await ask('POST', '/v1/apps/letters/rooms', { room });
+  await unhook(cluster, 'letters', 3);
+  const page = await open();
+  await show(page, '#/webhooks/letters');
+  await sees(page, '#count', '3 events were given up');
+  await sees(page, 'td .badge', 'removed');
+  const rooms = () => page.locator('tbody tr td:nth-child(2)').allTextContents();
+  assert.deepEqual((await rooms()).sort(), ['one', 'three', 'two']);
+  await assertAccessible(page, 'dead letters');
+
+  // The endpoint is there again, and one event waits for it.
+  await hook(cluster, 'letters');
+  await page.locator('tr', { hasText: 'two' }).locator('.replay').click();
+  await sees(page, '#toast', '1 event to be delivered anew.');
+  await sees(page, '#count', '2 events were given up');
+  assert.deepEqual((await rooms()).sort(), ['one', 'three']);
+
+  // What is not meant is not done.
+  await page.locator('tr', { hasText: 'one' }).locator('.forget').click();
+  await page.click('#ask-no');
+  await page.locator('tr', { hasText: 'one' }).locator('.forget').click();
+  await page.click('#ask-yes');
+  await sees(page, '#toast', '1 event forgotten.');
+  await sees(page, '#count', '1 event was given up');
+  assert.deepEqual(await rooms(), ['three']);
+  await page.click('#replay-all');
+  await sees(page, '#count', '0 events were given up');
+
+  // Those that were delivered anew come back when the endpoint goes; the one that was forgotten does not.
+  await unhook(cluster, 'letters', 2);
+  await holds(async () => (await rooms()).sort().join() === 'three,two', 'the two that were delivered anew');
+  await page.click('#forget-all');
+  await page.click('#ask-yes');
+  await sees(page, '#count', '0 events were given up');
+  assert.deepEqual((await ask('GET', '/v1/apps/letters/webhooks/dead-letters')).deadLetters, []);
+  all.assertNoTrouble();
+});
+
 test('webhooks, apps, relays and calls are shown', async () => {
   await makeApp('hooked');
   const page = await open();
@@ -170,7 +177,7 @@ test('webhooks, apps, relays and calls are shown', async () => {
   await sees(page, 'td strong', 'hooked');
   await assertAccessible(page, 'the apps');
   await show(page, '#/calls');
-  await sees(page, '.badge.good', 'usable');
+  await sees(page, 'td', 'No relay has told of itself.');
   await assertAccessible(page, 'the relays');
   all.assertNoTrouble();
 });

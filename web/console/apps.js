@@ -52,7 +52,7 @@ export async function webhooks({ parts, signal, writes, cluster, all }) {
   const grid = table('Dead letters', columns, 'Every event was taken.');
   const count = el('p', { class: 'muted', role: 'status', id: 'count' });
   const figures = el('dl', { class: 'facts' });
-  const everything = writes ? [el('button', { type: 'button', class: 'primary', id: 'replay-all', onclick: () => replay() }, 'Replay all'), el('button', { type: 'button', class: 'quiet', onclick: () => discard() }, 'Forget all')] : [];
+  const everything = writes ? [el('button', { type: 'button', class: 'primary', id: 'replay-all', onclick: () => replay() }, 'Replay all'), el('button', { type: 'button', class: 'quiet', id: 'forget-all', onclick: () => discard() }, 'Forget all')] : [];
   const element = el('div', { class: 'view' }, el('h1', null, 'Webhooks'), all ? el('section', { class: 'card' }, figures) : null,
     el('div', { class: 'tools' }, chooseApp(known, app, (id) => (location.hash = `#/webhooks/${encodeURIComponent(id)}`)), ...everything), count,
     el('section', { class: 'card' }, el('h2', null, 'Dead letters'), grid.element));
@@ -64,7 +64,7 @@ export async function webhooks({ parts, signal, writes, cluster, all }) {
     grid.fill(deadLetters.map((letter) => [
       el('strong', null, letter.kind), letter.room, number(letter.seq), letter.endpoint, badge(letter.reason, 'busy'), `${age(letter.parked)} ago`,
       ...(writes ? [el('span', { class: 'badges' }, el('button', { type: 'button', class: 'quiet replay', onclick: () => replay(letter.id) }, 'Replay'),
-        el('button', { type: 'button', class: 'quiet', onclick: () => discard(letter.id) }, 'Forget'))] : []),
+        el('button', { type: 'button', class: 'quiet forget', onclick: () => discard(letter.id) }, 'Forget'))] : []),
     ]));
   }
   async function act(what, said) {

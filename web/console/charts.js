@@ -5,7 +5,14 @@ import { el, number } from './dom.js';
 const KEPT = 300;
 const HEIGHT = 150;
 
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+/** A colour of the sheet as it is now, light or dark: what a canvas takes is what an element that has it computes. */
+function colour(name, share = 100) {
+  const probe = document.body.appendChild(el('span', { hidden: true }));
+  probe.style.color = `color-mix(in srgb, var(${name}) ${share}%, transparent)`;
+  const computed = getComputedStyle(probe).color;
+  probe.remove();
+  return computed;
+}
 const COLOURS = ['--brand', '--lamp-busy', '--danger'];
 
 /**
@@ -23,10 +30,10 @@ export function chart(title, names) {
     plot?.destroy();
     const axis = { stroke: colour('--muted'), grid: { stroke: colour('--line'), width: 1 }, ticks: { show: false }, font: '12px system-ui, sans-serif' };
     plot = new uPlot({
-      width: Math.max(200, canvas.clientWidth), height: HEIGHT, legend: { show: false }, cursor: { show: false }, padding: [8, 8, 0, 0],
+      width: Math.max(200, canvas.clientWidth), height: HEIGHT, legend: { show: false }, cursor: { show: false }, padding: [8, 30, 0, 0],
       scales: { y: { range: (_, __, most) => [0, Math.max(1, most * 1.15)] } },
-      axes: [{ ...axis, space: 90, values: '{HH}:{mm}:{ss}' }, { ...axis, size: 52, values: (_, splits) => splits.map(number) }],
-      series: [{}, ...names.map((_, i) => ({ stroke: colour(COLOURS[i]), width: 2, points: { show: false }, fill: i === 0 ? `${colour(COLOURS[i])}22` : undefined }))],
+      axes: [{ ...axis, space: 90, size: 28, values: '{HH}:{mm}:{ss}' }, { ...axis, size: 52, values: (_, splits) => splits.map(number) }],
+      series: [{}, ...names.map((_, i) => ({ stroke: colour(COLOURS[i]), width: 2, points: { show: false }, fill: i === 0 ? colour(COLOURS[i], 14) : undefined }))],
     }, data, canvas);
   };
   const resize = new ResizeObserver(() => {

@@ -8,11 +8,12 @@ const COUNTERS = [
   ['Faults', [['Faults of ours', 'panics'], ['Messages dropped', 'dropped'], ['Seats of dead gateways', 'reaped_seats'], ['Redis: commands that failed', 'redis_errors'], ['Redis: inboxes made again', 'inbox_reconnects'], ['Redis: messages to itself lost', 'canaries_lost']]],
   ['Refusals', [['Requests of clients', 'refused'], ['For a quota', 'quota_refused'], ['Server API, unread', 'api_refused']]],
 ];
+const milliseconds = (value) => (value > 0 && value < 0.1 ? '< 0.1 ms' : `${number(value)} ms`);
 const BAD = new Set(['panics', 'reaped_seats', 'canaries_lost']);
 
 export function overview({ cluster, signal }) {
   const tiles = new Map();
-  const strip = el('div', { class: 'tiles' }, ...['Gateways', 'Sessions', 'Connections', 'Rooms', 'Seats', 'Messages in /s', 'Messages out /s', 'Joins /s'].map((name) => {
+  const strip = el('div', { class: 'tiles' }, ...['Gateways', 'Sessions', 'Connections', 'Rooms in use', 'Seats', 'Messages in /s', 'Messages out /s', 'Joins /s'].map((name) => {
     const value = el('strong', null, '–');
     tiles.set(name, value);
     return el('div', { class: 'card tile' }, el('span', null, name), value);
@@ -38,7 +39,7 @@ export function overview({ cluster, signal }) {
     problems.hidden = sample.problems.length === 0;
     problems.textContent = `Not known at the moment: ${sample.problems.join(', ')}.`;
     for (const [name, value] of Object.entries({
-      Gateways: sample.nodes.length, Sessions: now.sessions, Connections: now.connections, Rooms: sample.apps.reduce((sum, { rooms }) => sum + rooms, 0), Seats: total(sample.nodes, 'seats'),
+      Gateways: sample.nodes.length, Sessions: now.sessions, Connections: now.connections, 'Rooms in use': sample.apps.reduce((sum, { rooms }) => sum + rooms, 0), Seats: total(sample.nodes, 'seats'),
       'Messages in /s': now.rates.received, 'Messages out /s': now.rates.sent, 'Joins /s': now.rates['joins.ok'],
     })) tiles.get(name).textContent = number(value);
     const lines = (...read) => history.map((one) => ({ time: one.time, values: read.map((of) => of(one)) }));
@@ -51,8 +52,8 @@ export function overview({ cluster, signal }) {
       'cpu_seconds' in node.rates ? `${number(node.rates.cpu_seconds * 100)} %` : '–', bytes(node.counts?.memory_bytes), age(node.started), node.version,
     ]));
     redis.fill(sample.redis.map((one) => [
-      el('strong', null, one.address), one.problem ? badge(one.problem, 'bad') : badge(one.role || 'answers', 'good'), number(one.partitions), number(one.replicas), `${number(one.latency)} ms`,
-      `${number(one.slowest)} ms`, `${number(one.canary)} ms`, one.memoryLimit ? `${bytes(one.memoryUsed)} of ${bytes(one.memoryLimit)}` : bytes(one.memoryUsed), one.version ?? '–',
+      el('strong', null, one.address), one.problem ? badge(one.problem, 'bad') : badge(one.role || 'answers', 'good'), number(one.partitions), number(one.replicas), milliseconds(one.latency),
+      milliseconds(one.slowest), milliseconds(one.canary), one.memoryLimit ? `${bytes(one.memoryUsed)} of ${bytes(one.memoryLimit)}` : bytes(one.memoryUsed), one.version ?? '–',
     ]));
     counters.replaceChildren(...COUNTERS.map(([title, lines]) => el('section', { class: 'card' }, el('h2', null, title), el('dl', { class: 'counters' }, ...lines.flatMap(([name, key]) => {
       const value = total(sample.nodes, key);
