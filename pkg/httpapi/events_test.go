@@ -159,7 +159,7 @@ func TestBriefEvents(t *testing.T) {
 	s.join(t, "acme", "a", "p1", "ann")
 	s.ask(t, acmeKey, "POST", rooms+"/a/messages", `{"topic":"chat","data":{"name":"hush-3","by":["hush-4"]}}`).ok(200, nil)
 	s.ask(t, acmeKey, "PATCH", rooms+"/a", `{"version":1,"locked":true,"properties":{"reason":"hush-5"}}`).ok(200, nil)
-	s.ask(t, acmeKey, "POST", rooms+"/a/members/p1/kick", "").ok(200, nil)
+	s.ask(t, acmeKey, "POST", rooms+"/a/members/p1/kick", `{"reason":"hush-6"}`).ok(200, nil)
 	for _, kind := range []string{"joined-peer", "message", "room", "left-peer"} {
 		all, part := whole.must(kind), brief.must(kind)
 		require.Equal(t, all.id, part.id)
@@ -179,6 +179,9 @@ func TestBriefEvents(t *testing.T) {
 		case "room":
 			require.Equal(t, true, part.data["locked"])
 			require.Contains(t, fmt.Sprint(all.data), "hush-5")
+		case "left-peer":
+			require.Equal(t, "kicked", part.data["reason"])
+			require.Contains(t, fmt.Sprint(all.data), "hush-6")
 		}
 	}
 }
