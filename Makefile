@@ -179,6 +179,7 @@ pictures: deps ## the pictures of pages that the docs have, taken by the browser
 	@scripts/deps.sh pictures
 	cd test/browser && SIGNALBOX_PICTURES="$(CURDIR)/docs/pictures" node --test --test-reporter=spec --test-name-pattern='two pages on two gateways' call.test.js
 	cd test/browser && SIGNALBOX_PICTURES="$(CURDIR)/docs/pictures" node --test --test-reporter=spec --test-name-pattern='as it should look' meet-looks.test.js
+	cd test/browser && SIGNALBOX_PICTURES="$(CURDIR)/docs/pictures" node --test --test-reporter=spec --test-name-pattern='as it should look' console-looks.test.js
 
 # Not in make test: it needs root, and changes the firewall of networks that it makes itself.
 .PHONY: test-nat
