@@ -79,9 +79,11 @@ func (p pair) write(tb testing.TB, dir string) {
 	mustWrite(tb, filepath.Join(dir, "tls.key"), p.key)
 }
 
+// mustWrite has a file be there whole from one moment to the next: who looks in between finds the one before, and not an empty one.
 func mustWrite(tb testing.TB, path string, content []byte) {
 	tb.Helper()
-	require.NoError(tb, os.WriteFile(path, content, 0o600))
+	require.NoError(tb, os.WriteFile(path+".new", content, 0o600))
+	require.NoError(tb, os.Rename(path+".new", path))
 }
 
 // tlsServer is a listener that shows the certificate in a directory and follows it.

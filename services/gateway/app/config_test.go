@@ -601,7 +601,7 @@ func TestAllApps(t *testing.T) {
 	apps := c.AllApps()
 	require.Len(t, apps, 2)
 	require.Equal(t, app.DemoApp, apps[1].ID)
-	require.Equal(t, auth.Policy{Capacity: 2, MaxCapacity: 500}, apps[1].Policy)
+	require.Equal(t, auth.Policy{Capacity: 2, MaxCapacity: 500, FirstModerates: auth.On}, apps[1].Policy)
 	require.Len(t, c.Apps, 1, "the configuration itself is not changed")
 
 	_, err := auth.New(auth.Options{Apps: apps})
