@@ -34,6 +34,14 @@ func (e *examined) look(context.Context) (*store.Examination, error) {
 	}}, nil
 }
 
+// recorder takes an answer that may be read while it goes on.
+type recorder struct {
+	*httptest.ResponseRecorder
+	text lockedBuffer
+}
+
+func (r *recorder) Write(p []byte) (int, error) { return r.text.Write(p) }
+
 func TestViewers(t *testing.T) {
 	seen := new(examined)
 	s := start(t, func(o *httpapi.Options) { o.ViewersPeriod, o.Examine = 10*time.Millisecond, seen.look })
@@ -115,14 +123,14 @@ func TestOneLookServesAllViewers(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			request := httptest.NewRequestWithContext(ctx, "GET", viewersPath, nil)
 			request.Header.Set("Authorization", "Bearer "+operatorKey)
-			answer := httptest.NewRecorder()
+			answer := &recorder{ResponseRecorder: httptest.NewRecorder()}
 			var serving sync.WaitGroup
 			serving.Go(func() { s.api.ServeHTTP(answer, request) })
 			synctest.Wait()
 			require.Equal(t, 200, answer.Code)
 			return func() int {
 					synctest.Wait()
-					return strings.Count(answer.Body.String(), "event: sample\n")
+					return strings.Count(answer.text.String(), "event: sample\n")
 				}, func() {
 					cancel()
 					serving.Wait()
