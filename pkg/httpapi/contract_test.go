@@ -102,8 +102,12 @@ func (d *described) bodySchema() map[string]any {
 	return body["content"].(map[string]any)["application/json"].(map[string]any)["schema"].(map[string]any)
 }
 
-// accepts tells whether the description allows a body. A null in place of what may be absent counts as absent.
+// accepts tells whether the description allows a body. A null in place of what may be absent counts as absent, and no body is allowed where none
+// is required (OpenAPI 3.1, section 4.8.13: not unless it says so).
 func (c *contract) accepts(tb rapid.TB, d *described, body string) bool {
+	if body == "" {
+		return d.operation["requestBody"].(map[string]any)["required"] != true
+	}
 	parsed, err := jsonschema.UnmarshalJSON(strings.NewReader(body))
 	if err != nil {
 		return false
