@@ -33,6 +33,8 @@ type seat struct {
 	leaving bool
 	// gone is the number of the event by which it has left, while the answer to the leave has not come yet: nothing after it is for the peer.
 	gone int64
+	// left is set when a leave was answered with it: one that came after that has left nothing.
+	left bool
 	// seated is set while events go to the peer as they come. Before the first join's reply they wait, because only
 	// the reply's snapshot tells which of them the peer knows already. They wait again when the seat is taken away
 	// while another join is under way, because only its reply tells which of the two came first.
