@@ -170,7 +170,7 @@ describe('helper of stock clients', { concurrency: 4 }, () => {
 
         const count = async (name, label) => (await Promise.all(site.cluster.gateways.map(({ metrics }) => metrics())))
           .reduce((sum, metric) => sum + metric(name, label), 0);
-        const way = 'local="relay",outcome="connected",protocol="tls",remote="prflx"';
+        const way = 'local="relay",outcome="connected",protocol="tls",region="",remote="prflx"';
         const before = [await count('signalbox_ice_reports_total', way), await count('signalbox_call_failures_total', '"dtls"')];
         pc.be('connecting', 'connected', 'disconnected', 'connected', 'failed');
         await until('the reports', async () => (await count('signalbox_call_failures_total', '"dtls"')) > before[1]);
