@@ -33,7 +33,7 @@ VULNDB    ?= https://vuln.go.dev
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 # What make test consists of, in this order.
-STAGES := deps check test-go test-beside
+STAGES := deps check test-go test-chart test-sbom sim test-js site test-browser test-socketio
 
 .PHONY: help
 help: ## list the targets
@@ -154,17 +154,6 @@ test-socketio: deps ## stock socket.io clients of four generations, on pkg/socke
 site: ## the documentation as a static site in bin/site, with its links checked (needs only Node.js)
 	@[ -d site/node_modules ] || npm ci --prefix site --no-audit --no-fund
 	cd site && npm run --silent test
-
-# Browsers wait for calls to connect, and for time-outs, most of the time: what is beside them takes the cores meanwhile.
-.PHONY: test-beside
-test-beside: ## test-browser, and test-chart, test-sbom, sim, test-js, site and test-socketio beside it, one after the other
-	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; failed=0; \
-	$(MAKE) --no-print-directory test-browser >"$$log" 2>&1 & browsers=$$!; \
-	for stage in test-chart test-sbom sim test-js site test-socketio; do \
-		$(MAKE) --no-print-directory "$$stage" || { failed=1; break; }; \
-	done; \
-	wait $$browsers || failed=1; \
-	cat "$$log"; exit $$failed
 
 .PHONY: soak-socketio
 soak-socketio: deps ## 200 polling clients on a cluster without sticky sessions, for SECONDS=60

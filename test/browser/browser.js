@@ -34,15 +34,15 @@ export function people(browser) {
     /**
      * @param {string} who
      * @param {string} url
-     * @param {import('playwright-core').BrowserContextOptions & {frames?: number}} [options] frames: how many a second a generated picture has; with
-     *   many people in one call on one machine fewer than in a page of its own
+     * @param {import('playwright-core').BrowserContextOptions & {frames?: number}} [options] frames: how many a second a generated picture has,
+     *   which is less than the pages' own: all of them are encoded, sent and shown by one machine
      */
-    async open(who, url, { frames, ...options } = {}) {
+    async open(who, url, { frames = 10, ...options } = {}) {
       const context = await browser.newContext(options);
       contexts.push(context);
       context.setDefaultTimeout(PATIENCE);
       await context.addInitScript(watch);
-      if (frames) await context.addInitScript(slow, frames);
+      await context.addInitScript(slow, frames);
       const page = await context.newPage();
       page.on('console', (message) => {
         if (message.type() === 'error' || message.type() === 'warning') troubles.push({ who, what: message.text() });
