@@ -155,11 +155,13 @@ export class PeerConnection extends TypedTarget {
   limitVideo(bitsPerSecond) {
     this.#limiting = this.#limiting.then(async () => {
       const senders = this.pc.getSenders().filter(({ track }) => track?.kind === 'video');
-      for (const sender of senders) {
+      const bound = async (/** @type {RTCRtpSender} */ sender, again = 2) => {
         const parameters = sender.getParameters();
         for (const encoding of parameters.encodings) encoding.maxBitrate = Math.round(bitsPerSecond / senders.length);
-        await sender.setParameters(parameters);
-      }
+        // A negotiation that ends meanwhile changes what may not be changed here.
+        await sender.setParameters(parameters).catch((error) => (again ? bound(sender, again - 1) : Promise.reject(error)));
+      };
+      for (const sender of senders) await bound(sender);
     }).catch((error) => {
       if (!this.#closed) this.emit('error', { error });
     });
