@@ -101,8 +101,9 @@ test('a gateway is killed, and nobody notices but the badge; who comes late find
     await write(cy, 'Yes');
 
     await draw(cy, [[0.3, 0.8], [0.6, 0.8]]);
+    await dee.close(); // five who see four each are more than two processors can do: test/browser/mesh.test.js has six with small pictures
     const eve = await enter(all, 'Eve', two, room, CROWD);
-    await watches(eve, 'Ada', 'Bob', 'Cy', 'Dee');
+    await watches(eve, 'Ada', 'Bob', 'Cy');
     await eve.click('#show-chat');
     for (const text of ['Good morning', 'Still here?', 'Yes']) await sees(eve, '.said-text', text);
     await strokes(eve, 2);
