@@ -5,7 +5,9 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -51,4 +53,41 @@ func (f Functions) Has(test, sub string) bool {
 		return !found
 	})
 	return found
+}
+
+// Packages are test functions by the folders of their packages, as a table names them.
+type Packages map[string]Functions
+
+// row is one whose last column names a package of the repository and a test of it, with or without a subtest.
+var row = regexp.MustCompile(`(?m)^\| (.+) \| (.+) \| ([a-z/]+) (Test\w+)(?:/(\w+))? \|$`)
+
+// Table holds the table below a heading of a page to the tests that its rows name, of which there have to be more than least: one that was
+// renamed or taken away would leave a promise that nothing proves. It gives which tests are named, as "package Test", and the packages.
+func Table(t *testing.T, root, page, heading string, least int) (named map[string]bool, packages Packages) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, found := strings.Cut(string(text), "\n## "+heading+"\n")
+	if !found {
+		t.Fatalf("%s has no %q", page, heading)
+	}
+	section, _, _ = strings.Cut(section, "\n## ")
+	rows := row.FindAllStringSubmatch(section, -1)
+	if lines := strings.Count(section, "\n|") - 2; lines != len(rows) || lines <= least {
+		t.Fatalf("%s, %s: %d rows, of which %d name a test; more than %d should, and all", page, heading, lines, len(rows), least)
+	}
+	named, packages = make(map[string]bool), make(Packages)
+	for _, columns := range rows {
+		folder, test, sub := columns[3], columns[4], columns[5]
+		if packages[folder] == nil {
+			packages[folder] = In(t, filepath.Join(root, folder))
+		}
+		if !packages[folder].Has(test, sub) {
+			t.Fatalf("%s: no %s/%s in %s", columns[1], test, sub, folder)
+		}
+		named[folder+" "+test] = true
+	}
+	return named, packages
 }
