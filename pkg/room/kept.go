@@ -66,10 +66,10 @@ func (m *Member) Undo(id int64, request *wire.Undo, done func(wire.Undid, error)
 		done(wire.Undid{}, err)
 		return
 	}
-	permissions, _ := m.may(st)
+	permissions, _ := m.grant(request.Room)
 	head, tail := wire.SplitUndone(request.Room, request.Topic, m.id)
 	m.service.opts.Store.Erase(store.Erase{
-		Seat: m.asking(m.room(request.Room)), Request: id, Topic: request.Topic, Of: request.Of, Any: permissions.Moderate,
+		Seat: m.asking(m.room(request.Room)), Request: id, Topic: request.Topic, Of: request.Of, Any: m.first(st, permissions).Moderate,
 		EventHead: head, EventTail: tail,
 	}, func(placed store.Placed, err error) {
 		refusal := m.outcome(request.Room, err)

@@ -532,21 +532,21 @@ func (m *Member) allow(room string, permitted func(Permissions) bool) (*seat, *w
 	if st == nil {
 		return nil, notMember(room)
 	}
-	if permissions, ok := m.may(st); !ok || !permitted(permissions) {
+	permissions, ok := m.grant(room)
+	if !ok || !permitted(permissions) && !permitted(m.first(st, permissions)) {
 		return nil, wire.Errorf(wire.CodeForbidden, "the token does not allow this in room %q", room)
 	}
 	return st, nil
 }
 
-// may gives what the member may do in the room of a seat, and false if it may not be there. What the policy says of the first seat is
-// said of that of number 1: whoever comes later, or anew, has another one.
-func (m *Member) may(st *seat) (Permissions, bool) {
-	permissions, ok := m.grant(st.room.Name)
-	if ok && !permissions.Moderate && m.policyOf(st.room.Name).FirstModerates {
+// first gives what the member may do by its seat as well: what the policy says of the first seat is said of that of number 1; whoever comes
+// later, or anew, has another one. It reads the policy, which a message that is allowed anyway has no need of.
+func (m *Member) first(st *seat, permissions Permissions) Permissions {
+	if !permissions.Moderate && m.policyOf(st.room.Name).FirstModerates {
 		sh := m.service.table.shard(st.room)
 		sh.mu.Lock()
 		permissions.Moderate = st.order == 1
 		sh.mu.Unlock()
 	}
-	return permissions, ok
+	return permissions
 }
