@@ -16,7 +16,7 @@ const POOR = { lost: 0.08, roundTrip: 600 };
  *
  * @param {{connected: boolean, lost: number, roundTrip: number}} figures
  */
-export function rated({ connected, lost, roundTrip }) {
+function rated({ connected, lost, roundTrip }) {
   if (!connected) return 'none';
   if (lost > POOR.lost || roundTrip > POOR.roundTrip) return 'poor';
   return lost > FAIR.lost || roundTrip > FAIR.roundTrip ? 'fair' : 'good';
@@ -29,7 +29,6 @@ export function rated({ connected, lost, roundTrip }) {
  * @param {{speak: (ids: Set<string>) => void, rate: (qualities: Map<string, string>) => void}} tell
  */
 export function watch(call, { speak, rate }) {
-  const before = new Map();
   const hear = () => {
     const speaking = new Set();
     for (const [id, { pc }] of call.connections) {
@@ -39,31 +38,10 @@ export function watch(call, { speak, rate }) {
     speak(speaking);
   };
   const look = async () => {
-    const qualities = new Map();
-    for (const [id, { pc }] of call.connections) {
-      const counts = await count(pc);
-      const earlier = before.get(id) ?? { lost: 0, got: 0 };
-      before.set(id, counts);
-      const [lost, got] = [Math.max(0, counts.lost - earlier.lost), Math.max(0, counts.got - earlier.got)];
-      qualities.set(id, rated({ connected: pc.connectionState === 'connected', lost: lost / Math.max(1, lost + got), roundTrip: counts.roundTrip }));
-    }
-    for (const id of before.keys()) if (!qualities.has(id)) before.delete(id);
-    rate(qualities);
+    const stats = await call.stats();
+    rate(new Map([...stats].map(([id, { quality, loss = 0, rtt = 0 }]) => [id, rated({ connected: quality > 0, lost: loss, roundTrip: rtt })])));
   };
   const timers = [setInterval(hear, HEAR), setInterval(look, RATE)];
   look();
   return () => timers.forEach(clearInterval);
-}
-
-async function count(pc) {
-  const counts = { lost: 0, got: 0, roundTrip: 0 };
-  for (const report of (await pc.getStats()).values()) {
-    if (report.type === 'inbound-rtp') {
-      counts.lost += report.packetsLost ?? 0;
-      counts.got += report.packetsReceived ?? 0;
-    } else if (report.type === 'candidate-pair' && report.nominated && report.state === 'succeeded') {
-      counts.roundTrip = 1000 * (report.currentRoundTripTime ?? 0);
-    }
-  }
-  return counts;
 }
