@@ -186,13 +186,13 @@ sdk-comparison: deps ## the same call with the JavaScript client, simple-peer, P
 	cd sdk/comparison && npm run --silent check && npm run --silent compare
 
 .PHONY: sim
-sim: ## whole clusters on fake time, with faults that seeds decide (SEEDS=60 FIRST=1, or SEED=7 to play one again)
-	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+sim: ## whole clusters on fake time, with faults that seeds decide (SEEDS=60 FIRST=1, or SEED=7 alone; HUNDREDS=1: 250 clients)
+	@runs=Test$(if $(HUNDREDS),Hundreds,Seeds); dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
 	go test -c -o "$$dir/sim.test" ./test/sim; \
-	if [ -n "$(SEED)" ]; then cd test/sim && SEED=$(SEED) "$$dir/sim.test" -test.run '^TestSeeds$$' -test.v; exit; fi; \
+	if [ -n "$(SEED)" ]; then cd test/sim && SEED=$(SEED) "$$dir/sim.test" -test.run "^$$runs$$" -test.v; exit; fi; \
 	half=$$(( ($(SEEDS) + 1) / 2 )); cd test/sim; \
-	FIRST=$(FIRST) SEEDS=$$half "$$dir/sim.test" -test.run '^TestSeeds$$' >"$$dir/1" 2>&1 & first=$$!; \
-	FIRST=$$(( $(FIRST) + half )) SEEDS=$$(( $(SEEDS) - half )) "$$dir/sim.test" -test.run '^TestSeeds$$' >"$$dir/2" 2>&1 & second=$$!; \
+	FIRST=$(FIRST) SEEDS=$$half "$$dir/sim.test" -test.run "^$$runs$$" >"$$dir/1" 2>&1 & first=$$!; \
+	FIRST=$$(( $(FIRST) + half )) SEEDS=$$(( $(SEEDS) - half )) "$$dir/sim.test" -test.run "^$$runs$$" >"$$dir/2" 2>&1 & second=$$!; \
 	failed=0; wait $$first || failed=1; wait $$second || failed=1; \
 	cat "$$dir/1" "$$dir/2"; echo "sim: $(SEEDS) seeds from $(FIRST) on"; exit $$failed
 

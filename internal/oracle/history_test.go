@@ -226,11 +226,15 @@ func (h *history) resync(a *actor, name string) {
 	h.deliver(a, name, r.seq, &wire.Resync{Snapshot: *r.snapshot()})
 }
 
-// lose is the loss of a room's data: it is there again in another epoch, and everybody is told.
-func (h *history) lose(name string) {
+// lose is the loss of a room's data: it is there again in another epoch, without some of the seats, and everybody is told.
+func (h *history) lose(name string, without ...*actor) {
 	r := h.rooms[name]
 	h.epochs++
 	r.epoch, r.seq = fmt.Sprint("epoch-", h.epochs), 1
+	for _, a := range without {
+		delete(r.seats, a)
+		h.step(a, "has lost its seat", func(c *oracle.Client) { c.Gone(name) })
+	}
 	for _, a := range r.members() {
 		h.resync(a, name)
 	}
@@ -285,8 +289,9 @@ func (h *history) publish(a *actor, name string, s sent) {
 // sync vouches for what a client saw of a room.
 func (h *history) sync(a *actor, name string) {
 	shot := h.rooms[name].snapshot()
-	h.step(a, "looks", func(c *oracle.Client) { c.Looking(name) })
-	h.step(a, "sees "+name, func(c *oracle.Client) { c.Synced(name, shot, nil) })
+	var look *oracle.Look
+	h.step(a, "looks", func(c *oracle.Client) { look = c.Looking(name) })
+	h.step(a, "sees "+name, func(c *oracle.Client) { look.Synced(shot, nil) })
 }
 
 // settle ends a history as a harness does.
@@ -302,8 +307,7 @@ func (h *history) settle() {
 		for _, name := range []string{"r", "s"} {
 			if r := h.rooms[name]; r == nil || r.seats[a] == nil {
 				h.step(a, "is not in "+name, func(c *oracle.Client) {
-					c.Looking(name)
-					c.Synced(name, nil, wire.Errorf(wire.CodeNotMember, "no seat"))
+					c.Looking(name).Synced(nil, wire.Errorf(wire.CodeNotMember, "no seat"))
 				})
 			}
 		}

@@ -6,7 +6,7 @@
 // known from outside, and silent about the rest:
 //
 //   - A client is entitled to what the room's numbers say it must have seen: from the snapshot that gave it its seat up to
-//     the last number that it saw, or that [Client.Synced] vouched for. What a `resync` covers need not be delivered.
+//     the last number that it saw, or that [Look.Synced] vouched for. What a `resync` covers need not be delivered.
 //   - What one member saw happened: it has one number in one epoch, and every member that was entitled saw it, whether its
 //     sender had an answer or not. What the sender alone knows of, because its answer says so, must have reached them, too,
 //     if the epoch of the answer is beyond doubt: the room was seen in this epoch before the sending and after the answer.
@@ -116,6 +116,7 @@ type record struct {
 	body   wire.EventBody
 	shot   *wire.Snapshot
 	msg    *Message
+	look   *Look
 }
 
 func (o *Oracle) note(r record) {
@@ -190,22 +191,33 @@ func (c *Client) Event(e wire.Event) {
 	c.note(r)
 }
 
-// Looking notes that a snapshot is about to be asked for.
-func (c *Client) Looking(room string) { c.note(record{kind: lookStarted, room: room}) }
-
-// Looked notes a snapshot that the client asked for.
-func (c *Client) Looked(room string, snapshot *wire.Snapshot) {
-	c.note(record{kind: looked, room: room, shot: snapshot, seq: snapshot.Seq})
+// Look is one snapshot that a client asks for. Several may be under way: the answer to an earlier one may be as of a time before a
+// later one began.
+type Look struct {
+	client *Client
+	room   string
 }
 
-// Synced notes a snapshot which the client asked for and got while it had its seat, and that all events up to its number
-// have had the time to arrive. An error that is certain says that it has no seat.
-func (c *Client) Synced(room string, snapshot *wire.Snapshot, err error) {
+// Looking notes that a snapshot is about to be asked for.
+func (c *Client) Looking(room string) *Look {
+	look := &Look{client: c, room: room}
+	c.note(record{kind: lookStarted, room: room, look: look})
+	return look
+}
+
+// Saw notes the snapshot that was asked for.
+func (l *Look) Saw(snapshot *wire.Snapshot) {
+	l.client.note(record{kind: looked, room: l.room, shot: snapshot, seq: snapshot.Seq, look: l})
+}
+
+// Synced notes the snapshot, that the client got it while it had its seat, and that all events up to its number have had the time to
+// arrive. An error that is certain says that it has no seat.
+func (l *Look) Synced(snapshot *wire.Snapshot, err error) {
 	switch {
 	case err == nil:
-		c.note(record{kind: synced, room: room, shot: snapshot, seq: snapshot.Seq})
+		l.client.note(record{kind: synced, room: l.room, shot: snapshot, seq: snapshot.Seq, look: l})
 	case certain(err):
-		c.note(record{kind: unseated, room: room, text: err.Error()})
+		l.client.note(record{kind: unseated, room: l.room, text: err.Error()})
 	}
 }
 

@@ -159,6 +159,29 @@ func TestFindings(t *testing.T) {
 		{"a seat for a while after the end", func(h *history, ada, bob, cy *actor) {
 			h.step(bob, "ends", func(c *oracle.Client) { c.Ending(); c.Ended() })
 		}, ""},
+		{"a snapshot from before a leave, of which it hears after it has asked again", func(h *history, ada, bob, cy *actor) {
+			var look *oracle.Look
+			before := h.rooms["r"].snapshot()
+			h.step(ada, "looks", func(c *oracle.Client) { look = c.Looking("r") })
+			h.leave(bob, "r")
+			h.step(ada, "looks again, and sees what was", func(c *oracle.Client) { c.Looking("r"); look.Saw(before) })
+		}, ""},
+		{"a snapshot from before a leave, asked for after it", func(h *history, ada, bob, cy *actor) {
+			before := h.rooms["r"].snapshot()
+			h.leave(bob, "r")
+			h.step(ada, "looks, and sees what was", func(c *oracle.Client) { c.Looking("r").Saw(before) })
+		}, oracle.RuleGhost},
+		{"a resync while it leaves, and one more event", func(h *history, ada, bob, cy *actor) {
+			dora, eve := h.actor("dora"), h.actor("eve")
+			h.join(dora, "r")
+			h.step(bob, "leaves", func(c *oracle.Client) { c.Leaving("r") })
+			h.resync(bob, "r")
+			delete(h.rooms["r"].seats, bob)
+			h.tell("r", &wire.LeftPeer{Peer: bob.id, Reason: wire.ReasonLeft}, nil)
+			h.join(eve, "r")
+			h.deliver(bob, "r", h.rooms["r"].seq, &wire.JoinedPeer{Peer: *h.rooms["r"].seat(eve)})
+			h.step(bob, "has left", func(c *oracle.Client) { c.Left("r", nil) })
+		}, ""},
 		{"a seat closed by the gateway", func(h *history, ada, bob, cy *actor) {
 			h.closeSeat(bob, "r", 0)
 			h.publish(ada, "r", sent{})
@@ -171,7 +194,7 @@ func TestFindings(t *testing.T) {
 			h.rooms["r"].take(&actor{name: "?", id: "nobody"})
 		}, oracle.RuleGhost},
 		{"a seat that is gone without a word", func(h *history, ada, bob, cy *actor) {
-			h.step(cy, "has no seat", func(c *oracle.Client) { c.Synced("r", nil, wire.Errorf(wire.CodeNotMember, "no seat")) })
+			h.step(cy, "has no seat", func(c *oracle.Client) { c.Looking("r").Synced(nil, wire.Errorf(wire.CodeNotMember, "no seat")) })
 		}, oracle.RuleSeats},
 		{"another epoch without a word", func(h *history, ada, bob, cy *actor) { h.rooms["r"].epoch = "another" }, oracle.RuleOrder},
 		{"another epoch, of which all are told", func(h *history, ada, bob, cy *actor) {
@@ -373,8 +396,7 @@ func TestBlockingHarness(t *testing.T) {
 		m.Sent(3, nil)
 		bob.Event(wire.Event{Room: "r", Seq: 3, Body: &wire.Message{From: "a", Data: m.Data(10)}})
 		bob.Joined("r", &wire.Snapshot{Room: "r", Epoch: "e", Seq: 2, Capacity: 2, Count: 2, Peers: peers}, nil)
-		bob.Looking("r")
-		bob.Synced("r", &wire.Snapshot{Room: "r", Epoch: "e", Seq: 3, Capacity: 2, Count: 2, Peers: peers}, nil)
+		bob.Looking("r").Synced(&wire.Snapshot{Room: "r", Epoch: "e", Seq: 3, Capacity: 2, Count: 2, Peers: peers}, nil)
 		if blocking {
 			require.Empty(t, o.Check())
 		} else {

@@ -12,8 +12,8 @@ type wait struct {
 	client  *Client
 	session string
 	room    string
-	// epoch and seq are as of the answer: who has the lower number in one epoch came first. epoch is empty for one that the client
-	// has taken again by itself: nobody knows when.
+	// epoch and seq are as of the answer: who has the lower number in one epoch came first. epoch is empty where nobody knows when it
+	// came: the client has taken it again by itself, or asked before it lost its connection and had the answer after it.
 	epoch string
 	seq   int64
 	last  wire.Waiting // as it was told last
@@ -35,7 +35,7 @@ func (r *replay) waits(c *clientState, p *place, rec *record, now *wire.Waiting,
 	}
 	if p.wait == nil {
 		p.wait = &wait{client: c.Client, session: c.session.id, room: rec.room, from: *now}
-		if shot != nil {
+		if shot != nil && !p.shaken {
 			p.wait.epoch, p.wait.seq = shot.Epoch, shot.Seq
 		}
 		r.waiting = append(r.waiting, p.wait)
@@ -130,12 +130,23 @@ func (r *replay) overtook(later, w *wait) bool {
 	if w.seat == nil {
 		return !w.over && !r.client(w.client).ended
 	}
-	if w.seat.Epoch != later.seat.Epoch {
+	if w.seat.Epoch != later.seat.Epoch || r.beganEmpty(later) {
 		return false
 	}
 	own, ok := orderIn(w.seat, w.session)
 	other, in := orderIn(later.seat, later.session)
 	return ok && in && other < own
+}
+
+// beganEmpty reports whether a seat is one of those that were taken after the loss of Redis' data in a room in which nobody's was put back
+// before it: whose gateway asks first is first there.
+func (r *replay) beganEmpty(w *wait) bool {
+	own, _ := orderIn(w.seat, w.session)
+	return w.seat.Epoch != w.epoch && !slices.ContainsFunc(w.seat.Peers, func(peer wire.Peer) bool {
+		return peer.Order < own && slices.ContainsFunc(r.stays, func(s *stay) bool {
+			return s.session == peer.ID && s.room == w.room && s.order == peer.Order && s.epoch.id != w.seat.Epoch
+		})
+	})
 }
 
 // checkCalled looks whether somebody waits in front of a free seat. Right after Redis has lost its data seats are kept free for those who

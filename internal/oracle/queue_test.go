@@ -23,6 +23,23 @@ func (h *history) wait(a *actor, name string) {
 	h.places(name, a)
 }
 
+// waitFirst has a client take the first place in the queue, and hear of it late: after it has lost its connection, or without a cause.
+func (h *history) waitFirst(a *actor, name string, shaken bool) {
+	r := h.rooms[name]
+	r.queue = append([]*actor{a}, r.queue...)
+	shot := r.snapshot()
+	shot.Peers, shot.Queue = nil, nil
+	shot.Waiting = &wire.Waiting{Position: 1, Count: len(r.queue), Reason: wire.WaitFull}
+	h.step(a, "joins", func(c *oracle.Client) {
+		c.Joining(name)
+		if shaken {
+			c.Shaken()
+		}
+		c.Joined(name, shot, nil)
+	})
+	h.places(name, a)
+}
+
 // places tells those who wait their places, but for one.
 func (h *history) places(name string, but *actor) {
 	queue := h.rooms[name].queue
@@ -47,6 +64,12 @@ func (h *history) call(a *actor, name string) {
 	h.tell(name, &wire.JoinedPeer{Peer: *r.take(a)}, []*actor{a})
 	h.deliver(a, name, r.seq, &wire.Seated{Snapshot: *r.snapshot()})
 	h.places(name, nil)
+}
+
+// callAgain has a client that waited ask for its place in a room that knows nobody of those who wait, and gives it a seat.
+func (h *history) callAgain(a *actor, name string) {
+	h.rooms[name].queue = []*actor{a}
+	h.call(a, name)
 }
 
 // deny sends a client away that waits.
@@ -87,6 +110,27 @@ func TestQueueFindings(t *testing.T) {
 			h.leave(ada, "r")
 			h.call(eve, "r")
 		}, ""},
+		{"overtaken by one that came first, and whose answer came late", func(h *history, ada, dora, eve *actor) {
+			h.waitFirst(h.actor("fay"), "r", true)
+			h.leave(ada, "r")
+			h.call(h.actors[4], "r")
+		}, ""},
+		{"overtaken by one that was answered at once", func(h *history, ada, dora, eve *actor) {
+			h.waitFirst(h.actor("fay"), "r", false)
+			h.leave(ada, "r")
+			h.call(h.actors[4], "r")
+		}, oracle.RuleQueue},
+		{"overtaken in a room that was lost, with nobody's seat put back", func(h *history, ada, dora, eve *actor) {
+			h.lose("r", ada, h.actors[1])
+			h.callAgain(eve, "r")
+			h.callAgain(dora, "r")
+		}, ""},
+		{"overtaken in a room that was lost, with a seat put back", func(h *history, ada, dora, eve *actor) {
+			h.rooms["r"].capacity = 3
+			h.lose("r", ada)
+			h.callAgain(eve, "r")
+			h.callAgain(dora, "r")
+		}, oracle.RuleQueue},
 		{"left in front of a free seat", func(h *history, ada, dora, eve *actor) { h.leave(ada, "r") }, oracle.RuleQueue},
 		{"left in front of an empty room", func(h *history, ada, dora, eve *actor) {
 			h.leave(ada, "r")

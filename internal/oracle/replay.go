@@ -18,6 +18,7 @@ type replay struct {
 	clients  map[*Client]*clientState
 	sessions map[string]*sessionState // by id
 	messages map[string]*fate         // by id
+	looks    map[*Look]int            // place of the record that began it
 	stays    []*stay
 	waiting  []*wait
 	shots    []shot
@@ -48,11 +49,11 @@ type place struct {
 	wait     *wait // nil for who does not wait for one
 	joining  int   // joins without an outcome
 	joinedAt int   // place of the last record of a join's beginning
-	lookedAt int   // the same for a snapshot
 	leaving  bool  // a leave has no outcome, or an unknown one
 	unsure   bool  // a join's outcome is unknown: it may have a seat
 	had      bool  // it had a seat that it has not given up: a new session takes it again
 	lost     bool  // a leave was told that there was no seat: a closed event may follow
+	shaken   bool  // the connection was lost while a join was under way: nobody knows when it took effect
 	pending  []int // with Options.Blocking: records of events that came while a join was under way
 }
 
@@ -117,7 +118,7 @@ func (o *Oracle) Check() []Finding {
 	o.mu.Unlock()
 	r := &replay{
 		opts: o.opts, records: records, clients: map[*Client]*clientState{}, sessions: map[string]*sessionState{},
-		messages: map[string]*fate{}, epochs: map[epochName]*epoch{}, known: map[string]bool{},
+		messages: map[string]*fate{}, looks: map[*Look]int{}, epochs: map[epochName]*epoch{}, known: map[string]bool{},
 	}
 	for r.at = range records {
 		r.step(&records[r.at])
@@ -177,7 +178,7 @@ func (c *clientState) place(room string) *place {
 // without is a place whose seat is no more; had says that the client may take it again by itself.
 func (p *place) without(had bool) place {
 	p.endWait()
-	return place{joining: p.joining, joinedAt: p.joinedAt, lookedAt: p.lookedAt, had: had}
+	return place{joining: p.joining, joinedAt: p.joinedAt, shaken: p.shaken, had: had}
 }
 
 func (r *replay) step(rec *record) {
@@ -197,6 +198,7 @@ func (r *replay) step(rec *record) {
 		}
 	case shaken:
 		for _, p := range c.rooms {
+			p.shaken = p.joining > 0
 			if p.wait != nil {
 				p.wait.shaken = true
 			}
@@ -208,7 +210,7 @@ func (r *replay) step(rec *record) {
 		}
 	case joinStarted:
 		p.joining++
-		p.joinedAt = r.at
+		p.joinedAt, p.shaken = r.at, false
 	case joinAcked:
 		p.joining--
 		r.joined(c, p, rec)
@@ -234,9 +236,9 @@ func (r *replay) step(rec *record) {
 	case event:
 		r.event(c, p, rec)
 	case lookStarted:
-		p.lookedAt = r.at
+		r.looks[rec.look] = r.at
 	case looked:
-		r.saw(rec, p.lookedAt)
+		r.saw(rec, r.looks[rec.look])
 	case synced, unseated:
 		r.synced(c, p, rec)
 	default:
@@ -325,6 +327,9 @@ func (r *replay) begin(c *clientState, p *place, rec *record, order int64) {
 		client: c.Client, session: c.session.id, room: rec.room, epoch: r.epoch(rec.room, rec.shot.Epoch), order: order,
 		first: rec.shot.Seq, last: rec.shot.Seq, seats: rec.shot.Capacity, base: rec.shot, members: membersOf(rec.shot),
 	}
+	if p.leaving {
+		s.until = s.first
+	}
 	if old := p.stay; old != nil && old.epoch == s.epoch && s.first < old.last {
 		r.breach(RuleOrder, old, s.first, "a snapshot goes back behind seq %d, which it has seen", old.last)
 	}
@@ -355,7 +360,7 @@ func (r *replay) synced(c *clientState, p *place, rec *record) {
 		}
 		return
 	}
-	r.saw(rec, p.lookedAt)
+	r.saw(rec, r.looks[rec.look])
 	r.shots[len(r.shots)-1].vouches = true
 	switch {
 	case p.stay == nil || p.leaving:

@@ -61,11 +61,11 @@ func (k *call) quiet(ctx context.Context) error {
 	for _, p := range seated {
 		room := p.seat()
 		if err := p.tries(ctx, func(ctx context.Context) error {
-			p.record.Looking(room)
+			look := p.record.Looking(room)
 			snapshot, err := p.conn().Snapshot(ctx, room)
 			if err == nil {
-				p.record.Looked(room, snapshot)
-				shots = append(shots, func() { p.record.Synced(room, snapshot, nil) })
+				look.Saw(snapshot)
+				shots = append(shots, func() { look.Synced(snapshot, nil) })
 			}
 			return err
 		}); err != nil {

@@ -27,8 +27,8 @@ const (
 	shutdownTimeout  = 6 * time.Second
 	grace            = 8 * time.Second
 
-	// ghostAfter is how long after a client's end its seats may be seen: until its gateway has noticed, or is itself given
-	// up, and the grace is over.
+	// ghostAfter is how long after a client's end its seats may be seen where Redis answers: until its gateway has noticed, or is itself
+	// given up, and the grace is over.
 	ghostAfter = heartbeat + heartbeatTimeout + 2*lease + grace + 11*time.Second
 )
 

@@ -343,11 +343,11 @@ func (p *person) publish(s oracle.Send, filling int) {
 }
 
 func (p *person) look(room string) {
-	p.told.Looking(room)
+	look := p.told.Looking(room)
 	p.client.Go(&wire.Peers{Room: room, List: true}, func(reply *wire.Reply, err error) {
 		snapshot := new(wire.Snapshot)
 		if decode(reply, err, snapshot) == nil {
-			p.told.Looked(room, snapshot)
+			look.Saw(snapshot)
 		}
 	})
 }
@@ -480,10 +480,10 @@ func (p *person) sync() error {
 		if s, _, _ := p.standing(room); s.waiting {
 			continue // it may not look
 		}
-		p.told.Looking(room)
+		look := p.told.Looking(room)
 		snapshot, err := p.client.Snapshot(ctx, room)
 		time.Sleep(time.Second) // what the snapshot tells of has been delivered, or is lost
-		p.told.Synced(room, snapshot, err)
+		look.Synced(snapshot, err)
 		if err != nil {
 			failures = append(failures, fmt.Errorf("%s in %s: %w", p.plan.name, room, err))
 		}

@@ -147,6 +147,24 @@ func (p *plan) losesData() bool {
 	return slices.ContainsFunc(p.faults, func(f faultPlan) bool { return f.what == "flush" || f.what == "restart" })
 }
 
+// standstill is for how long Redis will not answer, or hardly: in this time no seat expires.
+func (p *plan) standstill() (sum time.Duration) {
+	for _, f := range p.faults {
+		if f.what == "pause" || f.what == "restart" || f.what == "slow" {
+			sum += f.until - f.at
+		}
+	}
+	return sum
+}
+
+// again is the command that plays it once more.
+func (p *plan) again() string {
+	if len(p.clients) == large.clients {
+		return fmt.Sprint("replay with: make sim HUNDREDS=1 SEED=", p.seed)
+	}
+	return fmt.Sprint("replay with: make sim SEED=", p.seed)
+}
+
 func (p *plan) String() string {
 	var text strings.Builder
 	_, _ = fmt.Fprintf(&text, "seed %d: %d gateways, %d clients, %d rooms of %d, latency %v and up to %v\n",

@@ -30,25 +30,28 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestSeeds plays SEEDS seeds from FIRST on, or the one that SEED names; REPEAT times, if it says so.
-func TestSeeds(t *testing.T) {
-	first, count := setting(t, "FIRST", 1), setting(t, "SEEDS", 8)
+// TestSeeds plays runs of a few clients.
+func TestSeeds(t *testing.T) { playSeeds(t, small, 8) }
+
+// TestHundreds plays longer runs of hundreds of clients.
+func TestHundreds(t *testing.T) { playSeeds(t, large, 1) }
+
+// playSeeds plays SEEDS seeds from FIRST on, or the one that SEED names; REPEAT times, if it says so.
+func playSeeds(t *testing.T, s size, standard uint64) {
+	first, count := setting(t, "FIRST", 1), setting(t, "SEEDS", standard)
 	if seed := setting(t, "SEED", 0); seed > 0 {
 		first, count = seed, 1
 	}
 	for seed := first; seed < first+count; seed++ {
 		hashes := map[string]int{}
 		for range setting(t, "REPEAT", 1) {
-			t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) { hashes[play(t, newPlan(seed, small))]++ })
+			t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) { hashes[play(t, newPlan(seed, s))]++ })
 		}
 		if len(hashes) > 1 {
 			t.Logf("seed %d: %d different histories: %v", seed, len(hashes), hashes)
 		}
 	}
 }
-
-// TestHundreds plays a longer run of hundreds of clients.
-func TestHundreds(t *testing.T) { play(t, newPlan(setting(t, "SEED", 1), large)) }
 
 // A seed decides everything that is planned.
 func TestPlan(t *testing.T) {
@@ -257,6 +260,11 @@ func (w *world) judge() {
 	if len(findings) == 0 && len(failures) == 0 {
 		return
 	}
+	room := ""
+	if len(findings) > 0 {
+		room = findings[0].Room
+	}
+	w.t.Logf("what happened in room %q:\n%s", room, w.oracle.Trace(room)) // long: what is wrong comes after it
 	for _, failure := range failures {
 		w.t.Error(failure)
 	}
@@ -267,11 +275,7 @@ func (w *world) judge() {
 		}
 		w.t.Error(f)
 	}
-	room := ""
-	if len(findings) > 0 {
-		room = findings[0].Room
-	}
-	w.t.Logf("replay with: make sim SEED=%d\n%s\nwhat happened in room %q:\n%s", w.plan.seed, w.plan, room, w.oracle.Trace(room))
+	w.t.Logf("%s\n%s", w.plan.again(), w.plan)
 }
 
 // finish ends all clients and then all gateways, and looks at what is left behind.
@@ -308,8 +312,8 @@ func (w *world) noKeys(what string, may ...func(string) bool) {
 		return key == "sb:partitions" || slices.ContainsFunc(may, func(may func(string) bool) bool { return may(key) })
 	})
 	if len(left) > 0 {
-		w.t.Errorf("%s, but there are %v; replay with: make sim SEED=%d\n%s\nall of Redis:\n%s\nall that happened:\n%s",
-			what, left, w.plan.seed, w.plan, w.redis.Dump(), w.oracle.Trace(""))
+		w.t.Logf("all that happened:\n%s\nall of Redis:\n%s", w.oracle.Trace(""), w.redis.Dump())
+		w.t.Errorf("%s, but there are %v; %s\n%s", what, left, w.plan.again(), w.plan)
 	}
 }
 
