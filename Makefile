@@ -183,6 +183,7 @@ newcomer: deps ## follow README and quick start as a newcomer does, with cold an
 .PHONY: sdk-comparison
 sdk-comparison: deps ## the same call with the JavaScript client, simple-peer, PeerJS and LiveKit: sizes, code and behaviour, into docs/sdk-comparison.md
 	@[ -d sdk/comparison/node_modules ] || npm ci --prefix sdk/comparison --no-audit --no-fund
+	npm run --silent build --prefix sdk/js
 	cd sdk/comparison && npm run --silent check && npm run --silent compare
 
 .PHONY: sim

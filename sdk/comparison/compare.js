@@ -34,7 +34,8 @@ const CUT = 5_000;
 
 const local = (path) => fileURLToPath(new URL(path, HERE));
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-const alias = { '@signalbox/client': local('../js/src/index.js') };
+/** What applications get of the client: its bundle. */
+const alias = { '@signalbox/client': local('../js/dist/signalbox.js') };
 
 async function bundle(options) {
   const { outputFiles: [{ contents }] } = await build({
