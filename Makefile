@@ -103,8 +103,10 @@ check: ## formatting, vet, modules, import table, links in the docs (no servers,
 
 # Without vet: make check does it, all of it and not a part. Done here, it would be done for the build of the race detector once more.
 .PHONY: test-go
-test-go: ## Go tests with the race detector (PKG=./pkg/room/...)
-	go test -race -vet=off -timeout $(TIMEOUT) -p $(PARALLEL) $(PKG)
+test-go: ## Go tests with the race detector (PKG=./pkg/room/...); the last lines name those that failed
+	@said=$$(mktemp); trap 'rm -f "$$said"' EXIT; run="go test -race -vet=off -timeout $(TIMEOUT) -p $(PARALLEL)"; echo "$$run $(PKG)"; \
+	$$run $(PKG) | tee "$$said" || \
+	{ echo "make test-go: what failed:"; grep -E '^ *--- FAIL|^ +[a-z0-9_]+_test.go:[0-9]+:|Error: |^FAIL.|^panic:|^WARNING: DATA RACE' "$$said" | tail -n 50; exit 1; }
 
 # The chart's tests are a module of their own: what Helm and Kubernetes bring along stays out of the product's go.mod.
 # -count=1, as they look at files that the test cache does not know of.
