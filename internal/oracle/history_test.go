@@ -19,6 +19,7 @@ type history struct {
 	epochs int
 	sent   map[*actor]int
 	last   map[*actor]step // the last message that each got
+	late   bool            // places may be put back late
 }
 
 type actor struct{ name, id string }
@@ -65,7 +66,7 @@ func (s step) volatile() bool {
 // check tells steps to a new oracle.
 func (h *history) check(steps []step) []oracle.Finding {
 	told := &run{clients: map[*actor]*oracle.Client{}, messages: map[string]*oracle.Message{}, now: time.Unix(0, 0)}
-	o := oracle.New(oracle.Options{GhostAfter: time.Minute, Now: func() time.Time { return told.now }})
+	o := oracle.New(oracle.Options{GhostAfter: time.Minute, LateReturns: h.late, Now: func() time.Time { return told.now }})
 	for _, a := range h.actors {
 		told.clients[a] = o.Client(a.name)
 		told.clients[a].Session(a.id)

@@ -39,6 +39,9 @@ type Options struct {
 	// Rewinds lets a number of an epoch stand for two events, as Redis went back in time and nobody knew yet, and lets the first
 	// of the two be lost, if all who were there from then on start over in another epoch.
 	Rewinds bool
+	// LateReturns says that a gateway may have been cut off while Redis had lost its data, and so put back the places of those who wait
+	// after others were called. Then a place counts from when somebody has seen it.
+	LateReturns bool
 	// Now is the clock; [time.Now] if nil.
 	Now func() time.Time
 }

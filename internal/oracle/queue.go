@@ -2,7 +2,9 @@ package oracle
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
@@ -130,7 +132,7 @@ func (r *replay) overtook(later, w *wait) bool {
 	if w.seat == nil {
 		return !w.over && !r.client(w.client).ended
 	}
-	if w.seat.Epoch != later.seat.Epoch || r.beganEmpty(later) {
+	if w.seat.Epoch != later.seat.Epoch || r.beganEmpty(later) || r.opts.LateReturns && later.seat.Epoch != w.epoch && !r.sawWait(w, later.seat) {
 		return false
 	}
 	own, ok := orderIn(w.seat, w.session)
@@ -146,6 +148,15 @@ func (r *replay) beganEmpty(w *wait) bool {
 		return peer.Order < own && slices.ContainsFunc(r.stays, func(s *stay) bool {
 			return s.session == peer.ID && s.room == w.room && s.order == peer.Order && s.epoch.id != w.seat.Epoch
 		})
+	})
+}
+
+// sawWait reports whether somebody has seen one wait, in the epoch of a seat and before it was taken.
+func (r *replay) sawWait(w *wait, seat *wire.Snapshot) bool {
+	return slices.ContainsFunc(r.shots, func(s shot) bool {
+		return s.Room == w.room && s.Epoch == seat.Epoch && s.Seq < seat.Seq && slices.ContainsFunc(s.Queue, func(waiter wire.Waiter) bool { return waiter.ID == w.session })
+	}) || slices.ContainsFunc(slices.Collect(maps.Values(r.epoch(w.room, seat.Epoch).facts)), func(f *fact) bool {
+		return f.seq < seat.Seq && strings.HasPrefix(f.what, "waiting "+w.session+" ")
 	})
 }
 

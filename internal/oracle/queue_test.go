@@ -209,3 +209,43 @@ func TestQueueFindings(t *testing.T) {
 		})
 	}
 }
+
+// Where gateways may be cut off while Redis has lost its data, a place counts once somebody has seen that it is back.
+func TestLateReturns(t *testing.T) {
+	for _, tc := range []struct {
+		name     string
+		late     bool
+		seen     bool // ada sees both wait before one is called
+		findings bool
+	}{
+		{"nobody is late", false, false, true},
+		{"late, and nobody saw it", true, false, false},
+		{"late, and seen", true, true, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			h := newHistory()
+			h.late = tc.late
+			ada, bob, dora, eve := h.actor("ada"), h.actor("bob"), h.actor("dora"), h.actor("eve")
+			h.join(ada, "r")
+			h.rooms["r"].capacity = 2
+			h.resync(ada, "r")
+			h.join(bob, "r")
+			h.wait(dora, "r")
+			h.wait(eve, "r")
+			queue := h.rooms["r"].queue
+			h.rooms["r"].queue = nil
+			h.lose("r")
+			if tc.seen {
+				h.tell("r", &wire.WaitingPeer{Peer: wire.Waiter{ID: dora.id}, Reason: wire.WaitFull}, nil)
+				h.rooms["r"].queue = queue
+			}
+			h.leave(bob, "r")
+			h.callAgain(eve, "r")
+			h.leave(ada, "r")
+			h.callAgain(dora, "r")
+			h.sync(eve, "r")
+			h.sync(dora, "r")
+			require.Equal(t, tc.findings, len(h.check(h.steps)) > 0, "%v\n%s", h.check(h.steps), h.text())
+		})
+	}
+}

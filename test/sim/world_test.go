@@ -53,7 +53,9 @@ type world struct {
 func newWorld(t *testing.T, p *plan) *world {
 	w := &world{
 		t: t, plan: p, began: time.Now(), network: new(memnet.Network), log: io.Discard, links: map[string]*redisLink{},
-		oracle: oracle.New(oracle.Options{GhostAfter: ghostAfter + p.standstill(), TwiceAfterLoss: p.losesData()}),
+		oracle: oracle.New(oracle.Options{
+			GhostAfter: ghostAfter + p.standstill(), TwiceAfterLoss: p.losesData(), LateReturns: len(p.faults) > 1,
+		}),
 	}
 	var err error
 	w.key, w.signing, err = auth.GenerateKey("k", auth.HS256)
