@@ -338,6 +338,7 @@ func TestDisconnects(t *testing.T) {
 		r.socket("/").Disconnect(true)
 		ws.expect("41")
 		require.Equal(t, 1000, ws.readClose())
+		require.Eventually(t, func() bool { return len(r.all()) == 5 }, 5*time.Second, time.Millisecond)
 		require.Equal(t, []string{"disconnect /chat server namespace disconnect mine", "event / echo", "disconnect / server namespace disconnect mine"}, r.all()[2:])
 	})
 	t.Run("with the session", func(t *testing.T) {
