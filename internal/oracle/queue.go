@@ -129,10 +129,13 @@ func (r *replay) overtook(later, w *wait) bool {
 	if w.shaken || w.seq == later.seq || later.seat == nil {
 		return false
 	}
+	if later.seat.Epoch != w.epoch && (r.beganEmpty(later) || r.opts.LateReturns && !r.sawWait(w, later.seat)) {
+		return false
+	}
 	if w.seat == nil {
 		return !w.over && !r.client(w.client).ended
 	}
-	if w.seat.Epoch != later.seat.Epoch || r.beganEmpty(later) || r.opts.LateReturns && later.seat.Epoch != w.epoch && !r.sawWait(w, later.seat) {
+	if w.seat.Epoch != later.seat.Epoch {
 		return false
 	}
 	own, ok := orderIn(w.seat, w.session)
@@ -144,9 +147,10 @@ func (r *replay) overtook(later, w *wait) bool {
 // before it: whose gateway asks first is first there.
 func (r *replay) beganEmpty(w *wait) bool {
 	own, _ := orderIn(w.seat, w.session)
-	return w.seat.Epoch != w.epoch && !slices.ContainsFunc(w.seat.Peers, func(peer wire.Peer) bool {
+	now := r.epoch(w.room, w.seat.Epoch)
+	return !slices.ContainsFunc(w.seat.Peers, func(peer wire.Peer) bool {
 		return peer.Order < own && slices.ContainsFunc(r.stays, func(s *stay) bool {
-			return s.session == peer.ID && s.room == w.room && s.order == peer.Order && s.epoch.id != w.seat.Epoch
+			return s.session == peer.ID && s.room == w.room && s.order == peer.Order && s.epoch.firstAt < now.firstAt
 		})
 	})
 }
