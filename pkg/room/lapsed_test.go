@@ -97,7 +97,7 @@ func TestLateLeave(t *testing.T) {
 		n.store.Leave(store.Leave{
 			Seat:  store.Seat{Room: store.Room{App: app, Name: "r"}, Peer: "ada", Node: "n", Generation: 1},
 			Event: []byte(`{"type":"left-peer","room":"r","peer":"ada","reason":"left"}`),
-		}, func(_ int64, err error) { done <- err })
+		}, func(_ store.Left, err error) { done <- err })
 		require.NoError(t, <-done)
 		ada.await(t, wire.TypeClosed)
 		witness.await(t, wire.TypeLeftPeer)

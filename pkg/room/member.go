@@ -282,13 +282,13 @@ func (m *Member) Leave(id int64, room string, done func(wire.Done, error)) {
 	st.leaving = true
 	sh.mu.Unlock()
 	event := wire.AppendEventBody(nil, room, &wire.LeftPeer{Peer: m.id, Reason: wire.ReasonLeft})
-	m.service.opts.Store.Leave(store.Leave{Seat: m.asking(st.room), Request: id, Event: event}, func(seq int64, err error) {
-		refusal := m.refusal(err)
+	m.service.opts.Store.Leave(store.Leave{Seat: m.asking(st.room), Request: id, Event: event}, func(left store.Left, err error) {
+		seq, refusal := left.Seq, m.refusal(err)
 		sh.mu.Lock()
 		if refusal != nil && st.gone > 0 && !st.left { // it is known from the event
 			seq, refusal = st.gone, nil
 		}
-		earlier := refusal == nil && seq < st.since // it was an earlier seat that was left
+		earlier := left.Repeated && seq < st.since // it was an earlier seat that was left
 		st.left = st.left || (refusal == nil && !earlier)
 		if !earlier && (refusal == nil || refusal.Code == wire.CodeNotMember) {
 			m.service.remove(sh, st)

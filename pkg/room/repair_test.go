@@ -147,6 +147,35 @@ func TestRepairWithRequestsUnderWay(t *testing.T) {
 	})
 }
 
+// A room that somebody else has made again counts from 1. Who leaves before all start over has left, though the number of that is lower
+// than those that it has seen.
+func TestLeaveOfARoomThatCountsAnew(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		n, other := w.node(t, "n", nodeOptions{deaf: true}), w.node(t, "other", nodeOptions{})
+		first, stays, leaves := newPeer(t, n, "first"), newPeer(t, n, "stays"), newPeer(t, n, "leaves")
+		first.mustJoin(t, "r") // its place in the order is free for the newcomer
+		stays.mustJoin(t, "r")
+		require.NoError(t, first.leave("r"))
+		for range 10 {
+			stays.mustPublish(t, "r", 1)
+		}
+		leaves.mustJoin(t, "r")
+		w.redis.FlushAll()
+		_, err := newPeer(t, other, "early").join("r")
+		requireCode(t, wire.CodeUnavailable, err)
+		time.Sleep(5 * time.Second)
+		newcomer := newPeer(t, other, "newcomer")
+		newcomer.mustJoin(t, "r")
+		n.rooms.Emptied(n.store.Partition(roomOf("r")))
+		newcomer.awaitSeq(t, 3)
+		require.NoError(t, leaves.leave("r"))
+		time.Sleep(10 * time.Second)
+		require.Equal(t, []string{"newcomer", "stays"}, members(t, other, "r"))
+		require.Zero(t, leaves.seen(wire.TypeClosed), "%v", leaves.record())
+		require.Equal(t, 1.0, n.metric(t, "signalbox_seats"))
+	})
+}
+
 // A connection was lost while Redis did not answer. When it does, the seat is to be kept for the grace, also if the room is
 // put right before that is said.
 func TestRepairBeforeADeparture(t *testing.T) {

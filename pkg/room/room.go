@@ -175,7 +175,7 @@ func (s *Service) repeat(d departure) {
 }
 
 func (s *Service) send(d departure) {
-	done := func(_ int64, err error) {
+	done := func(err error) {
 		var refusal *wire.Error
 		if errors.As(err, &refusal) && refusal.Code == wire.CodeUnavailable {
 			s.agenda.add(departPause, func() { s.repeat(d) })
@@ -187,9 +187,9 @@ func (s *Service) send(d departure) {
 		s.leaves.end(&d)
 	}
 	if d.lost {
-		s.opts.Store.Lose(store.Lose{Seat: d.seat, Away: d.away, Left: d.left}, done)
+		s.opts.Store.Lose(store.Lose{Seat: d.seat, Away: d.away, Left: d.left}, func(_ int64, err error) { done(err) })
 	} else {
-		s.opts.Store.Leave(store.Leave{Seat: d.seat, Event: d.left}, done)
+		s.opts.Store.Leave(store.Leave{Seat: d.seat, Event: d.left}, func(_ store.Left, err error) { done(err) })
 	}
 }
 

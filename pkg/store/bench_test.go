@@ -86,7 +86,7 @@ func BenchmarkJoinLeave(b *testing.B) {
 				seat := rooms[caller]
 				seat.Peer = "c"
 				s.Join(joinOf(seat), func(*store.Snapshot, error) {})
-				s.Leave(leaveOf(seat), done)
+				s.Leave(leaveOf(seat), numberOf(done))
 			})
 		})
 	}
@@ -96,9 +96,14 @@ func BenchmarkJoinLeave(b *testing.B) {
 			seat := rooms[i%len(rooms)]
 			seat.Peer = "c"
 			s.Join(joinOf(seat), func(*store.Snapshot, error) {})
-			s.Leave(leaveOf(seat), done)
+			s.Leave(leaveOf(seat), numberOf(done))
 		})
 	})
+}
+
+// numberOf takes the answer to a leave for its number.
+func numberOf(done func(int64, error)) func(store.Left, error) {
+	return func(left store.Left, err error) { done(left.Seq, err) }
 }
 
 // BenchmarkLanes compares one batch under way per primary with more; a room stays in its lane in any case.

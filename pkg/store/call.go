@@ -141,7 +141,7 @@ func (c *call) outcome() (reply []any, result int, err error) {
 	}
 	reply = c.reply
 	status, _ := at(reply, 0).(string)
-	if status == statusOK || status == statusWaiting || status == "repeated" {
+	if status == statusOK || status == statusWaiting || status == statusRepeated {
 		return reply, resultOK, nil
 	}
 	if status == string(wire.CodeOutcomeUnknown) {
@@ -155,6 +155,9 @@ func (c *call) outcome() (reply []any, result int, err error) {
 
 // statusOK is the first word of a reply when the call was carried out.
 const statusOK = "ok"
+
+// statusRepeated is that of a reply to a request that had taken effect before.
+const statusRepeated = "repeated"
 
 // statusWaiting is that of a reply to who has to wait for a seat.
 const statusWaiting = "waiting"

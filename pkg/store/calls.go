@@ -101,6 +101,15 @@ type Join struct {
 	Hooks bool
 }
 
+// Left is the answer to a leave.
+type Left struct {
+	// Seq is the number of the event by which the others are told, or of the room's last one.
+	Seq int64
+	// Repeated says that the request had taken effect before, maybe for an earlier seat: Seq is of then, and the seat, if there is one,
+	// stays. Numbers of two epochs cannot be compared, so Seq alone does not tell.
+	Repeated bool
+}
+
 // Leave gives a seat up.
 type Leave struct {
 	Seat

@@ -136,7 +136,7 @@ func TestScriptsFlushedInsideAPipeline(t *testing.T) {
 			n.store.SetState(store.SetState{Seat: seat, Event: []byte(`{"type":"state"}`)}, done)
 		})
 	}
-	add(func(done func(int64, error)) { n.store.Leave(leaveOf(seat), done) })
+	add(func(done func(int64, error)) { n.store.Leave(leaveOf(seat), numberOf(done)) })
 	cut.after, cut.between = 4, func() { // the join and three changes
 		awaitNumber(t, server, 4)
 		_, err := server.Do("SCRIPT", "FLUSH")

@@ -176,7 +176,7 @@ func (n *node) join(seat store.Seat, changes ...func(*store.Join)) (*store.Snaps
 }
 
 func (n *node) leave(seat store.Seat) (int64, error) {
-	return wait(func(done func(int64, error)) { n.store.Leave(leaveOf(seat), done) })
+	return wait(func(done func(int64, error)) { n.store.Leave(leaveOf(seat), numberOf(done)) })
 }
 
 func (n *node) lose(seat store.Seat) (int64, error) {

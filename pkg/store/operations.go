@@ -87,17 +87,19 @@ func (j *Join) check() error {
 }
 
 // Leave gives a seat up and tells the others. The last one to leave removes the room; nothing is then told
-// and seq is that of the room's last event. Refusals: not_member, ErrFenced, outcome_unknown.
-func (s *Store) Leave(l Leave, done func(seq int64, err error)) {
+// and Seq is that of the room's last event. Refusals: not_member, ErrFenced, outcome_unknown.
+func (s *Store) Leave(l Leave, done func(left Left, err error)) {
 	err := l.Seat.check()
 	if err == nil {
 		err = checkEvent(l.Event, nil)
 	}
 	if err != nil {
-		done(0, err)
+		done(Left{}, err)
 		return
 	}
-	c := s.newCall(s.scripts.leave, l.Seat, l.Request, answerSeq(done))
+	c := s.newCall(s.scripts.leave, l.Seat, l.Request, func(reply []any, err error) {
+		done(Left{Seq: integer(reply, 1), Repeated: at(reply, 0) == statusRepeated}, err)
+	})
 	c.addBytes(l.Event)
 	s.router.submit(c)
 }

@@ -83,7 +83,7 @@ func (r *modelRun) step() {
 		n, seat := r.seat()
 		l := leaveOf(seat)
 		l.Request = r.request(seat)
-		seq, err := wait(func(done func(int64, error)) { n.store.Leave(l, done) })
+		seq, err := wait(func(done func(int64, error)) { n.store.Leave(l, numberOf(done)) })
 		r.same(kind, r.model.leave(l), replyLine(err, "%d", seq))
 	case "lose":
 		n, seat := r.seat()
