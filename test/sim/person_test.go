@@ -95,6 +95,9 @@ func (p *person) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	p.mu.Lock()
 	p.dials++
 	number, gone := draw(p.plan.random, strconv.Itoa(p.dials)), p.gone
+	if p.client != nil {
+		p.told.Shaken() // also one that moves from a draining gateway, which may end before the other one has it
+	}
 	p.mu.Unlock()
 	if gone {
 		return nil, &net.OpError{Op: "dial", Net: "mem", Err: syscall.ENETUNREACH}
