@@ -24,6 +24,12 @@ import { Statistics, farthest, pairOf } from './statistics.js';
 /** How old one's own offer is, in milliseconds, when the peer's next offer shows that it was lost. */
 const LOST_OFFER = 5_000;
 
+/**
+ * How long the polite side's first offer may go without a candidate of its own before it is rolled back, in milliseconds. Chromium, which
+ * has no list of the networks yet as it rolls back, gathers nothing for the connection any more, also at an ICE restart.
+ */
+const FIRST_CANDIDATE = 10_000;
+
 /** How long a connection may be lost, in milliseconds, until that is reported: most come back by themselves, as at a change of networks. */
 const LOST_CONNECTION = 5_000;
 
@@ -42,6 +48,8 @@ export class PeerConnection extends TypedTarget {
   /** When the last description was sent, by performance.now(). */
   #sentAt = 0;
   #ignoreOffer = false;
+  /** The offer that was ignored last. */
+  #ignored = '';
   /** The number of the peer's offer that was set last, where it has one. @type {number | undefined} */
   #offered;
   #isSettingRemoteAnswerPending = false;
@@ -51,6 +59,10 @@ export class PeerConnection extends TypedTarget {
   #since = performance.now();
   /** When it was connected first since it was lost; 0 while it is not. */
   #connectedAt = 0;
+  /** Tells that there is a candidate of one's own, or will be none. */
+  #gathered = () => {};
+  /** @type {Promise<void>} */
+  #gathering = new Promise((resolve) => (this.#gathered = resolve));
   /** Whether this negotiation's success was reported. */
   #measured = false;
   /** Whether it has been connected before. */
@@ -75,6 +87,7 @@ export class PeerConnection extends TypedTarget {
     this.pc = new RTCPeerConnection(configuration);
     this.pc.onnegotiationneeded = () => this.#offer();
     this.pc.onicecandidate = ({ candidate }) => {
+      this.#gathered();
       if (candidate) this.#send({ candidate: candidate.toJSON() });
     };
     this.pc.ontrack = ({ track, streams, transceiver }) => this.emit('track', { track, streams, transceiver });
@@ -189,6 +202,7 @@ export class PeerConnection extends TypedTarget {
     if (this.#closed) return;
     this.#closed = true;
     clearTimeout(this.#losing);
+    this.#gathered();
     this.pc.close();
     this.emit('connection', { state: 'closed' });
   }
@@ -220,7 +234,13 @@ export class PeerConnection extends TypedTarget {
     if (this.#ignoreOffer) {
       const isLost = this.pc.signalingState === 'have-local-offer' && performance.now() - this.#sentAt > LOST_OFFER;
       if (isLost) this.#sendDescription();
+      this.#ignored = description.sdp ?? '';
       return;
+    }
+    if (offerCollision && !this.pc.remoteDescription) {
+      const waiting = setTimeout(this.#gathered, FIRST_CANDIDATE);
+      await this.#gathering;
+      clearTimeout(waiting);
     }
     // An offer that was sent again may be answered again.
     const isOpen = this.pc.signalingState === 'have-local-offer' && !this.#isSettingRemoteAnswerPending;
@@ -242,9 +262,9 @@ export class PeerConnection extends TypedTarget {
 
   /** @param {RTCIceCandidateInit} candidate */
   async #addCandidate(candidate) {
-    if (!this.#belongs(candidate)) {
-      // Those of an ignored offer never get their description.
-      if (!this.#ignoreOffer) this.#candidates.push(candidate);
+    if (!belongs(candidate, this.pc.remoteDescription?.sdp)) {
+      // Those of an ignored offer never get their description; those of the answer may be here before it.
+      if (!this.#ignoreOffer || !belongs(candidate, this.#ignored)) this.#candidates.push(candidate);
       return;
     }
     try {
@@ -258,17 +278,6 @@ export class PeerConnection extends TypedTarget {
     const waiting = this.#candidates;
     this.#candidates = [];
     for (const candidate of waiting) this.receive({ candidate });
-  }
-
-  /**
-   * Whether the remote description that a candidate belongs to is there.
-   *
-   * @param {RTCIceCandidateInit} candidate
-   */
-  #belongs({ usernameFragment }) {
-    const sdp = this.pc.remoteDescription?.sdp;
-    if (sdp === undefined) return false;
-    return !usernameFragment || sdp.includes(`a=ice-ufrag:${usernameFragment}\r\n`);
   }
 
   #sendDescription() {
@@ -357,4 +366,14 @@ export class PeerConnection extends TypedTarget {
 /** @param {number} since */
 function elapsed(since) {
   return Math.round(performance.now() - since);
+}
+
+/**
+ * Whether a candidate belongs to a description.
+ *
+ * @param {RTCIceCandidateInit} candidate
+ * @param {string} [sdp]
+ */
+function belongs({ usernameFragment }, sdp) {
+  return sdp !== undefined && (!usernameFragment || sdp.includes(`a=ice-ufrag:${usernameFragment}\r\n`));
 }

@@ -49,6 +49,52 @@ test('when both make an offer', async (t) => {
     assert.deepEqual(sent.map(({ description }) => description.type), ['offer', 'answer']);
   });
 
+  await t.test('the polite side gives its first offer up only when that has a candidate, and once', async () => {
+    const { peer, pc, sent } = connection(true);
+    pc.gathers = false;
+    pc.onnegotiationneeded?.();
+    await until(() => pc.signalingState === 'have-local-offer');
+    const received = peer.receive({ description: offer() });
+    await peer.receive(candidate('his'));
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    assert.deepEqual(pc.log, ['local offer']);
+    pc.onicecandidate?.({ candidate: { toJSON: () => 'own' } });
+    await received;
+    assert.deepEqual(pc.log, ['local offer', 'remote offer with rollback', 'candidate his', 'local answer']);
+    assert.deepEqual(sent.map(({ description, candidate: own }) => description?.type ?? own), ['offer', 'own', 'answer']);
+    pc.onnegotiationneeded?.();
+    await until(() => pc.signalingState === 'have-local-offer');
+    await peer.receive({ description: offer('B') });
+    assert.equal(pc.log.at(-2), 'remote offer with rollback');
+  });
+
+  await t.test('the polite side waits ten seconds for a candidate, at most', async (t) => {
+    const { peer, pc } = connection(true);
+    pc.gathers = false;
+    pc.onnegotiationneeded?.();
+    await until(() => pc.signalingState === 'have-local-offer');
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const received = peer.receive({ description: offer() });
+    t.mock.timers.tick(9_999);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(pc.log, ['local offer']);
+    t.mock.timers.tick(1);
+    await received;
+    assert.deepEqual(pc.log, ['local offer', 'remote offer with rollback', 'local answer']);
+  });
+
+  await t.test('candidates of the answer that overtake it wait for it', async () => {
+    const { peer, pc } = connection(false);
+    pc.onnegotiationneeded?.();
+    await until(() => pc.signalingState === 'have-local-offer');
+    await peer.receive({ description: offer('X') });
+    await peer.receive(candidate('ignored', 'X'));
+    await peer.receive(candidate('early', 'Y'));
+    await peer.receive({ description: /** @type {any} */ ({ ...offer('Y'), type: 'answer' }) });
+    await until(() => pc.log.includes('candidate early'));
+    assert.deepEqual(pc.log, ['local offer', 'remote answer', 'candidate early']);
+  });
+
   await t.test('the other one ignores the offer and its candidates, until there is another', async () => {
     const { peer, pc } = connection(false);
     pc.onnegotiationneeded?.();

@@ -20,6 +20,8 @@ export class ScriptedConnection extends EventTarget {
   /** @type {(() => void) | null} */
   onconnectionstatechange = null;
   ontrack = null;
+  /** Whether it has all of its candidates at once, which are none. */
+  gathers = true;
   #chain = Promise.resolve();
   #offers = 0;
 
@@ -45,6 +47,7 @@ export class ScriptedConnection extends EventTarget {
       this.localDescription = answers ? { type: 'answer', sdp: 'answer' } : { type: 'offer', sdp: `offer ${++this.#offers}` };
       this.signalingState = answers ? 'stable' : 'have-local-offer';
       this.log.push(`local ${this.localDescription.type}`);
+      if (this.gathers) this.onicecandidate?.({ candidate: null });
     });
   }
 
