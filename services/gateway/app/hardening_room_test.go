@@ -162,7 +162,7 @@ func TestHardeningFlood(t *testing.T) {
 func TestHardeningSlowReader(t *testing.T) {
 	g := newTarget(t, func(c *app.Config) {
 		c.Session.QueueMessages, c.Session.WriteTimeout = 16, 300*time.Millisecond
-		c.Session.Heartbeat = patience // or it is closed for its silence, before it was sent enough
+		c.Session.Heartbeat, c.Session.HeartbeatTimeout = 2*patience, patience // or it is closed for its silence, before it was sent enough
 	})
 	deaf := g.meetBy(t, narrow)
 	deaf.ok(`"type":"hello","app":"demo","name":"Mallory"`, new(wire.Welcome))
