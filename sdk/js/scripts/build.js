@@ -10,9 +10,9 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 
 /** Names of what modules share, and neither applications nor gateways see. */
 const INTERNAL = [
-  '_.*', 'asked', 'bytesIn', 'bytesOut', 'calls', 'described', 'endStreams', 'establish', 'forget', 'giveUp', 'gone', 'haveSource', 'incoming', 'lasted',
-  'leavesOpen', 'nextID', 'nudge', 'onEvent', 'opened', 'placed', 'positions', 'probe', 'purposes', 'refuse', 'release', 'resynced', 'sends', 'settled',
-  'submit', 'succeed', 'tell', 'waitIn',
+  '_.*', 'asked', 'bytesIn', 'bytesOut', 'calls', 'described', 'endStreams', 'establish', 'fail', 'forget', 'giveUp', 'gone', 'haveSource', 'healthy', 'incoming',
+  'lasted', 'leavesOpen', 'measure', 'nextID', 'nudge', 'onEvent', 'opened', 'placed', 'positions', 'probe', 'purposes', 'refuse', 'release',
+  'resynced', 'seated', 'sends', 'settled', 'submit', 'succeed', 'tell', 'waitIn',
 ];
 
 /** @type {import('esbuild').BuildOptions} */

@@ -23,7 +23,7 @@ import { PeerConnection } from './peer-connection.js';
  * @property {string} id               the peer's
  * @property {PeerConnection} connection
  * @property {boolean} away            as it was last
- * @property {Promise<void>} described ends when the last description has arrived
+ * @property {Promise<boolean | void>} described ends when the last description has arrived
  * @property {number} order            the peer's, which tells a seat from the next of the same peer
  * @property {boolean} sends           whether the tracks were added
  * @property {ReturnType<typeof setTimeout>} [waiting] for the other side's first offer
@@ -449,14 +449,16 @@ export class Call extends TypedTarget {
    * @param {string} id
    * @param {{description?: object, candidate?: object}} data
    * @param {{offer?: true, answers?: number}} [about]
+   * @returns {Promise<boolean | void> | void} of a description: ends when it is sent, with false if it may not be
    */
   #send(id, data, about) {
     const link = this.#links.get(id);
     if (!link) return;
     if (data.description) {
       const streams = this.#purposes.size > 0 ? { streams: Object.fromEntries(this.#purposes) } : {};
-      link.described = link.described.then(() => this.#signal(id, link, { ...data, ...streams }, about));
-    } else this.#signal(id, link, data);
+      return (link.described = link.described.then(() => this.#signal(id, link, { ...data, ...streams }, about)));
+    }
+    this.#signal(id, link, data);
   }
 
   /**
@@ -480,7 +482,7 @@ export class Call extends TypedTarget {
         const again = error.retryable || error.code === 'outcome_unknown';
         if (!again || attempt >= SIGNAL_ATTEMPTS) {
           this.emit('error', { peer: /** @type {Peer} */ (this.#room.peers.get(id)), error });
-          return;
+          return again;
         }
         await new Promise((resolve) => setTimeout(resolve, Math.max(error.retryAfter, 250 * attempt)));
       }

@@ -7,8 +7,8 @@ import { Statistics, farthest, pairOf } from './statistics.js';
 /**
  * @typedef {object} PeerConnectionOptions
  * @property {boolean} polite whether one gives way when both make an offer at once
- * @property {(data: {description: RTCSessionDescription} | {candidate: RTCIceCandidateInit}, about?: {offer?: true, answers?: number}) => void}
- *   send
+ * @property {(data: {description: RTCSessionDescription} | {candidate: RTCIceCandidateInit}, about?: {offer?: true, answers?: number}) =>
+ *   unknown} send may give a promise that ends when a description is sent, with false if it is refused for good
  * @property {(outcome: Omit<ICEReport, 'peer'>) => void} report
  * @property {() => void} [beforeAnswer] called when an offer is set and not answered yet: a track that is added now goes
  *   into the answer
@@ -21,8 +21,11 @@ import { Statistics, farthest, pairOf } from './statistics.js';
  * @property {{error: unknown}} error a step of the negotiation failed
  */
 
-/** How old one's own offer is, in milliseconds, when the peer's next offer shows that it was lost. */
+/** How old one's own offer is, in milliseconds, when it is taken for lost; twice as old for each time that it was sent again. */
 const LOST_OFFER = 5_000;
+
+/** How often a connection that does not begin, or an offer without an answer, is seen to. */
+const REMINDERS = 5;
 
 /**
  * How long the polite side's first offer may go without a candidate of its own before it is rolled back, in milliseconds. Chromium, which
@@ -47,8 +50,7 @@ export class PeerConnection extends TypedTarget {
   #makingOffer = false;
   /** When the last description was sent, by performance.now(). */
   #sentAt = 0;
-  #ignoreOffer = false;
-  /** The offer that was ignored last. */
+  /** The SDP of the peer's last offer, if that was ignored. */
   #ignored = '';
   /** The number of the peer's offer that was set last, where it has one. @type {number | undefined} */
   #offered;
@@ -71,6 +73,10 @@ export class PeerConnection extends TypedTarget {
   #restarts = 0;
   /** Set while it is lost, and may come back by itself. @type {ReturnType<typeof setTimeout> | undefined} */
   #losing;
+  /** How often it was seen to since all was well. */
+  #reminders = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #reminding;
   #closed = false;
   #statistics = new Statistics();
   /** Ends when the senders have the limit that was set last. */
@@ -92,6 +98,7 @@ export class PeerConnection extends TypedTarget {
     };
     this.pc.ontrack = ({ track, streams, transceiver }) => this.emit('track', { track, streams, transceiver });
     this.pc.onconnectionstatechange = () => this.#stateChanged();
+    this.#remind();
   }
 
   /** Whether one gives way when both make an offer at once. */
@@ -150,7 +157,7 @@ export class PeerConnection extends TypedTarget {
       if (description) await this.#describe(description, seq);
       else if (candidate) await this.#addCandidate(candidate);
     } catch (error) {
-      if (!this.#closed) this.emit('error', { error });
+      this.#tellError(error);
     }
   }
 
@@ -175,9 +182,7 @@ export class PeerConnection extends TypedTarget {
         await sender.setParameters(parameters).catch((error) => (again ? bound(sender, again - 1) : Promise.reject(error)));
       };
       for (const sender of senders) await bound(sender);
-    }).catch((error) => {
-      if (!this.#closed) this.emit('error', { error });
-    });
+    }).catch((error) => this.#tellError(error));
     return this.#limiting;
   }
 
@@ -202,6 +207,7 @@ export class PeerConnection extends TypedTarget {
     if (this.#closed) return;
     this.#closed = true;
     clearTimeout(this.#losing);
+    clearTimeout(this.#reminding);
     this.#gathered();
     this.pc.close();
     this.emit('connection', { state: 'closed' });
@@ -213,7 +219,7 @@ export class PeerConnection extends TypedTarget {
       await this.pc.setLocalDescription();
       this.#sendDescription();
     } catch (error) {
-      if (!this.#closed) this.emit('error', { error });
+      this.#tellError(error);
     } finally {
       this.#makingOffer = false;
     }
@@ -230,11 +236,10 @@ export class PeerConnection extends TypedTarget {
       !this.#makingOffer && (this.pc.signalingState === 'stable' || this.#isSettingRemoteAnswerPending);
     const offerCollision = description.type === 'offer' && !readyForOffer;
 
-    this.#ignoreOffer = !this.#polite && offerCollision;
-    if (this.#ignoreOffer) {
-      const isLost = this.pc.signalingState === 'have-local-offer' && performance.now() - this.#sentAt > LOST_OFFER;
-      if (isLost) this.#sendDescription();
-      this.#ignored = description.sdp ?? '';
+    const ignores = !this.#polite && offerCollision;
+    this.#ignored = ignores ? description.sdp ?? '' : '';
+    if (ignores) {
+      if (this.pc.signalingState === 'have-local-offer' && elapsed(this.#sentAt) > LOST_OFFER) this.#sendDescription();
       return;
     }
     if (offerCollision && !this.pc.remoteDescription) {
@@ -264,13 +269,13 @@ export class PeerConnection extends TypedTarget {
   async #addCandidate(candidate) {
     if (!belongs(candidate, this.pc.remoteDescription?.sdp)) {
       // Those of an ignored offer never get their description; those of the answer may be here before it.
-      if (!this.#ignoreOffer || !belongs(candidate, this.#ignored)) this.#candidates.push(candidate);
+      if (!belongs(candidate, this.#ignored)) this.#candidates.push(candidate);
       return;
     }
     try {
       await this.pc.addIceCandidate(candidate);
     } catch (error) {
-      if (!this.#ignoreOffer) throw error;
+      if (!this.#ignored) throw error;
     }
   }
 
@@ -280,11 +285,29 @@ export class PeerConnection extends TypedTarget {
     for (const candidate of waiting) this.receive({ candidate });
   }
 
-  #sendDescription() {
+  async #sendDescription() {
     if (this.#closed || !this.pc.localDescription) return;
+    clearTimeout(this.#reminding);
     this.#sentAt = performance.now();
     const about = this.pc.localDescription.type === 'offer' ? { offer: /** @type {const} */ (true) } : { answers: this.#offered };
-    this.#send({ description: this.pc.localDescription }, about);
+    if ((await this.#send({ description: this.pc.localDescription }, about)) !== false) this.#remind();
+  }
+
+  /** Sees to it after a while, by which a connection begins and an offer is answered, whatever was lost. */
+  #remind() {
+    clearTimeout(this.#reminding);
+    if (this.#closed) return;
+    this.#reminding = setTimeout(() => {
+      const { pc } = this;
+      const isOpen = pc.signalingState !== 'stable';
+      if (!isOpen && pc.iceConnectionState !== 'new') this.#reminders = 0;
+      else if (this.#reminders < REMINDERS) {
+        this.#reminders += 1;
+        if (isOpen || pc.remoteDescription) this.recover();
+        else if (pc.getSenders().length > 0) this.#offer(); // which has failed
+        if (!isOpen) this.#remind();
+      }
+    }, LOST_OFFER * 2 ** this.#reminders);
   }
 
   #stateChanged() {
@@ -353,8 +376,13 @@ export class PeerConnection extends TypedTarget {
       const stats = new Map(/** @type {any} */ (await this.pc.getStats()));
       if (!this.#closed) this.#report({ ...outcome, ...candidates(stats) });
     } catch (error) {
-      if (!this.#closed) this.emit('error', { error });
+      this.#tellError(error);
     }
+  }
+
+  /** @param {unknown} error of a step of the negotiation */
+  #tellError(error) {
+    if (!this.#closed) this.emit('error', { error });
   }
 
   /** @param {MediaStreamTrack} track */
@@ -375,5 +403,5 @@ function elapsed(since) {
  * @param {string} [sdp]
  */
 function belongs({ usernameFragment }, sdp) {
-  return sdp !== undefined && (!usernameFragment || sdp.includes(`a=ice-ufrag:${usernameFragment}\r\n`));
+  return sdp && (!usernameFragment || sdp.includes(`a=ice-ufrag:${usernameFragment}\r\n`));
 }

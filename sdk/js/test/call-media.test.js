@@ -161,6 +161,7 @@ test('one\'s uplink is shared out among the peers', async (t) => {
 
 test('statistics', async (t) => {
   const peer = new PeerConnection({ polite: true, configuration: {}, RTCPeerConnection: Scripted, send: () => {}, report: () => {} });
+  t.after(() => peer.close());
   const pc = /** @type {any} */ (peer.pc);
   const counters = (/** @type {number[]} */ [bytesReceived, bytesSent, packetsReceived, packetsLost]) => new Map(Object.entries({
     t: { type: 'transport', selectedCandidatePairId: 'p' },

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { afterEach, test } from 'node:test';
 import { PeerConnection, SignalboxError } from '../src/index.js';
 import { until } from './gateway.js';
 import { callIn, Scripted, ScriptedConnection } from './scripted.js';
@@ -8,16 +8,24 @@ import { record } from './support.js';
 const offer = (ufrag = 'A') => ({ type: /** @type {const} */ ('offer'), sdp: `v=0\r\na=ice-ufrag:${ufrag}\r\n` });
 const candidate = (name = 'c', ufrag = 'A') => ({ candidate: { candidate: name, usernameFragment: ufrag } });
 
-/** @param {boolean} polite */
-function connection(polite) {
+/** @type {PeerConnection[]} */
+const made = [];
+afterEach(() => made.splice(0).forEach((peer) => peer.close()));
+
+/**
+ * @param {boolean} polite
+ * @param {() => unknown} [outcome] of sending
+ */
+function connection(polite, outcome = () => {}) {
   /** @type {any[]} */
   const sent = [];
   /** @type {any[]} */
   const reports = [];
   const peer = new PeerConnection({
     polite, configuration: {}, RTCPeerConnection: Scripted,
-    send: (data) => sent.push(data), report: (outcome) => reports.push(outcome),
+    send: (data) => (sent.push(data), outcome()), report: (outcome) => reports.push(outcome),
   });
+  made.push(peer);
   return { peer, pc: /** @type {ScriptedConnection} */ (/** @type {any} */ (peer.pc)), sent, reports };
 }
 
@@ -119,6 +127,104 @@ test('an offer that is old and unanswered when the peer makes its own is sent ag
   await peer.receive({ description: offer('Y') });
   assert.deepEqual(sent.map(({ description }) => description.sdp), ['offer 1', 'offer 1']);
   assert.deepEqual(pc.log, ['local offer']);
+});
+
+test('a connection that does not begin is seen to five times, at intervals that double', async (t) => {
+  /** Lets what was begun settle, and tells what was done after each of so many seconds that it was anything. */
+  const after = async (/** @type {any} */ t, /** @type {number[]} */ seconds, /** @type {() => number} */ count) => {
+    const done = [];
+    for (const [n, second] of seconds.entries()) {
+      const before = count();
+      t.mock.timers.tick((second - (seconds[n - 1] ?? 0)) * 1_000);
+      for (let turn = 0; turn < 10; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+      if (count() > before) done.push(second);
+    }
+    return done;
+  };
+  const seconds = Array.from({ length: 400 }, (_, n) => n + 1);
+  const times = [5, 15, 35, 75, 155];
+
+  await t.test('whose offer, or its answer, was lost', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const { peer, pc, sent } = connection(true);
+    pc.onnegotiationneeded?.();
+    assert.deepEqual(await after(t, seconds, () => sent.length), [1, ...times.map((second) => second + 1)]);
+    assert.deepEqual(new Set(sent.map(({ description }) => description.sdp)), new Set(['offer 1']));
+    await peer.receive({ description: { ...offer(), type: 'answer' } });
+    assert.deepEqual(await after(t, seconds, () => sent.length), [], 'it was answered, and what begins is left alone');
+  });
+
+  await t.test('whose offer was refused for good is left alone', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const { pc, sent } = connection(true, async () => false);
+    pc.onnegotiationneeded?.();
+    assert.deepEqual(await after(t, seconds, () => sent.length), [1]);
+  });
+
+  await t.test('whose offer waits for a lost connection is seen to when that is sent', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    let over = () => {};
+    const { pc, sent } = connection(true, () => new Promise((/** @type {(_?: any) => void} */ resolve) => (over = resolve)));
+    pc.onnegotiationneeded?.();
+    assert.deepEqual(await after(t, seconds.slice(0, 4), () => sent.length), [1]);
+    assert.deepEqual(await after(t, seconds.slice(0, 100), () => sent.length), []);
+    over();
+    assert.deepEqual(await after(t, seconds.slice(0, 100), () => sent.length), [6]);
+  });
+
+  await t.test('whose candidates were lost', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const { peer, pc } = connection(false);
+    peer.receive({ description: offer() });
+    assert.deepEqual(await after(t, seconds, () => pc.log.filter((step) => step === 'restart').length), times.map((second) => second + 1));
+  });
+
+  await t.test('whose offer could not be made', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const { peer, pc, sent } = connection(true);
+    const errors = record(peer, 'error');
+    const { setLocalDescription } = pc;
+    pc.setLocalDescription = () => Promise.reject(new Error('no encoder'));
+    peer.addTrack(/** @type {any} */ ({ id: 'mic' }), []);
+    assert.deepEqual(await after(t, seconds.slice(0, 20), () => errors.length), [1, 5, 15]);
+    pc.setLocalDescription = setLocalDescription;
+    assert.deepEqual(await after(t, seconds.slice(0, 60), () => sent.length), [15, 55]);
+  });
+
+  await t.test('and one that has begun is not, nor one that has nothing to send, nor one that is closed', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const [begun, silent, closed] = [connection(true), connection(true), connection(true)];
+    closed.pc.onnegotiationneeded?.();
+    await begun.peer.receive({ description: offer() });
+    begun.pc.become('connected');
+    closed.peer.close();
+    assert.deepEqual(await after(t, seconds, () => begun.pc.log.length + silent.pc.log.length + closed.sent.length), []);
+    begun.pc.onnegotiationneeded?.();
+    assert.deepEqual(await after(t, seconds.slice(0, 8), () => begun.sent.length), [1, 6], 'a later offer may be lost as well');
+  });
+});
+
+test('an offer that could not be sent for a while is sent when it can', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  let attempts = 0;
+  const { call } = callIn(t, {
+    signal: async (/** @type {string} */ to) => {
+      if (to === 'ada') attempts += 1;
+      if (to === 'ada' && attempts < 8) throw new SignalboxError('unavailable', 'Redis is away', { retryable: true });
+    },
+  });
+  const errors = record(call, 'error');
+  const seconds = [];
+  for (let second = 0; second < 60; second += 1) {
+    const before = attempts;
+    for (let step = 0; step < 4; step += 1) {
+      for (let turn = 0; turn < 10; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+      t.mock.timers.tick(250);
+    }
+    if (attempts > before) seconds.push(second);
+  }
+  assert.deepEqual(errors.map(([, { peer, error }]) => [peer.id, error.code]), [['ada', 'unavailable']]);
+  assert.deepEqual(seconds, [0, 1, 2, 3, 8, 9, 19, 39], 'six times, told, two times more, and then the answer is missing');
 });
 
 test('an error of the negotiation is told', async () => {
