@@ -15,7 +15,7 @@ type wait struct {
 	session string
 	room    string
 	// epoch and seq are as of the answer: who has the lower number in one epoch came first. epoch is empty where nobody knows when it
-	// came: the client has taken it again by itself, or asked before it lost its connection and had the answer after it.
+	// came: the client has taken it again by itself, had the answer after it had lost its connection, or had asked before.
 	epoch string
 	seq   int64
 	last  wire.Waiting // as it was told last
@@ -37,7 +37,7 @@ func (r *replay) waits(c *clientState, p *place, rec *record, now *wire.Waiting,
 	}
 	if p.wait == nil {
 		p.wait = &wait{client: c.Client, session: c.session.id, room: rec.room, from: *now}
-		if shot != nil && !p.shaken {
+		if shot != nil && !p.undated {
 			p.wait.epoch, p.wait.seq = shot.Epoch, shot.Seq
 		}
 		r.waiting = append(r.waiting, p.wait)

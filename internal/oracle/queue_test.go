@@ -23,8 +23,8 @@ func (h *history) wait(a *actor, name string) {
 	h.places(name, a)
 }
 
-// waitFirst has a client take the first place in the queue, and hear of it late: after it has lost its connection, or without a cause.
-func (h *history) waitFirst(a *actor, name string, shaken bool) {
+// waitFirst has a client take the first place in the queue, and hear of it late, for a cause or without.
+func (h *history) waitFirst(a *actor, name string, before func(c *oracle.Client)) {
 	r := h.rooms[name]
 	r.queue = append([]*actor{a}, r.queue...)
 	shot := r.snapshot()
@@ -32,9 +32,7 @@ func (h *history) waitFirst(a *actor, name string, shaken bool) {
 	shot.Waiting = &wire.Waiting{Position: 1, Count: len(r.queue), Reason: wire.WaitFull}
 	h.step(a, "joins", func(c *oracle.Client) {
 		c.Joining(name)
-		if shaken {
-			c.Shaken()
-		}
+		before(c)
 		c.Joined(name, shot, nil)
 	})
 	h.places(name, a)
@@ -111,12 +109,20 @@ func TestQueueFindings(t *testing.T) {
 			h.call(eve, "r")
 		}, ""},
 		{"overtaken by one that came first, and whose answer came late", func(h *history, ada, dora, eve *actor) {
-			h.waitFirst(h.actor("fay"), "r", true)
+			h.waitFirst(h.actor("fay"), "r", (*oracle.Client).Shaken)
+			h.leave(ada, "r")
+			h.call(h.actors[4], "r")
+		}, ""},
+		{"overtaken by one whose first question had no answer", func(h *history, ada, dora, eve *actor) {
+			h.waitFirst(h.actor("fay"), "r", func(c *oracle.Client) {
+				c.Joined("r", nil, wire.Errorf(wire.CodeUnavailable, "no answer"))
+				c.Joining("r")
+			})
 			h.leave(ada, "r")
 			h.call(h.actors[4], "r")
 		}, ""},
 		{"overtaken by one that was answered at once", func(h *history, ada, dora, eve *actor) {
-			h.waitFirst(h.actor("fay"), "r", false)
+			h.waitFirst(h.actor("fay"), "r", func(*oracle.Client) {})
 			h.leave(ada, "r")
 			h.call(h.actors[4], "r")
 		}, oracle.RuleQueue},

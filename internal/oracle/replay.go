@@ -53,7 +53,7 @@ type place struct {
 	unsure   bool  // a join's outcome is unknown: it may have a seat
 	had      bool  // it had a seat that it has not given up: a new session takes it again
 	lost     bool  // a leave was told that there was no seat: a closed event may follow
-	shaken   bool  // the connection was lost while a join was under way: nobody knows when it took effect
+	undated  bool  // the connection was lost while a join was under way, or an earlier one had no answer: nobody knows when it took effect
 	pending  []int // with Options.Blocking: records of events that came while a join was under way
 }
 
@@ -178,7 +178,7 @@ func (c *clientState) place(room string) *place {
 // without is a place whose seat is no more; had says that the client may take it again by itself.
 func (p *place) without(had bool) place {
 	p.endWait()
-	return place{joining: p.joining, joinedAt: p.joinedAt, shaken: p.shaken, had: had}
+	return place{joining: p.joining, joinedAt: p.joinedAt, undated: p.undated, had: had}
 }
 
 func (r *replay) step(rec *record) {
@@ -198,7 +198,7 @@ func (r *replay) step(rec *record) {
 		}
 	case shaken:
 		for _, p := range c.rooms {
-			p.shaken = p.joining > 0
+			p.undated = p.joining > 0
 			if p.wait != nil {
 				p.wait.shaken = true
 			}
@@ -210,7 +210,7 @@ func (r *replay) step(rec *record) {
 		}
 	case joinStarted:
 		p.joining++
-		p.joinedAt, p.shaken = r.at, false
+		p.joinedAt, p.undated = r.at, p.unsure
 	case joinAcked:
 		p.joining--
 		r.joined(c, p, rec)
