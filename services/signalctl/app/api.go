@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -236,8 +237,8 @@ func (a *api) unreachable(ctx context.Context, err error) error {
 // pageLimit is how many entries one question for a list asks for.
 const pageLimit = 1000
 
-// list asks for all entries of a list that comes in pages, or for at most most of them if that is not 0.
-func (a *api) list(ctx context.Context, path []string, field string, most int) ([]json.RawMessage, error) {
+// list asks for all entries of a list that comes in pages, which a filter may choose, or for at most most of them if that is not 0.
+func (a *api) list(ctx context.Context, path []string, filter url.Values, field string, most int) ([]json.RawMessage, error) {
 	entries := []json.RawMessage{}
 	for cursor := ""; ; {
 		limit := pageLimit
@@ -245,6 +246,7 @@ func (a *api) list(ctx context.Context, path []string, field string, most int) (
 			limit = min(limit, most-len(entries))
 		}
 		query := url.Values{"limit": {strconv.Itoa(limit)}}
+		maps.Copy(query, filter)
 		if cursor != "" {
 			query.Set("cursor", cursor)
 		}

@@ -234,6 +234,8 @@ func TestRoomsAndMembers(t *testing.T) {
 	c.run(t, "rooms", "update", "hall", "--locked=false").ok()
 	_, err = ada.Join(t.Context(), wire.Join{Room: "hall"})
 	require.NoError(t, err)
+	require.Regexp(t, `(?s)^ROOM .*\nhall  .*$`, c.run(t, "rooms", "list", "--prefix", "ha").ok())
+	require.NotContains(t, c.run(t, "rooms", "list", "--prefix", "hals").ok(), "hall")
 	require.Equal(t, "room hall is closed, with 1 member in it\n", c.run(t, "rooms", "close", "hall", "--reason", "The class is over").ok())
 	require.Equal(t, &wire.Closed{Reason: wire.ReasonClosed, Text: "The class is over"}, next[*wire.Closed](t, events))
 }
@@ -260,8 +262,12 @@ func next[T wire.EventBody](tb testing.TB, events <-chan wire.Event) T {
 // Lists are read to their end, page by page, and no further than was asked for.
 func TestListsInPages(t *testing.T) {
 	asked := 0
+	var prefixes []string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked++
+		if prefix, there := r.URL.Query()["prefix"]; there {
+			prefixes = append(prefixes, prefix...)
+		}
 		w.Header().Set("Content-Type", "application/json")
 		if r.URL.Query().Get("cursor") == "" {
 			_, _ = w.Write([]byte(`{"rooms":[{"room":"b"},{"room":"a"}],"next":"more"}`))
@@ -277,6 +283,8 @@ func TestListsInPages(t *testing.T) {
 	run(t, env, "", "rooms", "list", "--limit", "2", "--json").json(&listed)
 	require.Len(t, listed.Rooms, 2)
 	require.Equal(t, 3, asked)
+	run(t, env, "", "rooms", "list", "--prefix", "lob").ok()
+	require.Equal(t, []string{"lob", "lob"}, prefixes, "of each page")
 }
 
 // What the shell completes comes from the cluster; when that is away, nothing does, and nothing is said.

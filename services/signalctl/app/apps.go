@@ -50,7 +50,7 @@ func (t *tool) appsList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			entries, err := a.list(ctx, []string{"apps"}, "apps", 0)
+			entries, err := a.list(ctx, []string{"apps"}, nil, "apps", 0)
 			if err != nil {
 				return err
 			}

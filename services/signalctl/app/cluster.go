@@ -141,7 +141,7 @@ func (t *tool) webhooksList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			entries, err := a.list(ctx, []string{"apps", app, "webhooks", "dead-letters"}, "deadLetters", limit)
+			entries, err := a.list(ctx, []string{"apps", app, "webhooks", "dead-letters"}, nil, "deadLetters", limit)
 			if err != nil {
 				return err
 			}

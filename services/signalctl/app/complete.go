@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -26,7 +27,7 @@ func (t *tool) names(ctx context.Context, path []string, field, toComplete strin
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	entries, err := a.entries(ctx, path, field)
+	entries, err := a.entries(ctx, path, field, toComplete)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
@@ -40,12 +41,16 @@ func (t *tool) names(ctx context.Context, path []string, field, toComplete strin
 	return slices.Compact(found), cobra.ShellCompDirectiveNoFileComp
 }
 
-// entries are some of a list, whether it comes in pages or not.
-func (a *api) entries(ctx context.Context, path []string, field string) ([]json.RawMessage, error) {
+// entries are some of a list, whether it comes in pages or not; of rooms those whose names begin with what is there already.
+func (a *api) entries(ctx context.Context, path []string, field, toComplete string) ([]json.RawMessage, error) {
 	if field == "nodes" {
 		return a.nodes(ctx)
 	}
-	return a.list(ctx, path, field, completeMost)
+	var filter url.Values
+	if field == "rooms" && toComplete != "" {
+		filter = url.Values{"prefix": {toComplete}} // of more rooms than are looked at, those that are meant
+	}
+	return a.list(ctx, path, filter, field, completeMost)
 }
 
 // stringOf gives a name's reader: the field of an entry.

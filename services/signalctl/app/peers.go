@@ -32,7 +32,7 @@ func (t *tool) peersList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			entries, err := a.list(ctx, []string{"apps", app, "rooms", args[0], "members"}, "members", 0)
+			entries, err := a.list(ctx, []string{"apps", app, "rooms", args[0], "members"}, nil, "members", 0)
 			if err != nil {
 				return err
 			}

@@ -41,6 +41,7 @@ func (t *tool) roomsCommand() *cobra.Command {
 
 func (t *tool) roomsList() *cobra.Command {
 	var limit int
+	var prefix string
 	c := &cobra.Command{
 		Use: "list", Short: "List an app's rooms", Args: cobra.NoArgs,
 		RunE: t.run(func(ctx context.Context, _ []string) error {
@@ -51,7 +52,11 @@ func (t *tool) roomsList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			entries, err := a.list(ctx, []string{"apps", app, "rooms"}, "rooms", limit)
+			filter := url.Values{}
+			if prefix != "" {
+				filter.Set("prefix", prefix)
+			}
+			entries, err := a.list(ctx, []string{"apps", app, "rooms"}, filter, "rooms", limit)
 			if err != nil {
 				return err
 			}
@@ -64,6 +69,8 @@ func (t *tool) roomsList() *cobra.Command {
 		}),
 	}
 	c.Flags().IntVar(&limit, "limit", 0, "how many at most; 0 is all")
+	c.Flags().StringVar(&prefix, "prefix", "", "only those whose names begin with it")
+	must(c.RegisterFlagCompletionFunc("prefix", t.completeRooms))
 	return c
 }
 
