@@ -27,12 +27,6 @@ const LOST_OFFER = 5_000;
 /** How often a connection that does not begin, or an offer without an answer, is seen to. */
 const REMINDERS = 5;
 
-/**
- * How long the polite side's first offer may go without a candidate of its own before it is rolled back, in milliseconds. Chromium, which
- * has no list of the networks yet as it rolls back, gathers nothing for the connection any more, also at an ICE restart.
- */
-const FIRST_CANDIDATE = 10_000;
-
 /** How long a connection may be lost, in milliseconds, until that is reported: most come back by themselves, as at a change of networks. */
 const LOST_CONNECTION = 5_000;
 
@@ -52,6 +46,8 @@ export class PeerConnection extends TypedTarget {
   #sentAt = 0;
   /** The SDP of the peer's last offer, if that was ignored. */
   #ignored = '';
+  /** How many offers have come in. */
+  #offers = 0;
   /** The number of the peer's offer that was set last, where it has one. @type {number | undefined} */
   #offered;
   #isSettingRemoteAnswerPending = false;
@@ -61,8 +57,8 @@ export class PeerConnection extends TypedTarget {
   #since = performance.now();
   /** When it was connected first since it was lost; 0 while it is not. */
   #connectedAt = 0;
-  /** Tells that there is a candidate of one's own, or will be none. */
-  #gathered = () => {};
+  /** Tells that there is a candidate of one's own, or that none is waited for any more. @type {any} */
+  #gathered;
   /** @type {Promise<void>} */
   #gathering = new Promise((resolve) => (this.#gathered = resolve));
   /** Whether this negotiation's success was reported. */
@@ -234,7 +230,8 @@ export class PeerConnection extends TypedTarget {
     // it can go onto the operations chain now.
     const readyForOffer =
       !this.#makingOffer && (this.pc.signalingState === 'stable' || this.#isSettingRemoteAnswerPending);
-    const offerCollision = description.type === 'offer' && !readyForOffer;
+    const isOffer = description.type === 'offer';
+    const offerCollision = isOffer && !readyForOffer;
 
     const ignores = !this.#polite && offerCollision;
     this.#ignored = ignores ? description.sdp ?? '' : '';
@@ -242,11 +239,9 @@ export class PeerConnection extends TypedTarget {
       if (this.pc.signalingState === 'have-local-offer' && elapsed(this.#sentAt) > LOST_OFFER) this.#sendDescription();
       return;
     }
-    if (offerCollision && !this.pc.remoteDescription) {
-      const waiting = setTimeout(this.#gathered, FIRST_CANDIDATE);
-      await this.#gathering;
-      clearTimeout(waiting);
-    }
+    // Chromium, if it has no list of the networks yet as it rolls back, gathers nothing for the connection any more, also at an ICE restart.
+    if (offerCollision && !this.pc.remoteDescription) await this.#gathering;
+    const turn = isOffer && ++this.#offers;
     // An offer that was sent again may be answered again.
     const isOpen = this.pc.signalingState === 'have-local-offer' && !this.#isSettingRemoteAnswerPending;
     if (description.type === 'answer' && !isOpen) return;
@@ -257,7 +252,8 @@ export class PeerConnection extends TypedTarget {
       this.#isSettingRemoteAnswerPending = false;
     }
     this.#addWaitingCandidates();
-    if (description.type === 'offer') {
+    // While it was set, the next one may have come in: that is answered, once.
+    if (turn === this.#offers) {
       this.#offered = seq;
       this.#beforeAnswer?.();
       await this.pc.setLocalDescription();
@@ -303,9 +299,10 @@ export class PeerConnection extends TypedTarget {
       if (!isOpen && pc.iceConnectionState !== 'new') this.#reminders = 0;
       else if (this.#reminders < REMINDERS) {
         this.#reminders += 1;
+        this.#gathered();
+        this.#remind();
         if (isOpen || pc.remoteDescription) this.recover();
-        else if (pc.getSenders().length > 0) this.#offer(); // which has failed
-        if (!isOpen) this.#remind();
+        else if (pc.getSenders()[0]) this.#offer(); // which has failed
       }
     }, LOST_OFFER * 2 ** this.#reminders);
   }
