@@ -173,7 +173,9 @@ func testOnceAcrossSeats(t *testing.T, d deployment) {
 	leave := leaveOf(alice)
 	leave.Request = 11
 	rejoin := func(j *store.Join) { j.Request = 12 }
-	giveUp := func() (store.Left, error) { return wait(func(done func(store.Left, error)) { a.store.Leave(leave, done) }) }
+	giveUp := func() (store.Left, error) {
+		return wait(func(done func(store.Left, error)) { a.store.Leave(leave, done) })
+	}
 
 	seq := mustSend(t, a, m)
 	left, err := giveUp()
