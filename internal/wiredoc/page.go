@@ -67,7 +67,7 @@ type page struct {
 	err error
 }
 
-func (b *page) printf(format string, args ...any) { fmt.Fprintf(b, format, args...) }
+func (b *page) printf(format string, args ...any) { _, _ = fmt.Fprintf(b, format, args...) }
 
 func (b *page) names() {
 	b.WriteString("\n## Names\n\nStrings that have a form, and are refused in any other:\n\n| what | form |\n|---|---|\n")

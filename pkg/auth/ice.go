@@ -161,7 +161,7 @@ func parseICEURL(address string) (*stun.URI, error) {
 	uri, err := stun.ParseURI(address)
 	switch {
 	case errors.Is(err, stun.ErrSchemeType):
-		return nil, errors.New("does not start with stun:, stuns:, turn: or turns:")
+		return nil, errors.New("does not start with stun:, stuns:, turn: or turns:") //nolint:staticcheck // so schemes end
 	case errors.Is(err, stun.ErrHost):
 		return nil, errors.New("names no host; it is written without slashes, as in turn:turn.example.com:3478")
 	case err != nil || strings.ContainsAny(address, "# ") || !validICEHost(uri.Host):

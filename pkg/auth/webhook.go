@@ -54,10 +54,10 @@ func (w *Webhook) WantsRoom(room string) bool { return w.Rooms == "" || matchPat
 func (w *Webhook) Fingerprint() string {
 	hash := sha256.New()
 	for _, text := range slices.Concat([]string{w.ID, w.URL, w.Rooms, strconv.Itoa(len(w.Events))}, w.Events) {
-		fmt.Fprintf(hash, "%d %s", len(text), text)
+		_, _ = fmt.Fprintf(hash, "%d %s", len(text), text)
 	}
 	for _, secret := range w.Secrets {
-		fmt.Fprintf(hash, "%d %s", len(secret), string(secret))
+		_, _ = fmt.Fprintf(hash, "%d %s", len(secret), string(secret))
 	}
 	return hex.EncodeToString(hash.Sum(nil)[:16])
 }

@@ -141,7 +141,7 @@ func (l *listener) begin() {
 func (l *listener) follow(ctx context.Context) bool {
 	asking, cancel := l.api.bounded(ctx)
 	defer cancel()
-	replayed, err := await(asking, func(done func(*store.Replayed, error)) {
+	replayed, err := await(asking, func(done func(*store.Replayed, error)) { //nolint:contextcheck // decoding needs none
 		l.api.opts.Store.Replay(store.Replay{Room: l.room, Node: eventsNode, Epoch: l.at.epoch, Since: l.at.seq}, done)
 	})
 	switch {

@@ -57,7 +57,7 @@ func (a *API) guard(op *operation) func(huma.Context, func(huma.Context)) {
 			defer a.audit(op, c, r)
 		}
 		if op.method == http.MethodPost && r.Header.Get(idempotencyHeader) != "" {
-			a.once(op, c, r, func() { next(ctx) }) //nolint:contextcheck // what is kept outlives the request
+			a.once(op, c, r, func() { next(ctx) })
 			return
 		}
 		next(ctx)

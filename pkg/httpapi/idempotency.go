@@ -65,7 +65,7 @@ func (a *API) once(op *operation, c *call, r *http.Request, carryOut func()) {
 		a.metrics.answers.WithLabelValues(answerNew).Inc()
 		c.writer.held = true
 		carryOut()
-		a.keep(op, c, s, request)
+		a.keep(op, c, s, request) //nolint:contextcheck // what is kept outlives the request
 	}
 }
 

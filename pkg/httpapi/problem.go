@@ -160,7 +160,7 @@ func problemOf(err error) *Problem {
 		p := newProblem(e.Code, e.Message)
 		p.Version = e.Version
 		if e.RetryAfter > 0 {
-			p.after(e.RetryAfter)
+			p = p.after(e.RetryAfter)
 		}
 		return p
 	}

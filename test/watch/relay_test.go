@@ -58,8 +58,8 @@ func (c *cluster) relayed(ctx context.Context) error {
 	transport := []string{"udp", "udp", "tcp"}[n%3]
 	for _, server := range told.Welcome().ICEServers {
 		for _, url := range server.URLs {
-			address, found := strings.CutPrefix(url, "turn:")
-			if address, found = strings.CutSuffix(address, "?transport="+transport); !found {
+			address, found := strings.CutSuffix(strings.TrimPrefix(url, "turn:"), "?transport="+transport)
+			if !found {
 				continue
 			}
 			password := server.Credential

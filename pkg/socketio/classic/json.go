@@ -62,7 +62,8 @@ func (o *object) ice(m *wire.ICE) {
 			inner.text("username", server.Username)
 			inner.text("credential", server.Credential)
 		}
-		o.b = append(inner.b, '}')
+		inner.b = append(inner.b, '}')
+		o.b = inner.b
 	}
 	o.b = append(o.b, ']')
 	if m.Expires > 0 {

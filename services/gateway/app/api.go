@@ -49,7 +49,7 @@ func (g *Gateway) openAPI(ctx context.Context, opts Options) (*apiServer, error)
 		_ = s.listener.Close()
 		return nil, err
 	}
-	s.api, err = httpapi.New(httpapi.Options{
+	s.api, err = httpapi.New(httpapi.Options{ //nolint:contextcheck // each request has its own
 		Keys: keys, Apps: g.directory, Rooms: g.rooms.Operator(), Store: g.store, Cluster: g.cluster, Refresh: g.tenants.read,
 		Quotas:   apiQuotas{g.quotas},
 		Capacity: g.config.Rooms.Capacity, MaxCapacity: g.config.Rooms.MaxCapacity, ICE: g.ice,

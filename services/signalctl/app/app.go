@@ -36,7 +36,7 @@ type Process struct {
 // Main carries the command out and gives the exit code. It ends soon after ctx.
 func Main(ctx context.Context, process Process) int {
 	t := &tool{process: process}
-	err := t.root().ExecuteContext(ctx)
+	err := t.root().ExecuteContext(ctx) //nolint:contextcheck // each command has its own
 	if err == nil {
 		return ExitOK
 	}

@@ -51,7 +51,6 @@ func TestPage(t *testing.T) {
 // page is a cluster on which the page's examples run, and what stands on the page in place of what differs from run to run.
 type page struct {
 	cluster *cluster
-	env     []string
 	real    map[string]string // by what stands for it
 	ids     map[string]string // what stands for it by what is real
 	called  []string          // commands
