@@ -286,7 +286,12 @@ export class PeerConnection extends TypedTarget {
     clearTimeout(this.#reminding);
     this.#sentAt = performance.now();
     const about = this.pc.localDescription.type === 'offer' ? { offer: /** @type {const} */ (true) } : { answers: this.#offered };
-    if ((await this.#send({ description: this.pc.localDescription }, about)) !== false) this.#remind();
+    try {
+      if ((await this.#send({ description: this.pc.localDescription }, about)) === false) return;
+    } catch (error) {
+      this.#tellError(error);
+    }
+    this.#remind();
   }
 
   /** Sees to it after a while, by which a connection begins and an offer is answered, whatever was lost. */

@@ -169,6 +169,17 @@ test('a connection that does not begin is seen to five times, at intervals that 
     assert.deepEqual(await after(t, seconds, () => sent.length), [1]);
   });
 
+  await t.test('whose offer could not be handed over, which is told', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    for (const outcome of [() => { throw new Error('no way'); }, () => Promise.reject(new Error('no way'))]) {
+      const { peer, pc, sent } = connection(true, outcome);
+      const errors = record(peer, 'error');
+      pc.onnegotiationneeded?.();
+      assert.deepEqual(await after(t, seconds.slice(0, 8), () => sent.length), [1, 6]);
+      assert.deepEqual(errors.map(([, { error }]) => error.message), ['no way', 'no way']);
+    }
+  });
+
   await t.test('whose offer waits for a lost connection is seen to when that is sent', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     let over = () => {};
