@@ -2,7 +2,6 @@ package oracle
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -157,10 +156,14 @@ func (r *replay) beganEmpty(w *wait) bool {
 
 // sawWait reports whether somebody has seen one wait, in the epoch of a seat and before it was taken.
 func (r *replay) sawWait(w *wait, seat *wire.Snapshot) bool {
+	for _, f := range r.epoch(w.room, seat.Epoch).facts {
+		if f.seq < seat.Seq && strings.HasPrefix(f.what, "waiting "+w.session+" ") {
+			return true
+		}
+	}
 	return slices.ContainsFunc(r.shots, func(s shot) bool {
-		return s.Room == w.room && s.Epoch == seat.Epoch && s.Seq < seat.Seq && slices.ContainsFunc(s.Queue, func(waiter wire.Waiter) bool { return waiter.ID == w.session })
-	}) || slices.ContainsFunc(slices.Collect(maps.Values(r.epoch(w.room, seat.Epoch).facts)), func(f *fact) bool {
-		return f.seq < seat.Seq && strings.HasPrefix(f.what, "waiting "+w.session+" ")
+		return s.Room == w.room && s.Epoch == seat.Epoch && s.Seq < seat.Seq &&
+			slices.ContainsFunc(s.Queue, func(waiter wire.Waiter) bool { return waiter.ID == w.session })
 	})
 }
 

@@ -10,26 +10,43 @@ import (
 	"github.com/signalbox-rtc/signalbox/pkg/wire"
 )
 
+// newQueue has two in a room for two, and two who wait for it.
+func newQueue() (h *history, ada, bob, dora, eve *actor) {
+	h = newHistory()
+	ada, bob, dora, eve = h.actor("ada"), h.actor("bob"), h.actor("dora"), h.actor("eve")
+	h.join(ada, "r")
+	h.rooms["r"].capacity = 2
+	h.resync(ada, "r")
+	h.join(bob, "r")
+	h.wait(dora, "r")
+	h.wait(eve, "r")
+	return h, ada, bob, dora, eve
+}
+
 // wait has a client take a place in the queue.
 func (h *history) wait(a *actor, name string) {
 	r := h.rooms[name]
 	r.queue = append(r.queue, a)
 	h.step(a, "joins", func(c *oracle.Client) { c.Joining(name) })
 	h.tell(name, &wire.WaitingPeer{Peer: wire.Waiter{ID: a.id}, Reason: wire.WaitFull}, nil)
-	shot := r.snapshot()
-	shot.Peers, shot.Queue = nil, nil
-	shot.Waiting = &wire.Waiting{Position: len(r.queue), Count: len(r.queue), Reason: wire.WaitFull}
+	shot := r.place(len(r.queue))
 	h.step(a, "waits for "+name, func(c *oracle.Client) { c.Joined(name, shot, nil) })
 	h.places(name, a)
+}
+
+// place is the answer to who has to wait.
+func (r *room) place(position int) *wire.Snapshot {
+	shot := r.snapshot()
+	shot.Peers, shot.Queue = nil, nil
+	shot.Waiting = &wire.Waiting{Position: position, Count: len(r.queue), Reason: wire.WaitFull}
+	return shot
 }
 
 // waitFirst has a client take the first place in the queue, and hear of it late, for a cause or without.
 func (h *history) waitFirst(a *actor, name string, before func(c *oracle.Client)) {
 	r := h.rooms[name]
 	r.queue = append([]*actor{a}, r.queue...)
-	shot := r.snapshot()
-	shot.Peers, shot.Queue = nil, nil
-	shot.Waiting = &wire.Waiting{Position: 1, Count: len(r.queue), Reason: wire.WaitFull}
+	shot := r.place(1)
 	h.step(a, "joins", func(c *oracle.Client) {
 		c.Joining(name)
 		before(c)
@@ -188,14 +205,7 @@ func TestQueueFindings(t *testing.T) {
 		}, oracle.RuleGhost},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			h := newHistory()
-			ada, bob, dora, eve := h.actor("ada"), h.actor("bob"), h.actor("dora"), h.actor("eve")
-			h.join(ada, "r")
-			h.rooms["r"].capacity = 2
-			h.resync(ada, "r")
-			h.join(bob, "r")
-			h.wait(dora, "r")
-			h.wait(eve, "r")
+			h, ada, _, dora, eve := newQueue()
 			tc.do(h, ada, dora, eve)
 			for _, a := range h.actors {
 				if r := h.rooms["r"]; r != nil && r.seat(a) != nil {
@@ -229,15 +239,8 @@ func TestLateReturns(t *testing.T) {
 		{"late, and seen", true, true, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			h := newHistory()
+			h, ada, bob, dora, eve := newQueue()
 			h.late = tc.late
-			ada, bob, dora, eve := h.actor("ada"), h.actor("bob"), h.actor("dora"), h.actor("eve")
-			h.join(ada, "r")
-			h.rooms["r"].capacity = 2
-			h.resync(ada, "r")
-			h.join(bob, "r")
-			h.wait(dora, "r")
-			h.wait(eve, "r")
 			queue := h.rooms["r"].queue
 			h.rooms["r"].queue = nil
 			h.lose("r")
@@ -251,7 +254,8 @@ func TestLateReturns(t *testing.T) {
 			h.callAgain(dora, "r")
 			h.sync(eve, "r")
 			h.sync(dora, "r")
-			require.Equal(t, tc.findings, len(h.check(h.steps)) > 0, "%v\n%s", h.check(h.steps), h.text())
+			findings := h.check(h.steps)
+			require.Equal(t, tc.findings, len(findings) > 0, "%v\n%s", findings, h.text())
 		})
 	}
 }

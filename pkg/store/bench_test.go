@@ -101,11 +101,6 @@ func BenchmarkJoinLeave(b *testing.B) {
 	})
 }
 
-// numberOf takes the answer to a leave for its number.
-func numberOf(done func(int64, error)) func(store.Left, error) {
-	return func(left store.Left, err error) { done(left.Seq, err) }
-}
-
 // BenchmarkLanes compares one batch under way per primary with more; a room stays in its lane in any case.
 func BenchmarkLanes(b *testing.B) {
 	event := []byte(fmt.Sprintf(`{"type":"signal","room":"r","from":"a","data":"%0540d"}`, 1))

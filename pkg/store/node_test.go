@@ -175,6 +175,11 @@ func (n *node) join(seat store.Seat, changes ...func(*store.Join)) (*store.Snaps
 	return wait(func(done func(*store.Snapshot, error)) { n.store.Join(j, done) })
 }
 
+// numberOf takes the answer to a leave for its number.
+func numberOf(done func(int64, error)) func(store.Left, error) {
+	return func(left store.Left, err error) { done(left.Seq, err) }
+}
+
 func (n *node) leave(seat store.Seat) (int64, error) {
 	return wait(func(done func(int64, error)) { n.store.Leave(leaveOf(seat), numberOf(done)) })
 }

@@ -92,8 +92,8 @@ func join(t *testing.T, s *store.Store, room store.Room, peer string) *store.Sna
 
 func leave(t *testing.T, s *store.Store, room store.Room, peer string) {
 	t.Helper()
-	call(t, func(done func(int64, error)) {
-		s.Leave(store.Leave{Seat: seatOf(room, peer), Event: []byte(`{"type":"left-peer","peer":"` + peer + `","reason":"left"}`)}, func(left store.Left, err error) { done(left.Seq, err) })
+	call(t, func(done func(store.Left, error)) {
+		s.Leave(store.Leave{Seat: seatOf(room, peer), Event: []byte(`{"type":"left-peer","peer":"` + peer + `","reason":"left"}`)}, done)
 	})
 }
 

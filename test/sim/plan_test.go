@@ -159,10 +159,11 @@ func (p *plan) standstill() (sum time.Duration) {
 
 // again is the command that plays it once more.
 func (p *plan) again() string {
+	hundreds := ""
 	if len(p.clients) == large.clients {
-		return fmt.Sprint("replay with: make sim HUNDREDS=1 SEED=", p.seed)
+		hundreds = "HUNDREDS=1 "
 	}
-	return fmt.Sprint("replay with: make sim SEED=", p.seed)
+	return fmt.Sprintf("replay with: make sim %sSEED=%d", hundreds, p.seed)
 }
 
 func (p *plan) String() string {

@@ -20,14 +20,14 @@ const completeTimeout = 2 * time.Second
 const completeMost = 5000
 
 // names completes from a list of the API; whatever goes wrong gives no names.
-func (t *tool) names(ctx context.Context, path []string, field, toComplete string, name func(json.RawMessage) string) ([]string, cobra.ShellCompDirective) {
+func (t *tool) names(ctx context.Context, path []string, filter url.Values, field, toComplete string, name func(json.RawMessage) string) ([]string, cobra.ShellCompDirective) {
 	ctx, cancel := context.WithTimeout(ctx, completeTimeout)
 	defer cancel()
 	a, err := t.connect()
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	entries, err := a.entries(ctx, path, field, toComplete)
+	entries, err := a.entries(ctx, path, filter, field)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
@@ -41,14 +41,10 @@ func (t *tool) names(ctx context.Context, path []string, field, toComplete strin
 	return slices.Compact(found), cobra.ShellCompDirectiveNoFileComp
 }
 
-// entries are some of a list, whether it comes in pages or not; of rooms those whose names begin with what is there already.
-func (a *api) entries(ctx context.Context, path []string, field, toComplete string) ([]json.RawMessage, error) {
+// entries are some of a list, whether it comes in pages or not.
+func (a *api) entries(ctx context.Context, path []string, filter url.Values, field string) ([]json.RawMessage, error) {
 	if field == "nodes" {
 		return a.nodes(ctx)
-	}
-	var filter url.Values
-	if field == "rooms" && toComplete != "" {
-		filter = url.Values{"prefix": {toComplete}} // of more rooms than are looked at, those that are meant
 	}
 	return a.list(ctx, path, filter, field, completeMost)
 }
@@ -68,7 +64,7 @@ func (t *tool) completeApps(cmd *cobra.Command, args []string, toComplete string
 	if len(args) > 0 && !strings.HasPrefix(cmd.Use, "list") && strings.Contains(cmd.Use, " APP") {
 		return nil, cobra.ShellCompDirectiveNoFileComp // it is named already
 	}
-	return t.names(cmd.Context(), []string{"apps"}, "apps", toComplete, stringOf(func(s *appSummary) string { return s.ID }))
+	return t.names(cmd.Context(), []string{"apps"}, nil, "apps", toComplete, stringOf(func(s *appSummary) string { return s.ID }))
 }
 
 func (t *tool) completeRooms(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
@@ -76,7 +72,8 @@ func (t *tool) completeRooms(cmd *cobra.Command, args []string, toComplete strin
 	if err != nil || len(args) > 0 && strings.Contains(cmd.Use, " ROOM") {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	return t.names(cmd.Context(), []string{"apps", app, "rooms"}, "rooms", toComplete, stringOf(func(r *room) string { return r.Room }))
+	// Of more rooms than are looked at, those that are meant.
+	return t.names(cmd.Context(), []string{"apps", app, "rooms"}, beginningWith(toComplete), "rooms", toComplete, stringOf(func(r *room) string { return r.Room }))
 }
 
 // completeRoomAndPeer completes a room's name first, then its members', then another room's.
@@ -89,7 +86,7 @@ func (t *tool) completeRoomAndPeer(cmd *cobra.Command, args []string, toComplete
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		return t.names(cmd.Context(), []string{"apps", app, "rooms", args[0], "members"}, "members", toComplete, stringOf(func(m *member) string { return m.Peer }))
+		return t.names(cmd.Context(), []string{"apps", app, "rooms", args[0], "members"}, nil, "members", toComplete, stringOf(func(m *member) string { return m.Peer }))
 	}
 	return nil, cobra.ShellCompDirectiveNoFileComp
 }
@@ -98,7 +95,7 @@ func (t *tool) completeNodes(cmd *cobra.Command, args []string, toComplete strin
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	return t.names(cmd.Context(), []string{"nodes"}, "nodes", toComplete, stringOf(func(n *node) string { return cmp.Or(n.Name, n.Node) }))
+	return t.names(cmd.Context(), []string{"nodes"}, nil, "nodes", toComplete, stringOf(func(n *node) string { return cmp.Or(n.Name, n.Node) }))
 }
 
 // sortBy sorts entries by a field of theirs.

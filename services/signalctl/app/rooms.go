@@ -39,6 +39,14 @@ func (t *tool) roomsCommand() *cobra.Command {
 		t.roomsList(), t.roomsGet(), t.roomsCreate(), t.roomsUpdate(), t.roomsClose())
 }
 
+// beginningWith has a list of rooms be of those whose names begin with something.
+func beginningWith(prefix string) url.Values {
+	if prefix == "" {
+		return nil
+	}
+	return url.Values{"prefix": {prefix}}
+}
+
 func (t *tool) roomsList() *cobra.Command {
 	var limit int
 	var prefix string
@@ -52,11 +60,7 @@ func (t *tool) roomsList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			filter := url.Values{}
-			if prefix != "" {
-				filter.Set("prefix", prefix)
-			}
-			entries, err := a.list(ctx, []string{"apps", app, "rooms"}, filter, "rooms", limit)
+			entries, err := a.list(ctx, []string{"apps", app, "rooms"}, beginningWith(prefix), "rooms", limit)
 			if err != nil {
 				return err
 			}
